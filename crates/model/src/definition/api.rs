@@ -1,0 +1,543 @@
+//! `apis/NAME.yaml`: a REST API that we call.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{ColumnType, Name, Rate, RecordPath, Template, Timespan};
+
+/// A REST API: where it is, how to log in, and its resources.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApiFile {
+    /// The name of the api: the schema that its tables land in.
+    pub api: Name,
+    /// Where the api is: scheme, host, port and the path before every resource's own.
+    pub base_url: Template,
+    /// How requests prove who sends them.
+    #[serde(default)]
+    pub auth: Auth,
+    /// How fast and how parallel the api may be called.
+    #[serde(default)]
+    pub limits: ApiLimits,
+    /// When and how a request is sent again.
+    #[serde(default)]
+    pub retry: Retry,
+    /// What every resource does unless it says otherwise.
+    #[serde(default)]
+    pub defaults: Defaults,
+    /// The collections that are synced, by the name of the table they land in.
+    #[serde(default)]
+    pub resources: BTreeMap<Name, ResourceEntry>,
+}
+
+/// How requests prove who sends them.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Auth {
+    /// Requests go out as they are.
+    #[default]
+    None,
+    /// User name and password in the `Authorization` header (RFC 7617).
+    Basic {
+        /// The user name; may be empty.
+        username: Template,
+        /// The password: a `${secret.…}` or `${env.…}`.
+        password: Template,
+    },
+    /// A fixed token in the `Authorization` header (RFC 6750).
+    Bearer {
+        /// The token: a `${secret.…}` or `${env.…}`.
+        token: Template,
+        /// The word before the token.
+        #[serde(default = "bearer")]
+        scheme: String,
+    },
+    /// A key in a header or in the query.
+    ApiKey {
+        /// The key: a `${secret.…}` or `${env.…}`.
+        key: Template,
+        /// The header that carries the key; this or `query`.
+        header: Option<String>,
+        /// The query parameter that carries the key; this or `header`.
+        query: Option<String>,
+    },
+    /// A token from a token endpoint (RFC 6749), renewed before it ends and once after a 401.
+    Oauth2 {
+        /// How the token is got.
+        #[serde(default)]
+        grant: Grant,
+        /// The token endpoint: a whole URL, or a path below `base_url`'s origin.
+        token_url: Template,
+        /// The client's id.
+        client_id: Template,
+        /// The client's secret: a `${secret.…}` or `${env.…}`.
+        client_secret: Template,
+        /// Where id and secret go in the token request.
+        #[serde(default)]
+        client_auth: ClientAuth,
+        /// What the token should allow.
+        #[serde(default)]
+        scopes: Vec<String>,
+        /// Further form fields of the token request, such as `audience`.
+        #[serde(default)]
+        params: BTreeMap<String, Template>,
+    },
+}
+
+fn bearer() -> String {
+    "Bearer".into()
+}
+
+/// The OAuth2 grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Grant {
+    /// The client acts for itself (RFC 6749, section 4.4).
+    #[default]
+    ClientCredentials,
+}
+
+/// Where the client's id and secret go in a token request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuth {
+    /// In the form body.
+    #[default]
+    Post,
+    /// In the `Authorization` header.
+    Basic,
+}
+
+/// How fast and how parallel an api may be called.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiLimits {
+    /// Rates that must all hold, over all requests to the api.
+    pub rate: Vec<Rate>,
+    /// How many requests may be under way at once; 4 without it.
+    pub concurrency: Option<u16>,
+    /// The longest wait that the api may ask for before the run stops; 15m without it.
+    pub max_wait: Option<Timespan>,
+    /// How long the api may take to answer one request; 5m without it.
+    pub timeout: Option<Timespan>,
+}
+
+/// When and how a request is sent again. Only requests that are safe to repeat are.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retry {
+    /// The statuses that are worth another try; 429 always is.
+    pub status: Vec<u16>,
+    /// The first wait.
+    pub initial: Timespan,
+    /// The longest wait between two tries.
+    pub maximum: Timespan,
+    /// How much longer each wait is than the one before.
+    pub multiplier: f64,
+    /// How long tries may go on in all.
+    pub deadline: Timespan,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        let seconds = |count| Timespan(std::time::Duration::from_secs(count));
+        Self {
+            status: vec![502, 503, 504],
+            initial: seconds(1),
+            maximum: seconds(60),
+            multiplier: 2.0,
+            deadline: seconds(600),
+        }
+    }
+}
+
+/// What every resource of an api does unless it says otherwise.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Defaults {
+    /// Headers of every request.
+    pub headers: BTreeMap<String, Template>,
+    /// Query parameters of every request.
+    pub query: BTreeMap<String, QueryValue>,
+    /// The path to the list of records in an answer; `$` when the answer is the list.
+    pub records: Option<RecordPath>,
+    /// How the next page is found.
+    pub paginate: Option<PaginateEntry>,
+    /// The fields that tell records apart.
+    pub key: Option<Key>,
+    /// What a sync does to the rows that are there.
+    pub load: Option<Load>,
+    /// The most pages of one walk; 100000 without it.
+    pub max_pages: Option<u64>,
+}
+
+/// A resource: its path alone, or all that is special about it.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ResourceEntry {
+    /// The path below `base_url`; the rest comes from `defaults`.
+    Path(Template),
+    /// All keys.
+    Full(Box<Resource>),
+}
+
+/// A collection of an api that is synced into tables.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resource {
+    /// The path below `base_url`, or a whole URL on the same origin.
+    pub path: Template,
+    /// The method; a body needs POST, PUT or PATCH.
+    #[serde(default)]
+    pub method: Method,
+    /// Says that a POST or PATCH changes nothing at the api, so that it may be sent again.
+    #[serde(default)]
+    pub safe: bool,
+    /// Headers, over those of `defaults`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Template>,
+    /// Query parameters, over those of `defaults`.
+    #[serde(default)]
+    pub query: BTreeMap<String, QueryValue>,
+    /// The JSON body; texts in it may hold `${…}`.
+    pub json: Option<Value>,
+    /// The path to the list of records in an answer; `$` when the answer is the list.
+    pub records: Option<RecordPath>,
+    /// How the next page is found.
+    pub paginate: Option<PaginateEntry>,
+    /// The fields that tell records apart.
+    pub key: Option<Key>,
+    /// What a sync does to the rows that are there.
+    pub load: Option<Load>,
+    /// Types of columns, where they should not come from the data.
+    #[serde(default)]
+    pub types: BTreeMap<String, ColumnType>,
+    /// How lists and objects inside records become tables and columns.
+    #[serde(default)]
+    pub nest: Nest,
+    /// Walks this resource once for each row of that one's table; `${parent.column}` reads the row.
+    pub for_each: Option<Name>,
+    /// Columns of the parent's row to keep with each record: new name to parent's column.
+    #[serde(default)]
+    pub carry: BTreeMap<String, String>,
+    /// What other statuses than 2xx mean: `skip` reads the answer as no records.
+    #[serde(default)]
+    pub on_status: BTreeMap<String, OnStatus>,
+    /// The most pages of one walk; 100000 without it.
+    pub max_pages: Option<u64>,
+}
+
+/// A request's method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Method {
+    #[default]
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Options,
+}
+
+impl Method {
+    /// The method as it is sent.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+        }
+    }
+
+    /// Whether sending it twice does what sending it once does (RFC 9110, section 9.2.2).
+    pub const fn is_idempotent(self) -> bool {
+        !matches!(self, Self::Post | Self::Patch)
+    }
+}
+
+/// A query parameter's value: a text with `${…}`, a number, or true and false.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum QueryValue {
+    Text(Template),
+    Whole(i64),
+    Number(f64),
+    Bool(bool),
+}
+
+/// The fields that tell records apart: one name or a list of names.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Key {
+    /// One column.
+    One(String),
+    /// Columns that tell records apart together.
+    Many(Vec<String>),
+}
+
+impl Key {
+    /// The columns.
+    pub fn columns(&self) -> &[String] {
+        match self {
+            Self::One(column) => std::slice::from_ref(column),
+            Self::Many(columns) => columns,
+        }
+    }
+}
+
+/// What a sync does to the rows that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Load {
+    /// The new rows take the place of the old when the walk is whole.
+    #[default]
+    Replace,
+    /// The new rows are added.
+    Append,
+}
+
+/// What a status means for a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnStatus {
+    /// No records: the walk ends here, well.
+    Skip,
+    /// The resource fails; what every other status does.
+    Fail,
+}
+
+/// How lists and objects inside records become tables and columns.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Nest {
+    /// How many levels of lists become child tables; deeper lists stay JSON.
+    pub depth: u8,
+    /// Paths inside a record that stay JSON.
+    pub json: Vec<RecordPath>,
+}
+
+impl Default for Nest {
+    fn default() -> Self {
+        Self { depth: 3, json: Vec::new() }
+    }
+}
+
+/// How the next page is found: the kind alone, or the kind with its settings.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PaginateEntry {
+    /// A kind that needs no setting.
+    Kind(PaginateKind),
+    /// A kind and its settings.
+    Full(Paginate),
+}
+
+impl PaginateEntry {
+    /// The settings, with the defaults of a kind that was named alone.
+    pub fn resolve(&self) -> Paginate {
+        match self {
+            Self::Kind(PaginateKind::None) => Paginate::None {},
+            Self::Kind(PaginateKind::Link) => Paginate::Link {},
+            Self::Full(paginate) => paginate.clone(),
+        }
+    }
+}
+
+/// The kinds that may be named alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PaginateKind {
+    /// One answer holds everything.
+    None,
+    /// The `Link` header with `rel="next"` (RFC 8288).
+    Link,
+}
+
+/// How the next page is found.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Paginate {
+    /// One answer holds everything.
+    None {},
+    /// The `Link` header with `rel="next"` (RFC 8288).
+    Link {},
+    /// The answer holds the next page's URL; null or absent ends the walk.
+    Url {
+        /// The path to the URL in the answer.
+        next: RecordPath,
+    },
+    /// The answer holds a token that asks for the next page; null, empty or absent ends the walk.
+    Token {
+        /// The path to the token in the answer.
+        next: RecordPath,
+        /// The query parameter that takes it.
+        param: String,
+    },
+    /// Each page starts after the records read so far; a page with fewer than `limit` ends it.
+    Offset {
+        /// The query parameter that takes the offset.
+        #[serde(default = "offset")]
+        param: String,
+        /// The query parameter that takes the page size.
+        #[serde(default = "limit")]
+        limit_param: String,
+        /// Records asked for with each page.
+        limit: u64,
+        /// The path to the number of all records in the answer, where the api tells.
+        total: Option<RecordPath>,
+    },
+    /// Pages have numbers; an empty page, or the last by `total_pages`, ends the walk.
+    Page {
+        /// The query parameter that takes the number.
+        #[serde(default = "page")]
+        param: String,
+        /// The number of the first page.
+        #[serde(default = "one")]
+        start: u64,
+        /// The path to the number of pages in the answer, where the api tells.
+        total_pages: Option<RecordPath>,
+    },
+    /// Each page starts after the last record's field; an empty page ends the walk.
+    Keyset {
+        /// The path to the field in a record.
+        field: RecordPath,
+        /// The query parameter that takes the last value.
+        param: String,
+    },
+}
+
+fn offset() -> String {
+    "offset".into()
+}
+
+fn limit() -> String {
+    "limit".into()
+}
+
+fn page() -> String {
+    "page".into()
+}
+
+const fn one() -> u64 {
+    1
+}
+
+impl ApiFile {
+    /// The resources with the defaults filled in, in name order.
+    pub fn resources(&self) -> impl Iterator<Item = (&Name, ResourceSettings)> {
+        self.resources.iter().map(|(name, entry)| (name, self.settings(entry)))
+    }
+
+    /// One resource with the defaults filled in.
+    pub fn resource(&self, name: &Name) -> Option<ResourceSettings> {
+        self.resources.get(name).map(|entry| self.settings(entry))
+    }
+
+    fn settings(&self, entry: &ResourceEntry) -> ResourceSettings {
+        let own = match entry {
+            ResourceEntry::Path(path) => Resource::at(path.clone()),
+            ResourceEntry::Full(resource) => resource.as_ref().clone(),
+        };
+        let defaults = &self.defaults;
+        let over = |defaults: &BTreeMap<_, _>, own: BTreeMap<_, _>| {
+            let mut all = defaults.clone();
+            all.extend(own);
+            all
+        };
+        let paginate = own.paginate.as_ref().or(defaults.paginate.as_ref());
+        ResourceSettings {
+            path: own.path,
+            method: own.method,
+            repeatable: own.safe || own.method.is_idempotent(),
+            headers: over(&defaults.headers, own.headers),
+            query: {
+                let mut query = defaults.query.clone();
+                query.extend(own.query);
+                query
+            },
+            json: own.json,
+            records: own.records.or_else(|| defaults.records.clone()),
+            paginate: paginate.map_or(Paginate::None {}, PaginateEntry::resolve),
+            key: own.key.or_else(|| defaults.key.clone()),
+            load: own.load.or(defaults.load).unwrap_or_default(),
+            types: own.types,
+            nest: own.nest,
+            for_each: own.for_each,
+            carry: own.carry,
+            on_status: own.on_status,
+            pages_max: own.max_pages.or(defaults.max_pages),
+        }
+    }
+}
+
+impl Resource {
+    /// A resource of which only the path is known.
+    fn at(path: Template) -> Self {
+        Self {
+            path,
+            method: Method::Get,
+            safe: false,
+            headers: BTreeMap::new(),
+            query: BTreeMap::new(),
+            json: None,
+            records: None,
+            paginate: None,
+            key: None,
+            load: None,
+            types: BTreeMap::new(),
+            nest: Nest::default(),
+            for_each: None,
+            carry: BTreeMap::new(),
+            on_status: BTreeMap::new(),
+            max_pages: None,
+        }
+    }
+}
+
+/// A resource with the api's defaults filled in: what the engines work from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResourceSettings {
+    /// The path below `base_url`, or a whole URL on the same origin.
+    pub path: Template,
+    /// The method.
+    pub method: Method,
+    /// Whether sending the request twice does what sending it once does.
+    pub repeatable: bool,
+    /// Headers.
+    pub headers: BTreeMap<String, Template>,
+    /// Query parameters, in name order.
+    pub query: BTreeMap<String, QueryValue>,
+    /// The JSON body with its templates.
+    pub json: Option<Value>,
+    /// The path to the list of records; without one the answer itself is the list or the record.
+    pub records: Option<RecordPath>,
+    /// How the next page is found.
+    pub paginate: Paginate,
+    /// The fields that tell records apart.
+    pub key: Option<Key>,
+    /// What a sync does to the rows that are there.
+    pub load: Load,
+    /// Declared types of columns.
+    pub types: BTreeMap<String, ColumnType>,
+    /// How lists and objects become tables and columns.
+    pub nest: Nest,
+    /// The parent resource, when this one is walked for each of its rows.
+    pub for_each: Option<Name>,
+    /// Parent's columns kept with each record: new name to parent's column.
+    pub carry: BTreeMap<String, String>,
+    /// What other statuses than 2xx mean.
+    pub on_status: BTreeMap<String, OnStatus>,
+    /// The definition's own bound on pages.
+    pub pages_max: Option<u64>,
+}

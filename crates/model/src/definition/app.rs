@@ -1,0 +1,81 @@
+//! `apps/NAME.yaml`: a published application.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::Name;
+
+/// A published application: data objects under `/rest/v1/{app}/{object}`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AppFile {
+    /// The name of the app: the first part of its URLs.
+    pub app: Name,
+    /// Who may read which objects; without it nobody may.
+    #[serde(default)]
+    pub access: BTreeMap<Group, Access>,
+    /// The data objects, by the name in their URL.
+    pub objects: BTreeMap<Name, Object>,
+}
+
+/// A group of callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// Everybody who can reach the server.
+    Anonymous,
+}
+
+/// What a group may do with an app.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Access {
+    /// Everything that the objects offer.
+    All(All),
+    /// The events of the objects that are named.
+    Objects(BTreeMap<Name, Vec<AppEvent>>),
+}
+
+/// The word `all`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum All {
+    /// Everything.
+    All,
+}
+
+/// What may be done with a data object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AppEvent {
+    /// Read a list or an item.
+    Filter,
+}
+
+/// A data object: a table, and how it looks from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Object {
+    /// The table, as `api.resource`.
+    pub from: String,
+    /// The columns that tell items apart, in the order of the URL.
+    pub key: Vec<String>,
+    /// The columns of an answer that did not ask for any; all without it.
+    #[serde(default)]
+    pub default_fields: Vec<String>,
+}
+
+impl AppFile {
+    /// Whether everybody may read the object.
+    pub fn is_readable_by_all(&self, object: &Name) -> bool {
+        match self.access.get(&Group::Anonymous) {
+            Some(Access::All(All::All)) => true,
+            Some(Access::Objects(objects)) => {
+                objects.get(object).is_some_and(|events| events.contains(&AppEvent::Filter))
+            }
+            None => false,
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! What a file must mean beyond its grammar: names that must exist, keys that exclude each other,
+//! credentials that must not stand in the file.
+
+use std::collections::BTreeMap;
+
+use super::problem::{At, Problem, Source};
+use super::yaml::{Node, Value};
+use super::{ApiFile, AppFile, Auth, Paginate, ResourceSettings, WorkspaceFile};
+use crate::{Name, Scope, TableName, Template, nearest};
+
+/// The check of a definition's meaning.
+pub trait Meaning {
+    /// Reports what makes no sense.
+    #[expect(private_interfaces, reason = "only this module's files are definitions")]
+    fn check(&self, finder: &mut Finder<'_>);
+}
+
+/// Finds the place of a key in the file's tree, to report a problem there.
+pub(super) struct Finder<'a> {
+    source: &'a Source<'a>,
+    root: &'a Node,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl<'a> Finder<'a> {
+    pub(super) fn new(
+        source: &'a Source<'a>,
+        root: &'a Node,
+        problems: &'a mut Vec<Problem>,
+    ) -> Self {
+        Self { source, root, problems }
+    }
+
+    fn report(&mut self, path: &[&str], message: impl Into<String>, hint: Option<String>) {
+        let problem = self.source.problem(self.at(path), message);
+        self.problems.push(match hint {
+            Some(hint) => problem.with_hint(hint),
+            None => problem,
+        });
+    }
+
+    /// Where the value at the end of the path stands, or as much of the path as there is.
+    fn at(&self, path: &[&str]) -> At {
+        let mut node = self.root;
+        for step in path {
+            let next = match &node.value {
+                Value::Map(entries) => {
+                    entries.iter().find(|entry| entry.key == *step).map(|entry| &entry.node)
+                }
+                Value::List(items) => step.parse().ok().and_then(|at: usize| items.get(at)),
+                _ => None,
+            };
+            match next {
+                Some(next) => node = next,
+                None => break,
+            }
+        }
+        node.at
+    }
+
+    fn only(&mut self, path: &[&str], template: &Template, allowed: &[Scope]) {
+        for (scope, name) in template.references() {
+            if !allowed.contains(&scope) {
+                let words: Vec<&str> = allowed.iter().map(|scope| scope.as_str()).collect();
+                let message = format!("`${{{}.{name}}}` has no meaning here", scope.as_str());
+                let hint = format!("this place knows {}", words.join(", "));
+                self.report(path, message, Some(hint));
+            } else if scope == Scope::Secret && name.parse::<Name>().is_err() {
+                self.report(path, format!("`{name}` cannot be a secret's name"), None);
+            }
+        }
+    }
+
+    /// A credential must come from outside the file: files are committed and shared.
+    fn credential(&mut self, path: &[&str], template: &Template) {
+        self.only(path, template, &[Scope::Secret, Scope::Env]);
+        if template.references().next().is_none() {
+            self.report(
+                path,
+                "a credential stands in the file",
+                Some("store it with `restway secret set NAME` and write `${secret.NAME}`".into()),
+            );
+        }
+    }
+}
+
+impl Meaning for WorkspaceFile {
+    #[expect(private_interfaces, reason = "only this module's files are definitions")]
+    fn check(&self, finder: &mut Finder<'_>) {
+        if self.tables.contains("://") {
+            finder.report(
+                &["tables"],
+                "tables lie in a folder; object stores are not supported yet",
+                None,
+            );
+        }
+    }
+}
+
+impl Meaning for AppFile {
+    #[expect(private_interfaces, reason = "only this module's files are definitions")]
+    fn check(&self, finder: &mut Finder<'_>) {
+        for (name, object) in &self.objects {
+            let path = ["objects", name.as_str(), "from"];
+            if object.from.parse::<TableName>().is_err() {
+                let message = format!("`{}` is not a table", object.from);
+                finder.report(&path, message, Some("write `api.resource`".into()));
+            }
+            if object.key.is_empty() {
+                finder.report(&["objects", name.as_str(), "key"], "a key needs a column", None);
+            }
+        }
+        for access in self.access.values() {
+            let super::Access::Objects(objects) = access else { continue };
+            for name in objects.keys().filter(|name| !self.objects.contains_key(name)) {
+                let near = nearest(name.as_str(), self.objects.keys().map(Name::as_str));
+                finder.report(
+                    &["access", "anonymous"],
+                    format!("there is no object `{name}`"),
+                    near.map(|near| format!("did you mean `{near}`?")),
+                );
+            }
+        }
+    }
+}
+
+impl Meaning for ApiFile {
+    #[expect(private_interfaces, reason = "only this module's files are definitions")]
+    fn check(&self, finder: &mut Finder<'_>) {
+        finder.only(&["base_url"], &self.base_url, &[Scope::Env]);
+        let source = self.base_url.source();
+        let is_plain = self.base_url.references().next().is_none();
+        let is_web = |url: url::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+        if is_plain && !url::Url::parse(source).is_ok_and(is_web) {
+            let hint = Some("write the scheme and the host, as in `https://api.acme.example/v2`");
+            finder.report(&["base_url"], "not a web address", hint.map(str::to_owned));
+        }
+        self.check_auth(finder);
+        if self.limits.concurrency == Some(0) {
+            finder.report(&["limits", "concurrency"], "must be at least 1", None);
+        }
+        if self.retry.multiplier < 1.0 {
+            finder.report(&["retry", "multiplier"], "must be at least 1", None);
+        }
+        for (name, template) in &self.defaults.headers {
+            check_header(finder, &["defaults", "headers", name], name, template);
+        }
+        for (name, resource) in self.resources() {
+            self.check_resource(finder, name, &resource);
+        }
+        self.check_cycles(finder);
+    }
+}
+
+impl ApiFile {
+    fn check_auth(&self, finder: &mut Finder<'_>) {
+        match &self.auth {
+            Auth::None => {}
+            Auth::Basic { username, password } => {
+                finder.only(&["auth", "username"], username, &[Scope::Secret, Scope::Env]);
+                finder.credential(&["auth", "password"], password);
+            }
+            Auth::Bearer { token, .. } => finder.credential(&["auth", "token"], token),
+            Auth::ApiKey { key, header, query } => {
+                finder.credential(&["auth", "key"], key);
+                if header.is_some() == query.is_some() {
+                    let message = "an api key goes into a header or into the query";
+                    let hint = "write one of `header: NAME` and `query: NAME`".to_owned();
+                    finder.report(&["auth"], message, Some(hint));
+                }
+            }
+            Auth::Oauth2 { client_id, client_secret, token_url, params, .. } => {
+                finder.only(&["auth", "token_url"], token_url, &[Scope::Env]);
+                finder.only(&["auth", "client_id"], client_id, &[Scope::Secret, Scope::Env]);
+                finder.credential(&["auth", "client_secret"], client_secret);
+                for (name, value) in params {
+                    let path = ["auth", "params", name.as_str()];
+                    finder.only(&path, value, &[Scope::Secret, Scope::Env]);
+                }
+            }
+        }
+    }
+
+    fn check_resource(&self, finder: &mut Finder<'_>, name: &Name, resource: &ResourceSettings) {
+        let at = |key| ["resources", name.as_str(), key];
+        if name.as_str().contains("__") {
+            let message = "`__` in a name is kept for the lists inside records";
+            finder.report(&at(""), message, None);
+        }
+        let scopes: &[Scope] = match &resource.for_each {
+            Some(parent) if !self.resources.contains_key(parent) => {
+                let near = nearest(parent.as_str(), self.resources.keys().map(Name::as_str));
+                finder.report(
+                    &at("for_each"),
+                    format!("there is no resource `{parent}`"),
+                    near.map(|near| format!("did you mean `{near}`?")),
+                );
+                &[Scope::Env, Scope::Secret, Scope::Parent]
+            }
+            Some(_) => &[Scope::Env, Scope::Secret, Scope::Parent],
+            None => &[Scope::Env, Scope::Secret],
+        };
+        finder.only(&at("path"), &resource.path, scopes);
+        for (header, template) in &resource.headers {
+            check_header(finder, &at("headers"), header, template);
+            finder.only(&at("headers"), template, scopes);
+        }
+        for value in resource.query.values() {
+            if let super::QueryValue::Text(template) = value {
+                finder.only(&at("query"), template, scopes);
+            }
+        }
+        if resource.json.is_some() && !matches!(resource.method.as_str(), "POST" | "PUT" | "PATCH")
+        {
+            let hint = "write `method: POST`".to_owned();
+            finder.report(&at("json"), "a body needs POST, PUT or PATCH", Some(hint));
+        }
+        if !resource.carry.is_empty() && resource.for_each.is_none() {
+            finder.report(&at("carry"), "`carry` needs `for_each`", None);
+        }
+        if resource.pages_max == Some(0) {
+            finder.report(&at("max_pages"), "must be at least 1", None);
+        }
+        if let Paginate::Offset { limit: 0, .. } = resource.paginate {
+            finder.report(&at("paginate"), "`limit` must be at least 1", None);
+        }
+        for status in resource.on_status.keys() {
+            if !status.parse::<u16>().is_ok_and(|status| (100..600).contains(&status)) {
+                finder.report(&at("on_status"), format!("`{status}` is not a status"), None);
+            }
+        }
+    }
+
+    fn check_cycles(&self, finder: &mut Finder<'_>) {
+        let parents: BTreeMap<&Name, Name> = self
+            .resources()
+            .filter_map(|(name, resource)| resource.for_each.map(|parent| (name, parent)))
+            .collect();
+        for name in parents.keys() {
+            let mut seen = 0;
+            let mut next = parents.get(name);
+            while let Some(parent) = next {
+                seen += 1;
+                if seen > parents.len() {
+                    let path = ["resources", name.as_str(), "for_each"];
+                    finder.report(&path, "`for_each` leads back to this resource", None);
+                    break;
+                }
+                next = parents.get(parent);
+            }
+        }
+    }
+}
+
+/// Headers that a person must not write: they carry credentials or belong to the connection.
+const RESERVED: [&str; 6] =
+    ["authorization", "proxy-authorization", "host", "content-length", "connection", "cookie"];
+
+fn check_header(finder: &mut Finder<'_>, path: &[&str], name: &str, template: &Template) {
+    let lower = name.to_ascii_lowercase();
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if name.is_empty() || !name.chars().all(is_token) {
+        finder.report(path, format!("`{name}` cannot be a header's name"), None);
+    } else if RESERVED.contains(&lower.as_str()) {
+        let hint = "credentials belong under `auth`; the rest is set by the connection".to_owned();
+        finder.report(path, format!("the header `{name}` is not yours to set"), Some(hint));
+    }
+    if template.source().contains(['\n', '\r']) {
+        finder.report(path, "a header's value is one line", None);
+    }
+}

@@ -1,0 +1,68 @@
+//! The files of a workspace: their grammar, and the reading of them.
+//!
+//! The Rust types of this module are the grammar. From them come the JSON Schemas for editors, the
+//! reference pages, and the check that finds every unknown key, missing key and wrong type of a
+//! file at once, each with its line and column.
+
+mod api;
+mod app;
+mod decode;
+mod grammar;
+mod meaning;
+mod problem;
+mod workspace;
+mod yaml;
+
+pub use api::{
+    ApiFile, ApiLimits, Auth, ClientAuth, Defaults, Grant, Key, Load, Method, Nest, OnStatus,
+    Paginate, PaginateEntry, PaginateKind, QueryValue, Resource, ResourceEntry, ResourceSettings,
+    Retry,
+};
+pub use app::{Access, All, AppEvent, AppFile, Group, Object};
+pub use problem::Problem;
+pub use workspace::{Egress, Metadata, WorkspaceFile};
+
+use meaning::Meaning;
+use problem::Source;
+
+/// A kind of definition file.
+pub trait Definition: serde::de::DeserializeOwned + schemars::JsonSchema + Meaning {}
+
+impl<T: serde::de::DeserializeOwned + schemars::JsonSchema + Meaning> Definition for T {}
+
+/// The JSON Schema of a kind of file, for editors.
+pub fn schema<T: Definition>() -> serde_json::Value {
+    schemars::schema_for!(T).to_value()
+}
+
+/// Reads a definition file. `file` is its name as the person knows it.
+///
+/// # Errors
+/// Every problem of the file, in the order of its lines.
+pub fn read<T: Definition>(file: &str, text: &str) -> Result<T, Vec<Problem>> {
+    let source = Source { file, text };
+    let node = yaml::parse(&source).map_err(|problem| vec![problem])?;
+    let mut problems = grammar::check(&source, &schema::<T>(), &node);
+    let read = if problems.is_empty() {
+        match decode::decode::<T>(&node) {
+            Ok(definition) => {
+                definition.check(&mut meaning::Finder::new(&source, &node, &mut problems));
+                Some(definition)
+            }
+            Err(refusal) => {
+                problems.push(source.problem(refusal.at, refusal.message));
+                None
+            }
+        }
+    } else {
+        None
+    };
+    problems.sort_by_key(|problem| (problem.place.line, problem.place.column));
+    match read {
+        Some(definition) if problems.is_empty() => Ok(definition),
+        _ => Err(problems),
+    }
+}
+
+#[cfg(test)]
+mod tests;

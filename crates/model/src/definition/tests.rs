@@ -1,0 +1,171 @@
+//! Each case is a file and what is said of it.
+
+use expect_test::{Expect, expect};
+
+use super::*;
+
+fn check<T: Definition>(text: &str, expected: Expect) {
+    let said = match read::<T>("apis/acme.yaml", text) {
+        Ok(_) => "ok\n".to_owned(),
+        Err(problems) => problems
+            .iter()
+            .map(|problem| {
+                let hint =
+                    problem.hint.as_ref().map(|hint| format!(" -- {hint}")).unwrap_or_default();
+                let place = &problem.place;
+                format!("{}:{}+{} {problem}{hint}\n", place.line, place.column, place.width)
+            })
+            .collect(),
+    };
+    expected.assert_eq(&said);
+}
+
+#[test]
+fn the_smallest_api_is_a_few_lines() {
+    let text = "api: acme\nbase_url: https://a.example\nresources: { teams: /teams }\n";
+    let api: ApiFile = read("apis/acme.yaml", text).expect("it is valid");
+    let (name, teams) = api.resources().next().expect("a resource");
+    assert_eq!((name.as_str(), teams.path.source()), ("teams", "/teams"));
+    assert_eq!((teams.load, teams.paginate), (Load::Replace, Paginate::None {}));
+}
+
+#[test]
+fn defaults_reach_every_resource_and_give_way_to_its_own() {
+    let text = "
+api: acme
+base_url: https://a.example
+defaults:
+  query: { pageSize: 100, lang: en }
+  records: data
+  paginate: { type: token, next: nextPageToken, param: pageToken }
+  key: id
+resources:
+  teams: /teams
+  issues:
+    path: /projects/${parent.id}/issues
+    for_each: teams
+    query: { lang: de, open: true }
+    records: $
+    paginate: link
+    key: [team_id, id]
+";
+    let api: ApiFile = read("apis/acme.yaml", text).expect("it is valid");
+    let resources: Vec<_> = api.resources().collect();
+    let (issues, teams) = (&resources[0].1, &resources[1].1);
+    assert_eq!(teams.records.as_ref().map(ToString::to_string), Some("data".to_owned()));
+    assert!(matches!(&teams.paginate, Paginate::Token { param, .. } if param == "pageToken"));
+    assert_eq!(issues.paginate, Paginate::Link {});
+    assert_eq!(issues.query.len(), 3);
+    assert_eq!(issues.key.as_ref().map(Key::columns).map(<[String]>::len), Some(2));
+}
+
+#[test]
+fn every_problem_of_a_file_is_found_at_once() {
+    check::<ApiFile>(
+        "
+api: Acme
+base_url: 7
+auth: { type: beerer, token: x }
+limits: { rate: [10/s, 5000], concurency: 8 }
+retry: { initial: 1 }
+resources:
+  teams: { pth: /teams, paginate: { type: token, next: a..b } }
+  users: [a]
+  rooms: { path: '/x/${secrets.y}' }
+colour: red
+",
+        expect![[r#"
+            2:6+4 `Acme` is not a name: use lower-case letters, digits and `_`, not starting with a digit, at most 63 characters
+            3:11+1 expected a text, found a whole number -- put it in quotes to make it a text
+            4:15+6 `beerer` is none of the words that can stand here -- did you mean `bearer`?
+            5:24+4 expected a text, found a whole number -- put it in quotes to make it a text
+            5:31+10 unknown key `concurency` -- did you mean `concurrency`?
+            6:19+1 expected a text, found a whole number -- put it in quotes to make it a text
+            8:10+1 the key `path` is missing
+            8:12+3 unknown key `pth` -- did you mean `path`?
+            8:35+1 the key `param` is missing
+            8:56+4 `a..b` is not a path to one place (a name is missing; `..` selects many places); write names and indexes, as in `data.items` or `$.result['my list'][0]`
+            9:10+1 expected a text or a mapping, found a list
+            10:18+18 there is no scope `secrets`; there are secret, env, param and parent (did you mean `secret`?)
+            11:1+6 unknown key `colour` -- the keys here are api, base_url, auth, limits, retry, defaults, resources
+        "#]],
+    );
+}
+
+#[test]
+fn a_file_must_make_sense() {
+    check::<ApiFile>(
+        "
+api: acme
+base_url: ftp://a.example
+auth: { type: api_key, key: hunter2 }
+resources:
+  a: { path: '/a/${parent.id}', for_each: bb }
+  b: { path: /b, for_each: b, json: { x: 1 } }
+  c: { path: '/c/${parent.id}', headers: { Authorization: x } }
+",
+        expect![[r#"
+            3:11+15 not a web address -- write the scheme and the host, as in `https://api.acme.example/v2`
+            4:7+1 an api key goes into a header or into the query -- write one of `header: NAME` and `query: NAME`
+            4:29+7 a credential stands in the file -- store it with `restway secret set NAME` and write `${secret.NAME}`
+            6:43+2 there is no resource `bb` -- did you mean `b`?
+            7:28+1 `for_each` leads back to this resource
+            7:37+1 a body needs POST, PUT or PATCH -- write `method: POST`
+            8:14+17 `${parent.id}` has no meaning here -- this place knows env, secret
+            8:42+1 the header `Authorization` is not yours to set -- credentials belong under `auth`; the rest is set by the connection
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_is_strict() {
+    check::<WorkspaceFile>(
+        "workspace: a\nworkspace: b\n",
+        expect![[r#"
+        2:1+9 `workspace` stands here twice; first in line 1
+    "#]],
+    );
+    check::<WorkspaceFile>(
+        "workspace: &x a\n",
+        expect![[r#"
+            1:12+4 anchors (`&…`) are not part of this grammar
+        "#]],
+    );
+    check::<WorkspaceFile>(
+        "workspace: a\n---\nworkspace: b\n",
+        expect![[r#"
+        2:1+3 a file holds one document only
+    "#]],
+    );
+    check::<WorkspaceFile>(
+        "workspace: no\n",
+        expect![[r#"
+        ok
+    "#]],
+    );
+    check::<WorkspaceFile>("workspace: [a\n", expect![[r#"
+        2:1+1 this is not YAML: while parsing a flow sequence, expected ',' or ']'
+    "#]]);
+    check::<WorkspaceFile>(
+        "",
+        expect![[r#"
+        1:1+1 the key `workspace` is missing
+    "#]],
+    );
+}
+
+#[test]
+fn apps_name_tables_and_their_own_objects() {
+    check::<AppFile>(
+        "
+app: sales
+access: { anonymous: { custmers: [filter] } }
+objects: { customers: { from: shop, key: [] } }
+",
+        expect![[r#"
+            3:22+1 there is no object `custmers` -- did you mean `customers`?
+            4:31+4 `shop` is not a table -- write `api.resource`
+            4:42+1 a key needs a column
+        "#]],
+    );
+}

@@ -1,0 +1,43 @@
+//! The nouns of Restway, the grammar of its files, its limits and its seams.
+//!
+//! In: the text of definition files. Out: typed definitions, and the vocabulary in which the other
+//! rooms talk to each other: [`Secret`], [`SafeUrl`], [`Explain`], [`Event`], [`Records`],
+//! [`ColumnType`].
+//!
+//! What never happens here: input or output. No file is opened, no socket, no clock is read; what
+//! needs one asks through a seam ([`Clock`], [`Observer`], [`SecretSource`]) that a room above
+//! fills. So every rule in this room can be tested with text alone.
+
+pub mod definition;
+
+mod clock;
+mod column;
+mod event;
+mod explain;
+mod limits;
+mod name;
+mod path;
+mod record;
+mod redact;
+mod run;
+mod safe_url;
+mod secret;
+mod suggest;
+mod template;
+mod units;
+
+pub use clock::{Clock, Pause};
+pub use column::ColumnType;
+pub use event::{Event, Level, Observer};
+pub use explain::{Code, Explain, Fault, Place, chain};
+pub use limits::Limits;
+pub use name::{ColumnName, InvalidName, Name, TableName};
+pub use path::{InvalidPath, RecordPath, Step};
+pub use record::Records;
+pub use redact::Redactor;
+pub use run::{Counts, RunId, RunKind, RunStatus};
+pub use safe_url::SafeUrl;
+pub use secret::{MissingSecret, Secret, SecretSource};
+pub use suggest::nearest;
+pub use template::{InvalidTemplate, Scope, Template, TemplateError, Values};
+pub use units::{InvalidUnit, Rate, Timespan};

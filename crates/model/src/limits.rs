@@ -1,0 +1,75 @@
+//! The bounds: on every loop, wait, buffer and answer, in one place.
+//!
+//! A bound that is reached is an error with a code, never a silent stop. What a definition may
+//! change it changes by its own key (`max_pages`, `timeout`); these are the values without one.
+
+use std::time::Duration;
+
+/// Every bound of the process. Passed explicitly; tests pass smaller ones.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Pages of one walk; beats what the server says.
+    pub pages_max: u64,
+    /// Decoded bytes of one answer.
+    pub body_bytes_max: u64,
+    /// Bytes of one record inside an answer.
+    pub record_bytes_max: usize,
+    /// Bytes of an answer outside its records: where page tokens live.
+    pub envelope_bytes_max: usize,
+    /// Containers inside containers of one record.
+    pub json_depth_max: usize,
+    /// Hops of one redirect chain.
+    pub redirects_max: usize,
+    /// Time for a connection to open.
+    pub connect_timeout: Duration,
+    /// Silence on an open connection.
+    pub read_timeout: Duration,
+    /// One attempt, from the request to the end of the answer's head.
+    pub answer_timeout: Duration,
+    /// How long a wait that the api asked for may be.
+    pub wait_max: Duration,
+    /// Records that lie between the reader and the table writer.
+    pub batch_records_max: usize,
+    /// Bytes of records that lie between the reader and the table writer.
+    pub batch_bytes_max: usize,
+    /// Batches in flight between two stages.
+    pub channel_batches_max: usize,
+    /// Rows that a Parquet row group holds in memory.
+    pub row_group_rows_max: usize,
+    /// Columns of one table.
+    pub columns_max: usize,
+    /// Child tables of one resource.
+    pub child_tables_max: usize,
+    /// Rows that a published list answers at most.
+    pub list_rows_max: usize,
+    /// Memory that one query may hold before it fails or spills.
+    pub query_memory_bytes_max: usize,
+    /// Parents that one `for_each` walks.
+    pub parents_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            pages_max: 100_000,
+            body_bytes_max: 4 << 30,
+            record_bytes_max: 16 << 20,
+            envelope_bytes_max: 1 << 20,
+            json_depth_max: 128,
+            redirects_max: 10,
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(60),
+            answer_timeout: Duration::from_secs(300),
+            wait_max: Duration::from_secs(15 * 60),
+            batch_records_max: 8_192,
+            batch_bytes_max: 8 << 20,
+            channel_batches_max: 4,
+            row_group_rows_max: 128 * 1024,
+            columns_max: 2_000,
+            child_tables_max: 200,
+            list_rows_max: 100,
+            query_memory_bytes_max: 2 << 30,
+            parents_max: 1_000_000,
+        }
+    }
+}
