@@ -1,0 +1,165 @@
+//! The journal is ordered, atomic and survives the process.
+
+use super::*;
+use restway_model::{Code, Explain, RunKind};
+use serde_json::json;
+
+use crate::testing::Bench;
+
+async fn intent(store: &Store, stream: &str, sequence: u64) -> BatchIntent {
+    BatchIntent {
+        stream: stream.into(),
+        sequence,
+        run: store.start_run(RunKind::Sync, "acme").await.unwrap(),
+        resource: "acme.issues".parse().unwrap(),
+        body: json!({ "files": [format!("part-{sequence}.parquet")] }),
+        state: Some(json!({ "page": sequence })),
+        rows: 10,
+    }
+}
+
+#[tokio::test]
+async fn a_recorded_batch_is_pending_after_reopening_until_it_is_finished() {
+    let bench = Bench::new();
+    let store = bench.open().await;
+    let mut recorded = Vec::new();
+    for (stream, sequence) in [("b", 1), ("a", 1), ("a", 2)] {
+        let batch = intent(&store, stream, sequence).await;
+        store.record_batch(&batch).await.unwrap();
+        recorded.push(batch);
+    }
+    recorded.rotate_left(1);
+    drop(store);
+
+    let store = bench.open().await;
+    assert_eq!(store.pending_batches().await.unwrap(), recorded);
+    store.finish_batch("a", 1).await.unwrap();
+    store.finish_batch("a", 1).await.unwrap();
+    store.finish_batch("b", 1).await.unwrap();
+    assert_eq!(store.pending_batches().await.unwrap(), recorded[1..2]);
+    assert_eq!(store.next_sequence("a").await.unwrap(), 3);
+    assert_eq!(store.next_sequence("b").await.unwrap(), 2);
+    assert_eq!(store.next_sequence("never seen").await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_finished_batch_keeps_its_row_and_state_and_drops_its_body() {
+    let bench = Bench::new();
+    let store = bench.open().await;
+    store.record_batch(&intent(&store, "a", 1).await).await.unwrap();
+    store.finish_batch("a", 1).await.unwrap();
+    let kept: (Option<String>, i64) =
+        sqlx::query_as("select body, row_count from batch").fetch_one(store.pool()).await.unwrap();
+    assert_eq!(kept, (None, 10));
+    assert_eq!(store.stream_state("a").await.unwrap(), Some(json!({ "page": 1 })));
+
+    let without = BatchIntent { state: None, ..intent(&store, "a", 2).await };
+    store.record_batch(&without).await.unwrap();
+    assert_eq!(store.stream_state("a").await.unwrap(), None);
+    assert_eq!(store.stream_state("never seen").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_batch_out_of_turn_is_refused_and_leaves_nothing() {
+    let bench = Bench::new();
+    let store = bench.open().await;
+    store.record_batch(&intent(&store, "a", 1).await).await.unwrap();
+    let before = store.pending_batches().await.unwrap();
+    for wrong in [0, 1, 3, u64::MAX] {
+        let refused = store.record_batch(&intent(&store, "a", wrong).await).await.unwrap_err();
+        assert_eq!(refused.code(), Code::TableConflict);
+        assert!(
+            matches!(refused, StoreError::BatchOrder { expected: 2, given, .. } if given == wrong)
+        );
+    }
+    assert_eq!(store.pending_batches().await.unwrap(), before);
+    assert_eq!(store.stream_state("a").await.unwrap(), Some(json!({ "page": 1 })));
+}
+
+#[tokio::test]
+async fn a_batch_of_no_run_is_refused_and_its_state_with_it() {
+    let bench = Bench::new();
+    let store = bench.open().await;
+    let stray = BatchIntent { run: RunId("none".into()), ..intent(&store, "a", 1).await };
+    assert_eq!(store.record_batch(&stray).await.unwrap_err().code(), Code::StoreFailed);
+    assert_eq!(store.pending_batches().await.unwrap(), []);
+    assert_eq!(store.stream_state("a").await.unwrap(), None);
+    assert_eq!(store.next_sequence("a").await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn batches_are_finished_in_order() {
+    let bench = Bench::new();
+    let store = bench.open().await;
+    for sequence in 1..=2 {
+        store.record_batch(&intent(&store, "a", sequence).await).await.unwrap();
+    }
+    let early = store.finish_batch("a", 2).await;
+    assert!(matches!(early, Err(StoreError::BatchOrder { expected: 1, given: 2, .. })));
+    let unknown = store.finish_batch("a", 3).await;
+    assert!(matches!(unknown, Err(StoreError::BatchUnknown { .. })));
+    assert_eq!(store.pending_batches().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn of_writers_that_race_for_a_number_one_wins() {
+    let bench = Bench::new();
+    let stores = [bench.open().await, bench.open().await];
+    for sequence in 1..=10 {
+        let racing = stores.iter().flat_map(|store| [store.clone(), store.clone()]);
+        let tasks: Vec<_> = racing
+            .map(|store| {
+                tokio::spawn(async move {
+                    let batch = intent(&store, "a", sequence).await;
+                    store.record_batch(&batch).await
+                })
+            })
+            .collect();
+        let mut won = 0;
+        for task in tasks {
+            match task.await.unwrap() {
+                Ok(()) => won += 1,
+                Err(error) => assert!(matches!(error, StoreError::BatchOrder { .. }), "{error:?}"),
+            }
+        }
+        assert_eq!(won, 1);
+    }
+}
+
+#[tokio::test]
+async fn pending_batches_are_handed_out_in_bounded_parts() {
+    let bench = Bench::new();
+    let store = bench.open().await;
+    let run = store.start_run(RunKind::Sync, "acme").await.unwrap();
+    let mut connection = store.pool().begin().await.unwrap();
+    for sequence in 1..=PENDING_MAX + 1 {
+        sqlx::query(sql::BATCH_RECORD)
+            .bind("a")
+            .bind(sequence)
+            .bind(&run.0)
+            .bind("acme.issues")
+            .bind(1)
+            .bind(None::<String>)
+            .bind("null")
+            .bind("2026-03-01T10:00:00.000Z")
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+    }
+    connection.commit().await.unwrap();
+    let first_part = store.pending_batches().await.unwrap();
+    assert_eq!(first_part.len(), usize::try_from(PENDING_MAX).unwrap());
+    for batch in first_part {
+        store.finish_batch("a", batch.sequence).await.unwrap();
+    }
+    assert_eq!(store.pending_batches().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_bound_is_refused() {
+    let bench = Bench::new();
+    let store = bench.open().await;
+    let body = json!("x".repeat(JSON_BYTES_MAX));
+    let huge = BatchIntent { body, ..intent(&store, "a", 1).await };
+    assert!(matches!(store.record_batch(&huge).await, Err(StoreError::BatchTooLarge { .. })));
+}

@@ -1,0 +1,124 @@
+//! The schema of the SQLite database, as the list of steps that lead to it.
+//!
+//! A step that was released is never edited; a change is a further step. All steps that are
+//! missing are applied in one transaction, which also holds off a second process that opens the
+//! same database, so nobody ever sees half a schema. A database that a newer version has migrated
+//! is refused before anything is written to it.
+
+use sqlx::SqlitePool;
+
+use crate::StoreError;
+use crate::sql;
+
+/// Every write that reads first takes the write lock first: a transaction that upgrades later can
+/// be refused without waiting.
+pub(crate) const BEGIN: &str = "begin immediate";
+
+const VERSIONS: &str = "create table if not exists schema_version (
+    version integer primary key,
+    applied_at text not null
+) strict";
+
+/// Times are RFC 3339 text in UTC with milliseconds, so that their order is that of the text.
+const FIRST: &str = "
+create table run (
+    run_id text primary key,
+    kind text not null,
+    subject text not null,
+    status text not null,
+    started_at text not null,
+    ended_at text,
+    error_code text,
+    error_message text,
+    requests integer not null default 0,
+    retries integer not null default 0,
+    pages integer not null default 0,
+    records integer not null default 0,
+    row_count integer not null default 0,
+    bytes integer not null default 0,
+    check ((status = 'running') = (ended_at is null))
+) strict;
+create index run_running on run (kind, started_at) where status = 'running';
+
+create table run_resource (
+    run_id text not null references run (run_id),
+    resource text not null,
+    status text not null,
+    started_at text not null,
+    ended_at text not null,
+    error_code text,
+    error_message text,
+    requests integer not null,
+    retries integer not null,
+    pages integer not null,
+    records integer not null,
+    row_count integer not null,
+    bytes integer not null,
+    primary key (run_id, resource)
+) strict;
+
+create table batch (
+    stream text not null,
+    sequence integer not null check (sequence >= 1),
+    run_id text not null references run (run_id),
+    resource text not null,
+    row_count integer not null,
+    state text,
+    body text,
+    recorded_at text not null,
+    finished_at text,
+    primary key (stream, sequence),
+    check ((body is null) = (finished_at is not null))
+) strict;
+create index batch_pending on batch (stream, sequence) where body is not null;
+
+create table data_key (
+    data_key_id text primary key,
+    created_at text not null
+) strict;
+
+create table data_key_wrap (
+    data_key_id text not null references data_key (data_key_id),
+    master_id text not null,
+    nonce blob not null,
+    sealed blob not null,
+    created_at text not null,
+    primary key (data_key_id, master_id)
+) strict;
+
+create table secret (
+    name text primary key,
+    data_key_id text not null references data_key (data_key_id),
+    nonce blob not null,
+    sealed blob not null,
+    updated_at text not null
+) strict;
+";
+
+const STEPS: &[&str] = &[FIRST];
+
+/// Brings the database up to this version's schema.
+pub(crate) async fn migrate(pool: &SqlitePool, now: &str) -> Result<(), StoreError> {
+    let failed = StoreError::during("prepare the tables");
+    let mut transaction = pool.begin_with(BEGIN).await.map_err(&failed)?;
+    sqlx::raw_sql(VERSIONS).execute(&mut *transaction).await.map_err(&failed)?;
+    let found: i64 = sqlx::query_scalar(sql::SCHEMA_FOUND)
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+    let steps = (1_i64..).zip(STEPS);
+    let known = steps.clone().count().try_into().unwrap_or(i64::MAX);
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    for (version, step) in steps.filter(|(version, _)| *version > found) {
+        sqlx::raw_sql(*step).execute(&mut *transaction).await.map_err(&failed)?;
+        sqlx::query(sql::SCHEMA_RECORD)
+            .bind(version)
+            .bind(now)
+            .execute(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+    }
+    transaction.commit().await.map_err(&failed)
+}

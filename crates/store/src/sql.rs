@@ -1,0 +1,94 @@
+//! Every statement of this room, by concern.
+//!
+//! They are written in the SQL that SQLite and PostgreSQL share: `$1` for a parameter, `on
+//! conflict`, no function of either. A test prepares each of them on a migrated database, so a
+//! renamed column fails there and not with a user. Every list carries its `limit`.
+
+/// Declares the statements, and the list of all of them that the test walks.
+macro_rules! statements {
+    ($($(#[$note:meta])* $name:ident = $text:literal;)+) => {
+        $($(#[$note])* pub(crate) const $name: &str = $text;)+
+        #[cfg(test)]
+        pub(crate) const ALL: &[&str] = &[$($name),+];
+    };
+}
+
+statements! {
+    // Runs.
+    RUN_START = "insert into run (run_id, kind, subject, status, started_at)
+        values ($1, $2, $3, 'running', $4)";
+    RUN_END = "update run set status = $2, ended_at = $3, error_code = $4, error_message = $5,
+            requests = $6, retries = $7, pages = $8, records = $9, row_count = $10, bytes = $11
+        where run_id = $1 and status = 'running'";
+    RUN_LIST = "select * from run order by run_id desc limit $1";
+    RUN_LIST_BEFORE = "select * from run where run_id < $2 order by run_id desc limit $1";
+    /// From the prefix up to the first text behind all that begin with it.
+    RUN_FIND = "select * from run where run_id >= $1 and run_id < $2 order by run_id limit $3";
+    /// The runs of one kind that started before an instant and were never ended.
+    RUN_ABANDON = "update run set status = 'failed', ended_at = $3, error_code = $4,
+            error_message = $5
+        where status = 'running' and kind = $1 and started_at < $2";
+    OUTCOME_SAVE = "insert into run_resource (run_id, resource, status, started_at, ended_at,
+            error_code, error_message, requests, retries, pages, records, row_count, bytes)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        on conflict (run_id, resource) do update set status = excluded.status,
+            started_at = excluded.started_at, ended_at = excluded.ended_at,
+            error_code = excluded.error_code, error_message = excluded.error_message,
+            requests = excluded.requests, retries = excluded.retries, pages = excluded.pages,
+            records = excluded.records, row_count = excluded.row_count, bytes = excluded.bytes";
+    OUTCOME_LIST = "select * from run_resource where run_id = $1 order by resource limit $2";
+
+    // Batches.
+    BATCH_NEXT = "select coalesce(max(sequence), 0) + 1 from batch where stream = $1";
+    BATCH_RECORD = "insert into batch
+            (stream, sequence, run_id, resource, row_count, state, body, recorded_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)";
+    BATCH_PENDING = "select stream, sequence, run_id, resource, row_count, state, body from batch
+        where body is not null order by stream, sequence limit $1";
+    BATCH_FIRST_PENDING = "select min(sequence) from batch
+        where stream = $1 and body is not null";
+    BATCH_KNOWN = "select count(*) from batch where stream = $1 and sequence = $2";
+    BATCH_FINISH = "update batch set body = null, finished_at = $3
+        where stream = $1 and sequence = $2";
+    BATCH_STATE = "select state from batch where stream = $1 order by sequence desc limit 1";
+
+    // Secrets.
+    SECRET_SET = "insert into secret (name, data_key_id, nonce, sealed, updated_at)
+        values ($1, $2, $3, $4, $5)
+        on conflict (name) do update set data_key_id = excluded.data_key_id,
+            nonce = excluded.nonce, sealed = excluded.sealed, updated_at = excluded.updated_at";
+    SECRET_LIST = "select name, updated_at from secret order by name limit $1";
+    SECRET_ALL = "select name, data_key_id, nonce, sealed from secret order by name limit $1";
+    SECRET_GET = "select name, data_key_id, nonce, sealed from secret where name = $1";
+    SECRET_COUNT = "select count(*) from secret where name <> $1";
+    SECRET_REMOVE = "delete from secret where name = $1";
+    DATA_KEY_NEWEST = "select data_key_id from data_key
+        order by created_at desc, data_key_id limit 1";
+    DATA_KEY_ADD = "insert into data_key (data_key_id, created_at) values ($1, $2)";
+    WRAP_LIST = "select master_id, nonce, sealed from data_key_wrap
+        where data_key_id = $1 order by master_id limit $2";
+    WRAP_ADD = "insert into data_key_wrap (data_key_id, master_id, nonce, sealed, created_at)
+        values ($1, $2, $3, $4, $5)";
+
+    // The schema itself.
+    SCHEMA_FOUND = "select coalesce(max(version), 0) from schema_version";
+    SCHEMA_RECORD = "insert into schema_version (version, applied_at) values ($1, $2)";
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Executor, SqlSafeStr};
+
+    use crate::testing::Bench;
+
+    #[tokio::test]
+    async fn every_statement_prepares_on_a_migrated_database() {
+        let bench = Bench::new();
+        let store = bench.open().await;
+        let mut connection = store.pool().acquire().await.unwrap();
+        for statement in super::ALL {
+            let prepared = connection.prepare(statement.into_sql_str()).await;
+            assert!(prepared.is_ok(), "{statement}: {:?}", prepared.err());
+        }
+    }
+}
