@@ -434,6 +434,19 @@ const fn one() -> u64 {
 }
 
 impl ApiFile {
+    /// An api of which only the address is known: no login, no resources.
+    pub fn bare(api: Name, base_url: &url::Url) -> Self {
+        Self {
+            api,
+            base_url: Template::literal(base_url.as_str()),
+            auth: Auth::None,
+            limits: ApiLimits::default(),
+            retry: Retry::default(),
+            defaults: Defaults::default(),
+            resources: BTreeMap::new(),
+        }
+    }
+
     /// The resources with the defaults filled in, in name order.
     pub fn resources(&self) -> impl Iterator<Item = (&Name, ResourceSettings)> {
         self.resources.iter().map(|(name, entry)| (name, self.settings(entry)))

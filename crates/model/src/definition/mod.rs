@@ -22,6 +22,7 @@ pub use app::{Access, All, AppEvent, AppFile, Group, Object};
 pub use problem::Problem;
 pub use workspace::{Egress, Metadata, WorkspaceFile};
 
+use crate::Name;
 use meaning::Meaning;
 use problem::Source;
 
@@ -62,6 +63,15 @@ pub fn read<T: Definition>(file: &str, text: &str) -> Result<T, Vec<Problem>> {
         Some(definition) if problems.is_empty() => Ok(definition),
         _ => Err(problems),
     }
+}
+
+/// The problem of two files that define the same name, at the name in the second of them.
+pub fn duplicate(file: &str, text: &str, name: &Name, first_file: &str) -> Problem {
+    let source = Source { file, text };
+    let at = yaml::parse(&source).map_or(problem::At::START, |node| yaml::first_text(&node, name));
+    source
+        .problem(at, format!("`{name}` is defined twice; first in {first_file}"))
+        .with_hint("give one of the two another name".to_owned())
 }
 
 #[cfg(test)]

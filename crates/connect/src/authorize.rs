@@ -1,0 +1,144 @@
+//! Authorize: who sends a request.
+//!
+//! In: the api's `auth`, at the moment of sending. Out: a header or a query parameter for that one
+//! hop. It is asked for after every wait, so a token that ended meanwhile is never sent. Whether a
+//! hop may have credentials at all is not decided here but where the hop is sent: only on the
+//! origin of `base_url`. Every value that leaves this module has been told to the redactor.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use restway_model::definition::Auth;
+use restway_model::{Redactor, Secret, Template, Values};
+use url::Url;
+
+use crate::error::Failure;
+
+/// What is added to one hop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Credential {
+    /// Nothing.
+    None,
+    /// A header, in place of one of that name.
+    Header(String, Secret),
+    /// A query parameter.
+    Query(String, Secret),
+}
+
+impl Credential {
+    /// Adds it to a hop's URL and headers.
+    pub(crate) fn apply(self, url: &mut Url, headers: &mut Vec<(String, String)>) {
+        match self {
+            Self::None => {}
+            Self::Header(name, value) => {
+                headers.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
+                headers.push((name, value.expose().to_owned()));
+            }
+            Self::Query(name, value) => {
+                *url = crate::plan::set_query(url, &name, value.expose());
+            }
+        }
+    }
+}
+
+/// The credential of an `auth` that needs no token endpoint; `None` for one that does.
+pub(crate) fn fixed(
+    auth: &Auth,
+    values: &dyn Values,
+    redactor: &Redactor,
+) -> Result<Option<Credential>, Failure> {
+    let text = |template: &Template| template.text(values).map_err(Failure::Value);
+    let credential = match auth {
+        Auth::None => Credential::None,
+        Auth::Basic { username, password } => {
+            let pair = basic(&text(username)?, &text(password)?)?;
+            redactor.learn(&pair);
+            authorization(format!("Basic {}", pair.expose()))
+        }
+        Auth::Bearer { token, scheme } => {
+            let token = text(token)?;
+            authorization(if scheme.is_empty() { token } else { format!("{scheme} {token}") })
+        }
+        Auth::ApiKey { key, header, query } => {
+            let key = Secret::new(text(key)?);
+            match (header, query) {
+                (Some(header), None) => Credential::Header(header.clone(), key),
+                (None, Some(query)) => Credential::Query(query.clone(), key),
+                _ => {
+                    let problem = "needs one of `header` and `query`";
+                    return Err(Failure::invalid("`auth` of type api_key", problem));
+                }
+            }
+        }
+        Auth::Oauth2 { .. } => return Ok(None),
+    };
+    Ok(Some(credential))
+}
+
+/// The credential as a plan shows it. What is derived from secrets is written as a formula.
+pub(crate) fn planned(auth: &Auth, marks: &dyn Values) -> Result<Credential, Failure> {
+    Ok(match auth {
+        Auth::Basic { username, password } => {
+            authorization(format!("Basic ${{base64({username}:{password})}}"))
+        }
+        Auth::Oauth2 { .. } => authorization("Bearer ${token}".into()),
+        other => fixed(other, marks, &Redactor::default())?.unwrap_or(Credential::None),
+    })
+}
+
+pub(crate) fn authorization(value: String) -> Credential {
+    Credential::Header("authorization".into(), Secret::new(value))
+}
+
+/// User name and password as RFC 7617 joins them, in UTF-8.
+pub(crate) fn basic(username: &str, password: &str) -> Result<Secret, Failure> {
+    if username.contains(':') {
+        return Err(Failure::invalid("`username`", "holds a `:`, which would end it"));
+    }
+    Ok(Secret::new(STANDARD.encode(format!("{username}:{password}"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use restway_model::Scope;
+    use serde_json::Value;
+
+    use super::*;
+
+    struct Echo;
+
+    impl Values for Echo {
+        fn value(&self, _: Scope, name: &str) -> Result<Value, String> {
+            Ok(format!("value-of-{name}").into())
+        }
+    }
+
+    fn template(text: &str) -> Template {
+        text.parse().expect("a template")
+    }
+
+    #[test]
+    fn each_kind_goes_where_it_belongs_and_basic_is_learned_derived() {
+        let redactor = Redactor::default();
+        let sent = |auth: &Auth| {
+            let mut url = Url::parse("https://h/x?a=1").expect("a URL");
+            let mut headers = vec![("Authorization".to_owned(), "old".to_owned())];
+            let credential = fixed(auth, &Echo, &redactor).expect("a credential");
+            credential.expect("no token is needed").apply(&mut url, &mut headers);
+            (url.to_string(), headers)
+        };
+        let basic = Auth::Basic { username: template("u"), password: template("${secret.p}") };
+        let (_, headers) = sent(&basic);
+        assert_eq!(headers, [("authorization".into(), "Basic dTp2YWx1ZS1vZi1w".into())]);
+        assert_eq!(redactor.redact("got dTp2YWx1ZS1vZi1w back"), "got *** back");
+        let bearer = Auth::Bearer { token: template("${secret.t}"), scheme: "Token".into() };
+        assert_eq!(sent(&bearer).1, [("authorization".into(), "Token value-of-t".into())]);
+        let key = |header: Option<&str>, query: Option<&str>| Auth::ApiKey {
+            key: template("${secret.k}"),
+            header: header.map(str::to_owned),
+            query: query.map(str::to_owned),
+        };
+        assert_eq!(sent(&key(None, Some("k"))).0, "https://h/x?a=1&k=value-of-k");
+        assert_eq!(sent(&key(Some("X-Key"), None)).1[1], ("X-Key".into(), "value-of-k".into()));
+        assert!(fixed(&key(None, None), &Echo, &redactor).is_err());
+    }
+}

@@ -1,0 +1,488 @@
+//! The reader of one page.
+//!
+//! In: chunks. Out: batches, and a [`PageEnd`]. Each byte goes to one of three places: the
+//! envelope, the batch of records, or nowhere (what separates records). Runs of bytes for the same
+//! place are copied at once; strings, the bulk of most answers, are skipped by `memchr`.
+
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hasher};
+use std::ops::Range;
+
+use bytes::Bytes;
+use memchr::memchr2;
+use restway_model::{Limits, RecordPath, Records, Step};
+
+use super::envelope::{self, PageEnd};
+use super::grammar::{Expect, MARK, begins_scalar, is_scalar, is_space};
+use crate::error::{Excerpt, Failure};
+use crate::excerpt::title;
+
+/// How much of a page that is not JSON is looked at for its title.
+const PAGE_BYTES_MAX: usize = 16 << 10;
+
+/// What the reader holds at most, and what it keeps beyond the records.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounds {
+    pub(crate) record_bytes: usize,
+    pub(crate) envelope_bytes: usize,
+    pub(crate) depth: usize,
+    pub(crate) batch_records: usize,
+    pub(crate) batch_bytes: usize,
+    /// Whether to hash the records, to know the page again.
+    pub(crate) hashes: bool,
+    /// Whether to keep the last record.
+    pub(crate) keeps_last: bool,
+}
+
+impl Bounds {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            record_bytes: limits.record_bytes_max,
+            envelope_bytes: limits.envelope_bytes_max,
+            depth: limits.json_depth_max,
+            batch_records: limits.batch_records_max.max(1),
+            batch_bytes: limits.batch_bytes_max.max(1),
+            hashes: false,
+            keeps_last: false,
+        }
+    }
+}
+
+/// Where bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sink {
+    Envelope,
+    Record,
+    Nowhere,
+}
+
+/// What the path has found so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    List,
+    One,
+}
+
+/// The reader of one page; see the module.
+pub(crate) struct PageReader {
+    path: RecordPath,
+    bounds: Bounds,
+    expect: Expect,
+    sink: Sink,
+    /// Open containers, outermost first: `{` or `[`.
+    open: Vec<u8>,
+    /// For each leading container that lies on the path, the position in it.
+    on_path: Vec<usize>,
+    /// Whether the member or item at hand is the path's next step.
+    is_step: bool,
+    found: Found,
+    /// Open containers while directly inside the list of records.
+    list_depth: Option<usize>,
+    /// Open containers before the record at hand began.
+    record_depth: Option<usize>,
+    record_start: usize,
+    name_start: usize,
+    envelope: Vec<u8>,
+    batch: Vec<u8>,
+    spans: Vec<Range<usize>>,
+    ready: VecDeque<Records>,
+    /// Bytes before the current chunk.
+    offset: u64,
+    records: u64,
+    record_bytes: u64,
+    hasher: DefaultHasher,
+    last: Option<Bytes>,
+}
+
+impl PageReader {
+    pub(crate) fn new(path: Option<&RecordPath>, bounds: Bounds) -> Self {
+        Self {
+            path: path.cloned().unwrap_or_else(RecordPath::root),
+            bounds,
+            expect: Expect::Start,
+            sink: Sink::Envelope,
+            open: Vec::new(),
+            on_path: Vec::new(),
+            is_step: true,
+            found: Found::Nothing,
+            list_depth: None,
+            record_depth: None,
+            record_start: 0,
+            name_start: 0,
+            envelope: Vec::new(),
+            batch: Vec::new(),
+            spans: Vec::new(),
+            ready: VecDeque::new(),
+            offset: 0,
+            records: 0,
+            record_bytes: 0,
+            hasher: DefaultHasher::new(),
+            last: None,
+        }
+    }
+
+    /// The next full batch.
+    pub(crate) fn batch(&mut self) -> Option<Records> {
+        self.ready.pop_front()
+    }
+
+    /// Reads one chunk.
+    pub(crate) fn feed(&mut self, chunk: &[u8]) -> Result<(), Failure> {
+        // `from` is where the run of bytes for the current sink begins.
+        let mut from = 0;
+        let mut at = 0;
+        while at < chunk.len() {
+            match self.expect {
+                Expect::Text { is_name } => {
+                    let Some(found) = memchr2(b'"', b'\\', &chunk[at..]) else {
+                        break;
+                    };
+                    at += found + 1;
+                    if chunk[at - 1] == b'\\' {
+                        self.expect = Expect::Escape { is_name };
+                    } else if is_name {
+                        from = self.end_name(chunk, from, at)?;
+                    } else {
+                        from = self.end_value(chunk, from, at)?;
+                    }
+                }
+                Expect::Escape { is_name } => {
+                    at += 1;
+                    self.expect = Expect::Text { is_name };
+                }
+                Expect::Scalar => {
+                    while at < chunk.len() && is_scalar(chunk[at]) {
+                        at += 1;
+                    }
+                    if at < chunk.len() {
+                        from = self.end_value(chunk, from, at)?;
+                    }
+                }
+                Expect::Page => return self.page(&chunk[at..]),
+                _ => {
+                    from = self.structure(chunk, from, at)?;
+                    at += 1;
+                }
+            }
+        }
+        self.copy(&chunk[from..])?;
+        self.offset += chunk.len() as u64;
+        Ok(())
+    }
+
+    /// One byte outside of strings and scalars. Returns where the current run begins.
+    fn structure(&mut self, chunk: &[u8], from: usize, at: usize) -> Result<usize, Failure> {
+        let byte = chunk[at];
+        match (byte, self.expect) {
+            (_, Expect::Mark(read)) => {
+                if byte != MARK[read] {
+                    return Err(self.unexpected(chunk, at));
+                }
+                self.expect = if read == 2 { Expect::Value } else { Expect::Mark(read + 1) };
+                return Ok(at + 1);
+            }
+            (0xef, Expect::Start) if self.offset == 0 && at == 0 => {
+                self.expect = Expect::Mark(1);
+                return Ok(at + 1);
+            }
+            (space, _) if is_space(space) => return Ok(from),
+            (b'<', Expect::Start | Expect::Value) if self.open.is_empty() => {
+                self.expect = Expect::Page;
+                self.envelope.push(b'<');
+                return Ok(at + 1);
+            }
+            (b'"', Expect::Name | Expect::NameOrEnd) => {
+                self.expect = Expect::Text { is_name: true };
+                if self.record_depth.is_none() {
+                    self.copy(&chunk[from..at])?;
+                    self.name_start = self.envelope.len();
+                    return Ok(at);
+                }
+            }
+            (b':', Expect::Colon) => self.expect = Expect::Value,
+            (b',', Expect::CommaOrEnd) => self.comma(),
+            (b'}', Expect::NameOrEnd | Expect::CommaOrEnd) if self.inside(b'{') => {
+                return self.close(chunk, from, at);
+            }
+            (b']', Expect::ValueOrEnd | Expect::CommaOrEnd) if self.inside(b'[') => {
+                return self.close(chunk, from, at);
+            }
+            (b'{' | b'[', expect) if expect.takes_value() => {
+                return self.open(chunk, from, at);
+            }
+            (b'"', expect) if expect.takes_value() => {
+                let from = self.begin_value(chunk, from, at)?;
+                self.expect = Expect::Text { is_name: false };
+                return Ok(from);
+            }
+            (scalar, expect) if expect.takes_value() && begins_scalar(scalar) => {
+                let from = self.begin_value(chunk, from, at)?;
+                self.expect = Expect::Scalar;
+                return Ok(from);
+            }
+            _ => return Err(self.unexpected(chunk, at)),
+        }
+        Ok(from)
+    }
+
+    fn inside(&self, container: u8) -> bool {
+        self.open.last() == Some(&container)
+    }
+
+    fn comma(&mut self) {
+        if self.inside(b'{') {
+            self.expect = Expect::Name;
+            return;
+        }
+        self.expect = Expect::Value;
+        if self.open.len() == self.on_path.len()
+            && let Some(position) = self.on_path.last_mut()
+        {
+            *position += 1;
+        }
+    }
+
+    /// A name has ended before `end`; on the path it is compared with the next step. Returns
+    /// where the current run begins.
+    fn end_name(&mut self, chunk: &[u8], from: usize, end: usize) -> Result<usize, Failure> {
+        self.expect = Expect::Colon;
+        if self.open.len() != self.on_path.len() {
+            return Ok(from);
+        }
+        self.copy(&chunk[from..end])?;
+        self.is_step = match self.path.steps().get(self.on_path.len() - 1) {
+            Some(Step::Name(step)) => {
+                let name = &self.envelope[self.name_start..];
+                let is_plain = !name.contains(&b'\\');
+                if is_plain {
+                    name.get(1..name.len() - 1) == Some(step.as_bytes())
+                } else {
+                    serde_json::from_slice(name).is_ok_and(|name: String| name == *step)
+                }
+            }
+            _ => false,
+        };
+        Ok(end)
+    }
+
+    /// Whether the value that begins is the path's end, or leads on to it.
+    fn lies_on_path(&self) -> bool {
+        if self.open.len() != self.on_path.len() {
+            return false;
+        }
+        match (self.open.last(), self.on_path.last()) {
+            (Some(b'['), Some(position)) => {
+                let step = self.path.steps().get(self.on_path.len() - 1);
+                matches!(step, Some(Step::Index(index)) if index == position)
+            }
+            _ => self.is_step,
+        }
+    }
+
+    /// A string or scalar begins: it may be a record. Returns where the current run begins.
+    fn begin_value(&mut self, chunk: &[u8], from: usize, at: usize) -> Result<usize, Failure> {
+        if self.list_depth != Some(self.open.len()) {
+            return Ok(from);
+        }
+        self.begin_record(chunk, from, at)
+    }
+
+    fn begin_record(&mut self, chunk: &[u8], from: usize, at: usize) -> Result<usize, Failure> {
+        self.copy(&chunk[from..at])?;
+        self.sink = Sink::Record;
+        self.record_depth = Some(self.open.len());
+        self.record_start = self.batch.len();
+        Ok(at)
+    }
+
+    /// A container begins. Returns where the current run begins.
+    fn open(&mut self, chunk: &[u8], from: usize, at: usize) -> Result<usize, Failure> {
+        let depth = self.open.len();
+        let (byte, mut from) = (chunk[at], from);
+        self.expect = if byte == b'{' { Expect::NameOrEnd } else { Expect::ValueOrEnd };
+        if self.list_depth == Some(depth) {
+            from = self.begin_record(chunk, from, at)?;
+        } else if self.record_depth.is_none() && self.lies_on_path() {
+            if depth < self.path.steps().len() {
+                self.on_path.push(0);
+            } else {
+                from = self.find(chunk, from, at)?;
+            }
+        }
+        self.open.push(byte);
+        let outside = self.record_depth.unwrap_or_default();
+        if self.open.len() - outside > self.bounds.depth {
+            return Err(self.too_deep());
+        }
+        Ok(from)
+    }
+
+    /// The path's end begins here: a list of records or one record.
+    fn find(&mut self, chunk: &[u8], from: usize, at: usize) -> Result<usize, Failure> {
+        if self.found != Found::Nothing {
+            let problem = format!("`{}` is there twice", self.path);
+            return Err(Failure::NotJson { problem, excerpt: Excerpt::default() });
+        }
+        if chunk[at] == b'[' {
+            self.found = Found::List;
+            self.list_depth = Some(self.open.len() + 1);
+            self.copy(&chunk[from..=at])?;
+            self.sink = Sink::Nowhere;
+            return Ok(at + 1);
+        }
+        self.found = Found::One;
+        let from = self.begin_record(chunk, from, at)?;
+        self.envelope.extend_from_slice(b"{}");
+        Ok(from)
+    }
+
+    /// A container ends. Returns where the current run begins.
+    fn close(&mut self, chunk: &[u8], from: usize, at: usize) -> Result<usize, Failure> {
+        let mut from = from;
+        if self.list_depth == Some(self.open.len()) {
+            self.list_depth = None;
+            self.sink = Sink::Envelope;
+            from = at;
+        }
+        self.open.pop();
+        self.on_path.truncate(self.open.len());
+        self.end_value(chunk, from, at + 1)
+    }
+
+    /// A value has ended before `end`. Returns where the current run begins.
+    fn end_value(&mut self, chunk: &[u8], from: usize, end: usize) -> Result<usize, Failure> {
+        self.expect = if self.open.is_empty() { Expect::End } else { Expect::CommaOrEnd };
+        if self.record_depth != Some(self.open.len()) {
+            return Ok(from);
+        }
+        self.copy(&chunk[from..end])?;
+        self.record_depth = None;
+        self.sink = if self.found == Found::List { Sink::Nowhere } else { Sink::Envelope };
+        self.end_record();
+        Ok(end)
+    }
+
+    fn end_record(&mut self) {
+        let span = self.record_start..self.batch.len();
+        self.records += 1;
+        self.record_bytes += span.len() as u64;
+        if self.bounds.hashes {
+            self.hasher.write(&self.batch[span.clone()]);
+        }
+        self.spans.push(span);
+        if self.spans.len() >= self.bounds.batch_records
+            || self.batch.len() >= self.bounds.batch_bytes
+        {
+            self.emit();
+        }
+    }
+
+    fn emit(&mut self) {
+        let Some(last) = self.spans.last() else {
+            return;
+        };
+        if self.bounds.keeps_last {
+            self.last = Some(Bytes::copy_from_slice(&self.batch[last.clone()]));
+        }
+        // The next batch is likely as large; growing to it would copy it several times over.
+        let room = self.batch.len() + self.batch.len() / 8;
+        let body = std::mem::replace(&mut self.batch, Vec::with_capacity(room));
+        let room = self.spans.len();
+        let spans = std::mem::replace(&mut self.spans, Vec::with_capacity(room));
+        self.ready.push_back(Records::new(body.into(), spans));
+    }
+
+    /// Copies a run of bytes to where it belongs, within the bounds.
+    fn copy(&mut self, run: &[u8]) -> Result<(), Failure> {
+        match self.sink {
+            Sink::Nowhere => {}
+            Sink::Record => {
+                self.batch.extend_from_slice(run);
+                if self.batch.len() - self.record_start > self.bounds.record_bytes {
+                    let bound = format!("{} bytes", self.bounds.record_bytes);
+                    return Err(Failure::TooLarge { what: "a record", bound, hint: None });
+                }
+            }
+            Sink::Envelope => {
+                self.envelope.extend_from_slice(run);
+                if self.envelope.len() > self.bounds.envelope_bytes {
+                    return Err(envelope::too_large(&self.path, self.bounds.envelope_bytes));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn page(&mut self, chunk: &[u8]) -> Result<(), Failure> {
+        let room = PAGE_BYTES_MAX.saturating_sub(self.envelope.len());
+        self.envelope.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        self.offset += chunk.len() as u64;
+        if self.envelope.len() < PAGE_BYTES_MAX { Ok(()) } else { Err(self.not_json_page()) }
+    }
+
+    fn not_json_page(&self) -> Failure {
+        let text = String::from_utf8_lossy(&self.envelope);
+        let problem = match title(&text) {
+            Some(title) => format!("it is a page titled `{title}`"),
+            None => "it begins with `<`, as HTML and XML do".to_owned(),
+        };
+        Failure::NotJson { problem, excerpt: Excerpt::default() }
+    }
+
+    fn too_deep(&self) -> Failure {
+        let bound = format!("{} levels", self.bounds.depth);
+        let what = "the nesting of lists and objects";
+        Failure::TooLarge { what, bound, hint: None }
+    }
+
+    fn unexpected(&self, chunk: &[u8], at: usize) -> Failure {
+        let offset = self.offset + at as u64;
+        if offset < 2 && matches!(chunk[at], 0 | 0xfe | 0xff) {
+            let problem = "it is UTF-16 or UTF-32, and JSON is UTF-8".to_owned();
+            return Failure::NotJson { problem, excerpt: Excerpt::default() };
+        }
+        let expected = self.expect.words();
+        envelope::unexpected(expected, offset, &chunk[at.saturating_sub(40)..], at.min(40))
+    }
+
+    /// Whether the document is whole; `bytes` came of it.
+    pub(crate) fn is_complete(&self, bytes: u64) -> Result<(), Failure> {
+        let ends_here = self.expect == Expect::Scalar && self.open.is_empty();
+        match self.expect {
+            Expect::End => Ok(()),
+            Expect::Page => Err(self.not_json_page()),
+            Expect::Start => {
+                let problem = "it is empty".to_owned();
+                Err(Failure::NotJson { problem, excerpt: Excerpt::default() })
+            }
+            _ if ends_here => Ok(()),
+            expect => {
+                let problem = format!("the JSON is not complete: {} is missing", expect.words());
+                Err(Failure::Interrupted { problem, offset: bytes })
+            }
+        }
+    }
+
+    /// The end of the body.
+    pub(crate) fn finish(mut self) -> Result<(PageEnd, VecDeque<Records>), Failure> {
+        self.is_complete(self.offset)?;
+        self.emit();
+        let envelope = envelope::read(&self.envelope)?;
+        if self.found == Found::Nothing {
+            return Err(envelope::missing(&self.path, &envelope));
+        }
+        let end = PageEnd {
+            envelope,
+            records: self.records,
+            bytes: self.record_bytes,
+            last: self.last,
+            hash: self.hasher.finish(),
+            is_root_record: self.found == Found::One && self.path.steps().is_empty(),
+        };
+        Ok((end, self.ready))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! Names become addresses here, and forbidden addresses are taken out on the way.
+//!
+//! In: the one host and port that a client of the wire connects to. Out: its addresses, those that
+//! may be reached. The client connects to exactly these, so there is no second look-up between the
+//! check and the socket. Some forbidden and some public addresses: the public ones are used; only
+//! forbidden ones: the first one's denial is the error.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::{Denial, EgressPolicy};
+
+/// More addresses of one name than this are not looked at.
+const ADDRESSES_MAX: usize = 64;
+
+/// The resolver of one client, which connects to one port only.
+pub(crate) struct CheckedResolver {
+    policy: Arc<EgressPolicy>,
+    port: u16,
+}
+
+impl CheckedResolver {
+    pub(crate) fn new(policy: Arc<EgressPolicy>, port: u16) -> Self {
+        Self { policy, port }
+    }
+}
+
+impl Resolve for CheckedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (policy, port) = (Arc::clone(&self.policy), self.port);
+        Box::pin(async move {
+            let host = name.as_str();
+            let found = tokio::net::lookup_host((host, port)).await?;
+            let allowed = allowed(&policy, host, port, found.take(ADDRESSES_MAX))?;
+            let addresses: Addrs = Box::new(allowed.into_iter());
+            Ok(addresses)
+        })
+    }
+}
+
+fn allowed(
+    policy: &EgressPolicy,
+    host: &str,
+    port: u16,
+    found: impl Iterator<Item = SocketAddr>,
+) -> Result<Vec<SocketAddr>, Denial> {
+    if policy.allows_name(host, port) {
+        return Ok(found.collect());
+    }
+    let mut allowed = Vec::new();
+    let mut first_denial = None;
+    for address in found {
+        match policy.check_address(host, port, address.ip()) {
+            Ok(()) => allowed.push(address),
+            Err(denial) => first_denial = first_denial.or(Some(denial)),
+        }
+    }
+    match first_denial {
+        Some(denial) if allowed.is_empty() => Err(denial),
+        _ => Ok(allowed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(allow: &[&str], found: &[&str]) -> Result<Vec<String>, String> {
+        let allow: Vec<String> = allow.iter().map(|&entry| entry.to_owned()).collect();
+        let policy = EgressPolicy::new(&allow, false).expect("a policy");
+        let found = found.iter().map(|text| SocketAddr::new(text.parse().expect(text), 443));
+        let kept = allowed(&policy, "db.acme.example", 443, found);
+        kept.map(|kept| kept.iter().map(|address| address.ip().to_string()).collect())
+            .map_err(|denial| denial.to_string())
+    }
+
+    #[test]
+    fn forbidden_addresses_are_taken_out_and_nothing_left_is_a_denial() {
+        assert_eq!(filter(&[], &["10.0.0.1", "1.1.1.1"]), Ok(vec!["1.1.1.1".to_owned()]));
+        assert_eq!(filter(&["db.acme.example:443"], &["10.0.0.1"]), Ok(vec!["10.0.0.1".into()]));
+        assert_eq!(filter(&["10.0.0.0/8"], &["10.0.0.1"]), Ok(vec!["10.0.0.1".into()]));
+        let denial = filter(&["db.acme.example:80"], &["::ffff:10.0.0.1", "127.0.0.1"]);
+        let denial = denial.expect_err("no address is left");
+        assert!(denial.contains("`db.acme.example` is a private address"), "{denial}");
+    }
+}

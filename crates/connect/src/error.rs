@@ -1,0 +1,361 @@
+//! What can go wrong with a call, as facts.
+//!
+//! In: what a stage found. Out: an error that names the request, how often it was sent, the page,
+//! and what helps. Texts of servers are cut to 500 bytes and have passed the redactor before they
+//! get here; URLs are of the type that masks itself. What never happens here: a decision. Whether a
+//! failure is worth another try is asked of [`Failure::is_transient`] by the stage that retries.
+
+use std::time::Duration;
+
+use restway_model::definition::Method;
+use restway_model::{Code, Explain, SafeUrl, TableName, TemplateError, Timespan};
+
+use crate::egress::Denial;
+
+/// A call that did not bring what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// A `${…}` has no value.
+    #[error(transparent)]
+    Value(#[from] TemplateError),
+    /// A definition or an argument makes no request.
+    #[error("{subject} {problem}")]
+    Invalid {
+        /// What is wrong.
+        subject: String,
+        /// How.
+        problem: String,
+    },
+    /// A request, all its attempts taken together.
+    #[error("{} {url}: {failure}{}", .method.as_str(), tries(*.attempts))]
+    Exchange {
+        /// The request's method.
+        method: Method,
+        /// The request's URL.
+        url: SafeUrl,
+        /// How often it was sent.
+        attempts: u32,
+        /// What the last attempt came to.
+        #[source]
+        failure: Box<Failure>,
+    },
+    /// A page of a walk.
+    #[error("{cause} (page {page} of `{resource}`)")]
+    Page {
+        /// The table that the walk is for.
+        resource: TableName,
+        /// The page, from 1.
+        page: u64,
+        /// What happened.
+        #[source]
+        cause: Box<CallError>,
+    },
+}
+
+/// What one attempt, or the answer to it, came to.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The workspace may not reach that address.
+    #[error(transparent)]
+    Egress(Denial),
+    /// A `${…}` that only sending needs has no value.
+    #[error(transparent)]
+    Value(TemplateError),
+    /// Something that only sending finds out about the definition.
+    #[error("{subject} {problem}")]
+    Invalid {
+        /// What is wrong.
+        subject: String,
+        /// How.
+        problem: String,
+    },
+    /// The name has no address.
+    #[error("the host name does not resolve ({problem})")]
+    Dns {
+        /// What the resolver said.
+        problem: String,
+    },
+    /// No connection.
+    #[error("no connection ({problem})")]
+    Connect {
+        /// What the system said.
+        problem: String,
+    },
+    /// No TLS.
+    #[error("the TLS handshake failed ({problem})")]
+    Tls {
+        /// What the handshake ended with.
+        problem: String,
+    },
+    /// Silence, or an answer slower than any bound.
+    #[error("{what} within {}", Timespan(*.after))]
+    Timeout {
+        /// What did not happen.
+        what: &'static str,
+        /// For how long.
+        after: Duration,
+    },
+    /// The answer ended before its end.
+    #[error("the answer broke off after {offset} bytes ({problem})")]
+    Interrupted {
+        /// How.
+        problem: String,
+        /// Decoded bytes that came.
+        offset: u64,
+    },
+    /// A redirect that is not followed.
+    #[error("the redirect to {target} is not followed: {problem}")]
+    Redirect {
+        /// Where to.
+        target: String,
+        /// Why not.
+        problem: String,
+    },
+    /// 401 or 403.
+    #[error("status {status}: the api refused the credentials{excerpt}")]
+    Unauthorized {
+        /// The status.
+        status: u16,
+        /// What else the answer said.
+        excerpt: Excerpt,
+    },
+    /// The api wants a longer wait than allowed.
+    #[error(
+        "status {status}: the api asks to wait {}, and {} are allowed in all",
+        Timespan(*.wait), Timespan(*.bound)
+    )]
+    RateLimited {
+        /// The status.
+        status: u16,
+        /// The wait that was asked for.
+        wait: Duration,
+        /// The longest that is allowed.
+        bound: Duration,
+    },
+    /// Any other status that was not expected.
+    #[error("status {status}{excerpt}")]
+    Status {
+        /// The status.
+        status: u16,
+        /// What else the answer said.
+        excerpt: Excerpt,
+    },
+    /// The token endpoint gave no token.
+    #[error("no token from {url}: {failure}")]
+    Token {
+        /// The token endpoint.
+        url: SafeUrl,
+        /// Why.
+        #[source]
+        failure: Box<Failure>,
+    },
+    /// The token endpoint answered, and not with a token.
+    #[error("{problem}")]
+    TokenRefused {
+        /// The error of RFC 6749, section 5.2, or what was there instead of it.
+        problem: String,
+    },
+    /// A bound on bytes or depth.
+    #[error("{what} is larger than the bound of {bound}")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// The bound with its unit.
+        bound: String,
+        /// What may help, when this place knows better than the code.
+        hint: Option<String>,
+    },
+    /// Not JSON, from the start or from some byte on.
+    #[error("the answer is not JSON: {problem}{excerpt}")]
+    NotJson {
+        /// What is there instead.
+        problem: String,
+        /// The place, as text.
+        excerpt: Excerpt,
+    },
+    /// The `records` path finds no list and no object.
+    #[error("the path `{path}` finds no records: {problem}")]
+    RecordsMissing {
+        /// The path.
+        path: String,
+        /// What is there instead.
+        problem: String,
+        /// The fields that are there.
+        fields: Vec<String>,
+        /// The path that is likely meant.
+        suggestion: Option<String>,
+    },
+    /// A page that was read before.
+    #[error("the api sent the walk in a circle: {problem}")]
+    PageLoop {
+        /// What repeats.
+        problem: &'static str,
+    },
+    /// More pages than allowed.
+    #[error("there are more than {bound} pages")]
+    PageBound {
+        /// The bound.
+        bound: u64,
+    },
+    /// The next page lies where credentials do not go.
+    #[error("the next page lies on another origin: {next}")]
+    PageTarget {
+        /// Where.
+        next: SafeUrl,
+    },
+}
+
+/// Some text of an answer, to see what it was about: one line, at most 500 bytes, redacted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Excerpt(pub(crate) String);
+
+impl std::fmt::Display for Excerpt {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        write!(formatter, ": {}", self.0)
+    }
+}
+
+fn tries(attempts: u32) -> String {
+    match attempts {
+        0 | 1 => String::new(),
+        more => format!(" (after {more} attempts)"),
+    }
+}
+
+impl CallError {
+    pub(crate) fn invalid(subject: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Invalid { subject: subject.into(), problem: problem.into() }
+    }
+}
+
+impl Failure {
+    pub(crate) fn invalid(subject: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Invalid { subject: subject.into(), problem: problem.into() }
+    }
+
+    /// Whether the same request may well succeed a little later.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Dns { .. }
+                | Self::Connect { .. }
+                | Self::Timeout { .. }
+                | Self::Interrupted { .. }
+        )
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::Egress(_) => Code::EgressDenied,
+            Self::Value(error) => value_code(error),
+            Self::Invalid { .. } => Code::DefinitionInvalid,
+            Self::Dns { .. } => Code::CallDns,
+            Self::Connect { .. } => Code::CallConnect,
+            Self::Tls { .. } => Code::CallTls,
+            Self::Timeout { .. } => Code::CallTimeout,
+            Self::Interrupted { .. } => Code::CallInterrupted,
+            Self::Redirect { .. } => Code::CallRedirect,
+            Self::Unauthorized { .. } => Code::CallUnauthorized,
+            Self::RateLimited { .. } => Code::CallRateLimited,
+            Self::Status { .. } => Code::CallStatus,
+            Self::Token { failure, .. } => match failure.as_ref() {
+                Self::Status { .. } | Self::Unauthorized { .. } => Code::TokenRefused,
+                other => other.code(),
+            },
+            Self::TokenRefused { .. } => Code::TokenRefused,
+            Self::TooLarge { .. } => Code::BodyTooLarge,
+            Self::NotJson { .. } => Code::BodyNotJson,
+            Self::RecordsMissing { .. } => Code::RecordsMissing,
+            Self::PageLoop { .. } => Code::PageLoop,
+            Self::PageBound { .. } => Code::PageBound,
+            Self::PageTarget { .. } => Code::PageTarget,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint: &str = match self {
+            Self::Egress(denial) => return denial.hints(),
+            Self::Value(error) => return value_hints(error),
+            Self::RecordsMissing { fields, suggestion, .. } => {
+                return records_hints(fields, suggestion.as_deref());
+            }
+            Self::TooLarge { hint, .. } => return hint.iter().cloned().collect(),
+            Self::Token { failure, .. } => return failure.hints(),
+            Self::Dns { .. } => "check the host name in `base_url`, and that this machine has DNS",
+            Self::Connect { .. } => "check the port in `base_url`, and that the api is up",
+            Self::Tls { .. } => {
+                "the certificate must be valid for the host and signed by an authority that this \
+                 machine trusts"
+            }
+            Self::Timeout { .. } => "a longer `limits.timeout` or smaller pages may help",
+            Self::Unauthorized { status: 401, .. } => "check `auth` and the secrets it names",
+            Self::Unauthorized { .. } => "the credentials are known and may not do this",
+            Self::RateLimited { .. } => {
+                "run it again later, or allow longer waits with `limits.max_wait`"
+            }
+            Self::TokenRefused { .. } => {
+                "check `client_id`, `client_secret`, `scopes` and `client_auth`"
+            }
+            Self::Redirect { .. } => "write the address that it leads to as `base_url` or `path`",
+            Self::NotJson { .. } => "open the URL in a browser: it may ask for a login",
+            Self::PageLoop { .. } => {
+                "check `paginate`: its `next` or `param` may name the wrong field"
+            }
+            Self::PageBound { .. } => "raise `max_pages` if there really are so many",
+            Self::PageTarget { .. } => "credentials are sent to the origin of `base_url` only",
+            Self::Interrupted { .. } | Self::Status { .. } | Self::Invalid { .. } => {
+                return Vec::new();
+            }
+        };
+        vec![hint.to_owned()]
+    }
+}
+
+fn value_code(error: &TemplateError) -> Code {
+    match error.scope {
+        "secret" | "env" => Code::SecretMissing,
+        "param" => Code::ArgumentInvalid,
+        _ => Code::DefinitionInvalid,
+    }
+}
+
+fn value_hints(error: &TemplateError) -> Vec<String> {
+    match error.scope {
+        "secret" => vec![format!("set it with `restway secret set {}`", error.name)],
+        "env" => vec![format!("set the environment variable {}", error.name)],
+        "param" => vec![format!("give it with `--param {}=…`", error.name)],
+        _ => Vec::new(),
+    }
+}
+
+fn records_hints(fields: &[String], suggestion: Option<&str>) -> Vec<String> {
+    let mut hints = Vec::new();
+    hints.extend(suggestion.map(|path| format!("did you mean `records: {path}`?")));
+    if !fields.is_empty() {
+        hints.push(format!("the fields there are: {}", fields.join(", ")));
+    }
+    hints
+}
+
+impl Explain for CallError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Value(error) => value_code(error),
+            Self::Invalid { .. } => Code::DefinitionInvalid,
+            Self::Exchange { failure, .. } => failure.code(),
+            Self::Page { cause, .. } => cause.code(),
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Value(error) => value_hints(error),
+            Self::Invalid { .. } => Vec::new(),
+            Self::Exchange { failure, .. } => failure.hints(),
+            Self::Page { cause, .. } => cause.hints(),
+        }
+    }
+}

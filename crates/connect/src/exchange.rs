@@ -1,0 +1,332 @@
+//! Send and retry: one request, as often as it takes.
+//!
+//! In: a request and the api it is for. Out: the head of an answer that was expected, its body
+//! still to be read, or the error that all attempts came to. Whoever reads the body and finds it
+//! broken says so with [`Exchange::broke`], and may open again from the start.
+//!
+//! Each attempt goes: place → (pass → authorize → wire → 401? token, once → redirect?) per hop.
+//! Waits between attempts hold no place at the gate, and authorization comes after every wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use restway_model::definition::Auth;
+use restway_model::{Event, SafeUrl};
+use tokio::sync::OwnedSemaphorePermit;
+use url::Url;
+
+use crate::authorize::{Credential, fixed};
+use crate::error::{CallError, Excerpt, Failure};
+use crate::excerpt::excerpt;
+use crate::redirect::Hop;
+use crate::request::{Attempt, Expected, Request};
+use crate::retry::{Cause, Decision, Schedule, declared_wait};
+use crate::target::Target;
+use crate::values::NoValues;
+use crate::wire::{Incoming, Outgoing};
+use crate::{Connector, read_all};
+
+/// How many attempts are kept for showing; the oldest go first.
+const ATTEMPTS_KEPT_MAX: usize = 100;
+/// How much of an answer that is an error is read.
+const EXCERPT_BYTES_MAX: u64 = 16 << 10;
+
+/// One request and its attempts.
+pub(crate) struct Exchange {
+    connector: Connector,
+    target: Arc<Target>,
+    request: Request,
+    schedule: Schedule,
+    tries: u32,
+    attempts: Vec<Attempt>,
+    /// Requests that went out, each hop counted.
+    sent: u64,
+    has_renewed: bool,
+    begun: Duration,
+}
+
+/// An answer whose body is still to be read. Its place at the gate is free when it is dropped.
+pub(crate) struct Opened {
+    pub(crate) incoming: Incoming,
+    /// The URL that answered.
+    pub(crate) url: Url,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Opened {
+    /// Frees the place at the gate.
+    pub(crate) fn release(&mut self) {
+        self.place = None;
+    }
+}
+
+impl Exchange {
+    pub(crate) fn new(connector: Connector, target: Arc<Target>, request: Request) -> Self {
+        let now = connector.clock().monotonic();
+        let schedule = Schedule::new(&target.retry, target.wait_max, now);
+        Self {
+            connector,
+            target,
+            request: request.with_defaults(),
+            schedule,
+            tries: 0,
+            attempts: Vec::new(),
+            sent: 0,
+            has_renewed: false,
+            begun: now,
+        }
+    }
+
+    /// Sends until an expected answer begins.
+    pub(crate) async fn open(&mut self) -> Result<Opened, CallError> {
+        loop {
+            self.tries += 1;
+            self.begun = self.connector.clock().monotonic();
+            let mut opened = match self.chain().await {
+                Ok(opened) => opened,
+                Err(failure) => {
+                    self.note(None, Some(&failure));
+                    self.wait_or_fail(failure).await?;
+                    continue;
+                }
+            };
+            let status = opened.incoming.status;
+            if self.request.expected.names(status) {
+                self.note(Some(status), None);
+                return Ok(opened);
+            }
+            let declared = declared_wait(&opened.incoming.headers, self.connector.clock().now());
+            let decision = self.decide(status, declared);
+            if self.request.expected == Expected::Any && !matches!(decision, Decision::Again(_)) {
+                self.note(Some(status), None);
+                return Ok(opened);
+            }
+            let failure = self.refusal(&mut opened.incoming, decision).await;
+            drop(opened);
+            self.note(Some(status), Some(&failure));
+            let Decision::Again(wait) = decision else {
+                return Err(self.error(failure));
+            };
+            if declared.is_some() {
+                let until = self.connector.clock().monotonic() + wait;
+                self.target.gate.close_until(until).await;
+            }
+            self.wait(wait, &failure).await;
+        }
+    }
+
+    /// The body broke: waits, so that the caller may open again, or says that it may not.
+    pub(crate) async fn broke(&mut self, failure: Failure) -> Result<(), CallError> {
+        let duration = self.connector.clock().monotonic().saturating_sub(self.begun);
+        let error = self.connector.redacted(&failure.to_string());
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.error = Some(error);
+            attempt.duration = duration;
+        }
+        self.wait_or_fail(failure).await
+    }
+
+    /// A failure of this request, with its URL and attempts.
+    pub(crate) fn error(&self, failure: Failure) -> CallError {
+        CallError::Exchange {
+            method: self.request.method,
+            url: self.request.url.clone(),
+            attempts: self.tries,
+            failure: Box::new(failure),
+        }
+    }
+
+    /// The attempts, the last one ending now.
+    pub(crate) fn finished(mut self) -> Vec<Attempt> {
+        let duration = self.connector.clock().monotonic().saturating_sub(self.begun);
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.duration = duration;
+        }
+        self.attempts
+    }
+
+    pub(crate) const fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Requests that went out, redirects and repeats included.
+    pub(crate) const fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Tries beyond the first.
+    pub(crate) const fn retries(&self) -> u64 {
+        self.tries.saturating_sub(1) as u64
+    }
+
+    fn decide(&mut self, status: u16, declared: Option<Duration>) -> Decision {
+        // Some apis say 403 when a rate limit is reached, and mean it only with a reset beside it.
+        let is_limited = status == 429 || (status == 403 && declared.is_some());
+        let is_passing = is_limited || self.target.retry.status.contains(&status);
+        if !is_passing || !self.request.repeatable {
+            return Decision::GiveUp;
+        }
+        let cause = declared.map_or(Cause::Passing, Cause::Declared);
+        let clock = self.connector.clock();
+        self.schedule.after(cause, clock.monotonic(), clock.jitter())
+    }
+
+    async fn refusal(&self, incoming: &mut Incoming, decision: Decision) -> Failure {
+        let status = incoming.status;
+        if let Decision::TooLong(wait) = decision {
+            return Failure::RateLimited { status, wait, bound: self.target.wait_max };
+        }
+        // An error page that is too long or breaks off is no error on top of the error.
+        let body = read_all(incoming, EXCERPT_BYTES_MAX, self.connector.clock()).await;
+        let excerpt = match body {
+            Ok(body) => excerpt(&body, self.connector.redactor()),
+            Err(_) => Excerpt::default(),
+        };
+        match status {
+            401 | 403 => Failure::Unauthorized { status, excerpt },
+            _ => Failure::Status { status, excerpt },
+        }
+    }
+
+    async fn wait_or_fail(&mut self, failure: Failure) -> Result<(), CallError> {
+        if !failure.is_transient() || !self.request.repeatable {
+            return Err(self.error(failure));
+        }
+        let cause = match failure {
+            Failure::Dns { .. } => Cause::Dns,
+            _ => Cause::Passing,
+        };
+        let clock = self.connector.clock();
+        match self.schedule.after(cause, clock.monotonic(), clock.jitter()) {
+            Decision::Again(wait) => {
+                self.wait(wait, &failure).await;
+                Ok(())
+            }
+            Decision::GiveUp | Decision::TooLong(_) => Err(self.error(failure)),
+        }
+    }
+
+    async fn wait(&mut self, wait: Duration, failure: &Failure) {
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.wait = Some(wait);
+        }
+        self.connector.observe(&Event::RetryScheduled {
+            api: self.target.name.clone(),
+            url: self.request.url.clone(),
+            reason: self.connector.redacted(&failure.to_string()),
+            wait,
+            attempt: self.tries,
+        });
+        self.connector.clock().sleep(wait).await;
+    }
+
+    fn note(&mut self, status: Option<u16>, failure: Option<&Failure>) {
+        if self.attempts.len() >= ATTEMPTS_KEPT_MAX {
+            self.attempts.remove(0);
+        }
+        self.attempts.push(Attempt {
+            method: self.request.method,
+            url: self.request.url.clone(),
+            status,
+            error: failure.map(|failure| self.connector.redacted(&failure.to_string())),
+            duration: self.connector.clock().monotonic().saturating_sub(self.begun),
+            wait: None,
+        });
+    }
+
+    /// One attempt: the request and the redirects it leads through.
+    async fn chain(&mut self) -> Result<Opened, Failure> {
+        let place = self.target.gate.place().await;
+        let mut hop = Hop {
+            method: self.request.method,
+            url: self.request.url.expose().clone(),
+            headers: self.request.headers.clone(),
+            body: self.request.body.as_ref().map(crate::request::Body::bytes),
+            is_home: self.target.is_home(self.request.url.expose()),
+        };
+        let redirects_max = self.connector.limits().redirects_max;
+        for _ in 0..=redirects_max {
+            let incoming = self.hop(&hop).await?;
+            match hop.after(incoming.status, &incoming.headers)? {
+                Some(next) => hop = next,
+                None => return Ok(Opened { incoming, url: hop.url, place }),
+            }
+        }
+        Err(Failure::Redirect {
+            target: SafeUrl::new(hop.url).to_string(),
+            problem: format!("it is number {} of one request", redirects_max + 1),
+        })
+    }
+
+    /// One hop; with a token that the api refuses, once more with a new one.
+    async fn hop(&mut self, hop: &Hop) -> Result<Incoming, Failure> {
+        let (credential, serial) = self.credential(hop, None).await?;
+        let incoming = self.send(hop, credential).await?;
+        let Some(serial) = serial.filter(|_| incoming.status == 401 && !self.has_renewed) else {
+            return Ok(incoming);
+        };
+        self.has_renewed = true;
+        drop(incoming);
+        let (credential, _) = self.credential(hop, Some(serial)).await?;
+        self.send(hop, credential).await
+    }
+
+    /// The credential of a hop, and the serial of its token if it is one.
+    async fn credential(
+        &self,
+        hop: &Hop,
+        refused: Option<u64>,
+    ) -> Result<(Credential, Option<u64>), Failure> {
+        if !hop.is_home || self.target.auth == Auth::None {
+            return Ok((Credential::None, None));
+        }
+        if let Some(warning) = self.target.plain_warning(&hop.url) {
+            self.connector.observe(&warning);
+        }
+        let credential = {
+            let lookup = self.connector.lookup(&NoValues, true);
+            fixed(&self.target.auth, &lookup, self.connector.redactor())?
+        };
+        if let Some(credential) = credential {
+            return Ok((credential, None));
+        }
+        let tokens = &self.target.tokens;
+        let (credential, serial) =
+            tokens.credential(&self.connector, &self.target, refused).await?;
+        Ok((credential, Some(serial)))
+    }
+
+    async fn send(&mut self, hop: &Hop, credential: Credential) -> Result<Incoming, Failure> {
+        let clock = self.connector.clock();
+        if hop.is_home {
+            self.target.gate.pass(clock).await;
+        }
+        self.sent += 1;
+        let begun = clock.monotonic();
+        // Shown without the credential: a key in the query has a name of the api's choosing.
+        let url = SafeUrl::new(hop.url.clone());
+        self.connector.observe(&Event::RequestSent {
+            api: self.target.name.clone(),
+            method: hop.method.as_str().into(),
+            url: url.clone(),
+            attempt: self.tries,
+        });
+        let mut outgoing = Outgoing {
+            method: hop.method,
+            url: hop.url.clone(),
+            headers: hop.headers.clone(),
+            body: hop.body.clone(),
+            answer_timeout: self.target.answer_timeout,
+        };
+        credential.apply(&mut outgoing.url, &mut outgoing.headers);
+        let incoming = self.connector.wire().send(outgoing).await?;
+        self.connector.observe(&Event::AnswerReceived {
+            api: self.target.name.clone(),
+            url,
+            status: incoming.status,
+            duration: clock.monotonic().saturating_sub(begun),
+        });
+        Ok(incoming)
+    }
+}
+

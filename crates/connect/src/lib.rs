@@ -1,0 +1,258 @@
+//! Call: the room in which Restway talks to REST APIs.
+//!
+//! In: definitions, values and secrets, through the seams of the model. Out: answers and streams of
+//! records, as bytes. The stages, each a module:
+//!
+//! ```text
+//! plan ──▶ authorize ──▶ send ─────────────▶ retry ──▶ decode ──▶ page
+//! plan.rs  authorize.rs  exchange.rs         retry.rs  decode/    page.rs
+//!          token.rs      gate.rs redirect.rs                      walk.rs
+//!                        wire.rs egress/
+//! ```
+//!
+//! All but `exchange`, `token`, `wire` and `walk` are pure and tested with text and a clock that is
+//! turned by hand. Nobody outside this room names the HTTP library, and nothing of it is in the
+//! room's public face.
+//!
+//! What never happens here: a record turned into a value (the tables' room parses them, once); an
+//! address reached that the workspace does not allow; a credential on another origin than the
+//! api's; a wait, page walk, body or buffer without a bound; an answer that was not understood
+//! taken for an empty one.
+
+mod plan;
+mod request;
+mod values;
+mod curl;
+
+mod authorize;
+mod token;
+
+mod egress;
+mod exchange;
+mod gate;
+mod redirect;
+mod target;
+mod wire;
+
+mod clock;
+mod retry;
+
+mod decode;
+mod excerpt;
+
+mod link;
+mod page;
+mod walk;
+
+mod error;
+
+pub mod probe;
+
+#[cfg(test)]
+mod testing;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use restway_model::definition::{ApiFile, Auth, ResourceSettings};
+use restway_model::{
+    Clock, Event, Limits, Observer, Redactor, SafeUrl, Secret, SecretSource, TableName, Values,
+};
+
+pub use clock::SystemClock;
+pub use curl::curl_line;
+pub use egress::{Denial, EgressPolicy, InvalidEgress};
+pub use error::{CallError, Excerpt, Failure};
+pub use request::{Answer, Attempt, Body, Expected, Request};
+pub use walk::{PagePart, Walk};
+
+use exchange::Exchange;
+use target::{Target, Targets};
+use values::{Lookup, Marks, NoValues, WithEnv};
+use wire::{Incoming, Wire};
+
+/// What a connector is made from.
+pub struct ConnectorSettings {
+    /// The bounds.
+    pub limits: Limits,
+    /// Where it may connect to.
+    pub egress: EgressPolicy,
+    /// Where `${secret.…}` is looked up.
+    pub secrets: Arc<dyn SecretSource>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Who is told what happens.
+    pub observer: Arc<dyn Observer>,
+    /// Who is told each secret.
+    pub redactor: Redactor,
+}
+
+/// The way to every api. A clone shares connections, tokens, rates and concurrency.
+#[derive(Clone)]
+pub struct Connector {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: ConnectorSettings,
+    wire: Wire,
+    targets: Targets,
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Connector").finish_non_exhaustive()
+    }
+}
+
+impl Connector {
+    /// A connector without connections.
+    pub fn new(settings: ConnectorSettings) -> Self {
+        let limits = &settings.limits;
+        let egress = settings.egress.clone();
+        let wire = Wire::new(egress, limits.connect_timeout, limits.read_timeout);
+        Self { shared: Arc::new(Shared { settings, wire, targets: Targets::default() }) }
+    }
+
+    /// Sends one request and reads its answer whole. The api's credentials go along if the request
+    /// is for its origin.
+    ///
+    /// # Errors
+    /// What the last attempt came to; [`CallError`] says how many there were.
+    pub async fn call(&self, api: &ApiFile, request: Request) -> Result<Answer, CallError> {
+        let target = self.target(api)?;
+        let bound = request.body_bytes_max.min(self.limits().body_bytes_max);
+        let mut exchange = Exchange::new(self.clone(), target, request);
+        loop {
+            let mut opened = exchange.open().await?;
+            match read_all(&mut opened.incoming, bound, self.clock()).await {
+                Ok(body) => {
+                    return Ok(Answer {
+                        status: opened.incoming.status,
+                        url: SafeUrl::new(opened.url),
+                        headers: opened.incoming.headers,
+                        body,
+                        attempts: exchange.finished(),
+                    });
+                }
+                Err(failure) => {
+                    drop(opened);
+                    exchange.broke(failure).await?;
+                }
+            }
+        }
+    }
+
+    /// Begins to read all pages of a resource. Nothing is sent before the first
+    /// [`Walk::next`]. `values` gives `${param.…}` and `${parent.…}`; secrets and the environment
+    /// are looked up here.
+    pub fn walk(
+        &self,
+        api: Arc<ApiFile>,
+        name: TableName,
+        resource: Arc<ResourceSettings>,
+        values: Arc<dyn Values + Send + Sync>,
+    ) -> Walk {
+        Walk::new(self.clone(), api, name, resource, values)
+    }
+
+    /// The requests that a walk begins with, as curl lines, one a line: the token request, if
+    /// there is one, and the first page. Nothing is sent and no secret is looked up: `${secret.…}`
+    /// stands where it would be.
+    ///
+    /// # Errors
+    /// When the definition makes no request.
+    pub fn plan(
+        &self,
+        api: &ApiFile,
+        resource: &ResourceSettings,
+        values: &dyn Values,
+    ) -> Result<String, CallError> {
+        let marks = Marks::new(values);
+        let base = plan::base_url(api, &WithEnv(&marks))?;
+        let mut lines = Vec::new();
+        if matches!(api.auth, Auth::Oauth2 { .. }) {
+            lines.push(curl::planned_line(&token::planned(&api.auth, &base, &marks)?));
+        }
+        let request = plan::resource_request(&base, resource, &marks, &marks)?;
+        let mut request = page::Pager::new(&resource.paginate).first(request).with_defaults();
+        let credential = authorize::planned(&api.auth, &marks).map_err(plan_failure)?;
+        let mut url = request.url.expose().clone();
+        credential.apply(&mut url, &mut request.headers);
+        request.url = SafeUrl::new(url);
+        lines.push(curl::planned_line(&request));
+        Ok(marks.unmark(&lines.join("\n")))
+    }
+
+    /// The api's base URL, with its variables filled in.
+    ///
+    /// # Errors
+    /// A variable that is not set, or a URL that cannot be called.
+    pub fn base_url(&self, api: &ApiFile) -> Result<SafeUrl, CallError> {
+        plan::base_url(api, &self.lookup(&NoValues, false)).map(SafeUrl::new)
+    }
+
+    pub(crate) fn target(&self, api: &ApiFile) -> Result<Arc<Target>, CallError> {
+        let base = plan::base_url(api, &self.lookup(&NoValues, false))?;
+        Ok(self.shared.targets.of(api, base, self.limits()))
+    }
+
+    pub(crate) fn lookup<'a>(&'a self, others: &'a dyn Values, learns_env: bool) -> Lookup<'a> {
+        let settings = &self.shared.settings;
+        let secrets = settings.secrets.as_ref();
+        Lookup { secrets, redactor: &settings.redactor, learns_env, others }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.shared.settings.limits
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.shared.settings.clock.as_ref()
+    }
+
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.shared.wire
+    }
+
+    pub(crate) fn redactor(&self) -> &Redactor {
+        &self.shared.settings.redactor
+    }
+
+    pub(crate) fn redacted(&self, text: &str) -> String {
+        self.redactor().redact(text).into_owned()
+    }
+
+    pub(crate) fn learn(&self, secret: &Secret) {
+        self.redactor().learn(secret);
+    }
+
+    pub(crate) fn observe(&self, event: &Event) {
+        self.shared.settings.observer.observe(event);
+    }
+}
+
+pub(crate) fn plan_failure(failure: Failure) -> CallError {
+    match failure {
+        Failure::Value(error) => CallError::Value(error),
+        other => CallError::invalid("the plan", format!("ends here: {other}")),
+    }
+}
+
+/// The whole decoded body, up to a bound that is an error.
+pub(crate) async fn read_all(
+    incoming: &mut Incoming,
+    bytes_max: u64,
+    clock: &dyn Clock,
+) -> Result<Bytes, Failure> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = incoming.chunk(clock).await? {
+        if incoming.bytes() > bytes_max {
+            let bound = format!("{bytes_max} bytes");
+            return Err(Failure::TooLarge { what: "the answer", bound, hint: None });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}

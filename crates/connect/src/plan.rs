@@ -1,0 +1,303 @@
+//! Plan: from a definition and its values to a request.
+//!
+//! In: an api's `base_url`, a resource, and values. Out: a [`Request`] with everything in it but
+//! the credentials. Values go into a path percent-encoded, so that none can add a segment, a query
+//! or another host; one that would make a segment vanish (empty, `.` or `..`) is an error, because
+//! `DELETE /accounts/` is not what `DELETE /accounts/${param.id}` means. Nothing is sent here.
+
+use std::borrow::Cow;
+
+use restway_model::definition::{ApiFile, QueryValue, ResourceSettings};
+use restway_model::{SafeUrl, Template, Values};
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::error::CallError;
+use crate::request::{Body, Expected, Request};
+
+pub(crate) const USER_AGENT: &str = concat!("restway/", env!("CARGO_PKG_VERSION"));
+
+/// The api's base URL.
+pub(crate) fn base_url(api: &ApiFile, values: &dyn Values) -> Result<Url, CallError> {
+    let text = api.base_url.text(values)?;
+    web_url(&text, "`base_url`")
+}
+
+/// A URL of a person's: http or https, with a host, without user info.
+pub(crate) fn web_url(text: &str, subject: &str) -> Result<Url, CallError> {
+    let invalid = |problem: String| CallError::invalid(subject, problem);
+    let url = Url::parse(text).map_err(|error| invalid(format!("is not a URL: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(invalid("must begin with https:// or http://".into()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(invalid("holds a user name or password: write them as `auth`".into()));
+    }
+    Ok(url)
+}
+
+/// A resource's first request, before its paginator adds to it.
+pub(crate) fn resource_request(
+    base: &Url,
+    resource: &ResourceSettings,
+    values: &dyn Values,
+    header_values: &dyn Values,
+) -> Result<Request, CallError> {
+    let mut url = resource_url(base, &resource.path, values)?;
+    for (name, value) in &resource.query {
+        append_query(&mut url, name, value, values)?;
+    }
+    let mut request = Request::new(resource.method, SafeUrl::new(url));
+    for (name, value) in &resource.headers {
+        request.headers.push((name.clone(), value.text(header_values)?));
+    }
+    request.body = match &resource.json {
+        Some(json) => Some(Body::Json(filled(json, values)?)),
+        None => None,
+    };
+    request.repeatable = resource.repeatable;
+    let skipped = resource.on_status.iter().filter_map(|(status, meaning)| {
+        let is_skip = *meaning == restway_model::definition::OnStatus::Skip;
+        status.parse().ok().filter(|_| is_skip)
+    });
+    request.expected = Expected::SuccessOr(skipped.collect());
+    Ok(request)
+}
+
+/// `path` below the base URL, or a whole URL on its origin.
+fn resource_url(base: &Url, path: &Template, values: &dyn Values) -> Result<Url, CallError> {
+    let subject = || format!("the path `{path}`");
+    for (scope, name) in path.references() {
+        let value = values.value(scope, name).map_err(|problem| {
+            restway_model::TemplateError { scope: scope.as_str(), name: name.into(), problem }
+        })?;
+        if matches!(&value, Value::Null) || value.as_str() == Some("") {
+            let problem = format!("has nothing for `${{{}.{name}}}`", scope.as_str());
+            return Err(CallError::invalid(subject(), problem));
+        }
+    }
+    let text = path.text_with(values, &|value| encoded(value))?;
+    let (whole, query) = match text.split_once('?') {
+        Some((whole, query)) => (whole, Some(query)),
+        None => (text.as_str(), None),
+    };
+    if whole.split('/').any(is_dots) {
+        return Err(CallError::invalid(subject(), "has a segment `.` or `..`"));
+    }
+    let mut url = if whole.starts_with("https://") || whole.starts_with("http://") {
+        let url = web_url(whole, &subject())?;
+        if url.origin() != base.origin() {
+            return Err(CallError::invalid(subject(), "lies on another origin than `base_url`"));
+        }
+        url
+    } else {
+        let mut url = base.clone();
+        let below = whole.trim_start_matches('/');
+        if !below.is_empty() {
+            url.set_path(&format!("{}/{below}", base.path().trim_end_matches('/')));
+        }
+        url
+    };
+    if query.is_some() {
+        url.set_query(query);
+    }
+    url.set_fragment(None);
+    Ok(url)
+}
+
+/// The URL standard takes `%2e` for a dot here too.
+fn is_dots(segment: &str) -> bool {
+    matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
+}
+
+/// Percent-encodes all but the unreserved characters (RFC 3986, section 2.3).
+pub(crate) fn encoded(value: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if value.bytes().all(is_plain) {
+        return Cow::Borrowed(value);
+    }
+    let mut text = String::with_capacity(value.len() + 8);
+    for byte in value.bytes() {
+        if is_plain(byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    Cow::Owned(text)
+}
+
+/// A lone reference keeps its type: null leaves the parameter out, a list repeats it.
+fn append_query(
+    url: &mut Url,
+    name: &str,
+    value: &QueryValue,
+    values: &dyn Values,
+) -> Result<(), CallError> {
+    let value = match value {
+        QueryValue::Text(template) => template.value(values)?,
+        QueryValue::Whole(number) => Value::from(*number),
+        QueryValue::Number(number) => Value::from(*number),
+        QueryValue::Bool(flag) => Value::from(*flag),
+    };
+    let mut pairs = url.query_pairs_mut();
+    match value {
+        Value::Null => {}
+        Value::Array(items) => {
+            for item in &items {
+                pairs.append_pair(name, &plain_text(item));
+            }
+        }
+        value => {
+            pairs.append_pair(name, &plain_text(&value));
+        }
+    }
+    drop(pairs);
+    if url.query() == Some("") {
+        url.set_query(None);
+    }
+    Ok(())
+}
+
+/// A value as it stands in a query.
+pub(crate) fn plain_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A JSON body with the templates in its texts replaced.
+fn filled(json: &Value, values: &dyn Values) -> Result<Value, CallError> {
+    match json {
+        Value::String(text) => {
+            let template: Template = text.parse().map_err(|error| {
+                CallError::invalid(format!("the text `{text}` in `json`"), format!("has {error}"))
+            })?;
+            Ok(template.value(values)?)
+        }
+        Value::Array(items) => {
+            let items: Result<Vec<Value>, _> =
+                items.iter().map(|item| filled(item, values)).collect();
+            items.map(Value::Array)
+        }
+        Value::Object(members) => {
+            let mut all = Map::new();
+            for (name, value) in members {
+                all.insert(name.clone(), filled(value, values)?);
+            }
+            Ok(Value::Object(all))
+        }
+        other => Ok(other.clone()),
+    }
+}
+
+/// Sets a query parameter: in place of one of that name, or at the end.
+pub(crate) fn set_query(url: &Url, name: &str, value: &str) -> Url {
+    let mut is_set = false;
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for (known, old) in url.query_pairs() {
+        if known != name {
+            pairs.push((known.into_owned(), old.into_owned()));
+        } else if !is_set {
+            is_set = true;
+            pairs.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    if !is_set {
+        pairs.push((name.to_owned(), value.to_owned()));
+    }
+    let mut url = url.clone();
+    url.query_pairs_mut().clear().extend_pairs(pairs);
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use restway_model::Scope;
+    use serde_json::json;
+
+    use super::*;
+
+    struct Fixed;
+
+    impl Values for Fixed {
+        fn value(&self, scope: Scope, name: &str) -> Result<Value, String> {
+            match (scope, name) {
+                (Scope::Param, "text") => Ok("a b/c?d#e&ü".into()),
+                (Scope::Param, "dots") => Ok("..".into()),
+                (Scope::Param, "encoded_dots") => Ok("%2e%2e".into()),
+                (Scope::Param, "empty") => Ok("".into()),
+                (Scope::Param, "null") => Ok(Value::Null),
+                (Scope::Param, "url") => Ok("https://evil.example/".into()),
+                (Scope::Param, "list") => Ok(json!(["x", 2])),
+                (Scope::Param, "n") => Ok(7.into()),
+                _ => Err("it is not given".into()),
+            }
+        }
+    }
+
+    fn url(base: &str, path: &str) -> Result<String, String> {
+        let base = Url::parse(base).expect(base);
+        let path: Template = path.parse().expect(path);
+        resource_url(&base, &path, &Fixed)
+            .map(|url| url.to_string())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn paths_are_put_below_the_base_and_values_stay_in_their_segment() {
+        let table = [
+            ("https://h/v2", "/x", "https://h/v2/x"),
+            ("https://h/v2/", "x", "https://h/v2/x"),
+            ("https://h", "/x?a=1", "https://h/x?a=1"),
+            ("https://h/v2", "/", "https://h/v2"),
+            ("https://h/v2", "https://h/v3/x?y=1#z", "https://h/v3/x?y=1"),
+            ("https://h", "/p/${param.text}/i", "https://h/p/a%20b%2Fc%3Fd%23e%26%C3%BC/i"),
+            ("https://h", "/p/${param.n}", "https://h/p/7"),
+            ("https://h", "${param.url}", "https://h/https%3A%2F%2Fevil.example%2F"),
+            ("https://h", "/p/${param.encoded_dots}", "https://h/p/%252e%252e"),
+        ];
+        for (base, path, expected) in table {
+            assert_eq!(url(base, path).as_deref(), Ok(expected), "{base} {path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_would_mean_something_else_is_an_error() {
+        let table = [
+            ("/p/${param.dots}/x", "segment"), ("/p/.${param.dots}", ""),
+            ("/p/../x", "segment"), ("/p/%2e%2E/x", "segment"),
+            ("/p/${param.empty}", "nothing for"), ("/p/${param.null}/x", "nothing for"),
+            ("https://other/x", "another origin"), ("http://h/x", "another origin"),
+            ("https://h:444/x", "another origin"), ("https://u:p@h/x", "user name"),
+            ("/p/${param.missing}", "it is not given"),
+        ];
+        for (path, problem) in table.iter().filter(|(_, problem)| !problem.is_empty()) {
+            let error = url("https://h/v2", path).expect_err(path);
+            assert!(error.contains(problem), "{path}: {error}");
+        }
+    }
+
+    #[test]
+    fn queries_and_bodies_keep_types() {
+        let mut url = Url::parse("https://h/x").expect("a URL");
+        for (name, text) in
+            [("a", "${param.list}"), ("b", "${param.null}"), ("c", "n=${param.n}&"), ("d", "")]
+        {
+            let value = QueryValue::Text(text.parse().expect("a template"));
+            append_query(&mut url, name, &value, &Fixed).expect("values");
+        }
+        assert_eq!(url.query(), Some("a=x&a=2&c=n%3D7%26&d="));
+        let json = json!({"n": "${param.n}", "t": ["x ${param.n}"], "${param.n}": null});
+        let expected = json!({"n": 7, "t": ["x 7"], "${param.n}": null});
+        assert_eq!(filled(&json, &Fixed).ok(), Some(expected));
+    }
+
+    #[test]
+    fn a_parameter_is_set_once() {
+        let url = Url::parse("https://h/x?page=1&q=a+b&page=9").expect("a URL");
+        assert_eq!(set_query(&url, "page", "2").query(), Some("page=2&q=a+b"));
+        assert_eq!(set_query(&url, "after", "ü&").query(), Some("page=1&q=a+b&page=9&after=%C3%BC%26"));
+    }
+}

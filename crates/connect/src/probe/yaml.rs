@@ -1,0 +1,156 @@
+//! The api file that a probe writes.
+//!
+//! In: what was found out. Out: YAML in the grammar of `apis/NAME.yaml`, with a comment for each
+//! guess. What never happens here: a secret in the text. A credential that was given as it is, and
+//! not as a `${…}`, is replaced by the name of a secret that is still to be set.
+
+use std::fmt::Write;
+
+use restway_model::Template;
+use restway_model::definition::{Auth, ClientAuth, Paginate};
+
+use super::Probed;
+
+/// The text of the file.
+pub(super) fn api_file(probed: &Probed) -> String {
+    let mut text = String::from("# Written by `restway probe`. Change what it got wrong.\n");
+    for note in &probed.notes {
+        line(&mut text, 0, &format!("# {}", note.replace(['\n', '\r'], " ")));
+    }
+    line(&mut text, 0, &format!("api: {}", probed.api_name));
+    line(&mut text, 0, &format!("base_url: {}", scalar(&probed.base_url.replace("${", "$${"))));
+    auth(&mut text, probed);
+    line(&mut text, 0, "resources:");
+    line(&mut text, 1, &format!("{}:", probed.resource));
+    line(&mut text, 2, &format!("path: {}", scalar(&probed.path.replace("${", "$${"))));
+    if let Some(records) = &probed.records {
+        line(&mut text, 2, &format!("records: {}", scalar(&records.to_string())));
+    }
+    if let Some(paginate) = paginate(&probed.paginate) {
+        line(&mut text, 2, &format!("paginate: {paginate}"));
+    }
+    if let Some(key) = &probed.key {
+        line(&mut text, 2, &format!("key: {}", scalar(key)));
+    }
+    if let Some(cursor) = &probed.cursor {
+        line(&mut text, 2, &format!("# `{cursor}` tells when a row changed."));
+    }
+    text
+}
+
+fn line(text: &mut String, depth: usize, content: &str) {
+    // Writing to a text cannot fail.
+    let _ = writeln!(text, "{:indent$}{content}", "", indent = depth * 2);
+}
+
+fn auth(text: &mut String, probed: &Probed) {
+    let api = &probed.api_name;
+    let secret = |template: &Template, what: &str| match template.references().next() {
+        Some(_) => scalar(template.source()),
+        None => scalar(&format!("${{secret.{api}_{what}}}")),
+    };
+    let mut lines = Vec::new();
+    match &probed.auth {
+        Auth::None => return,
+        Auth::Basic { username, password } => {
+            lines.push("type: basic".to_owned());
+            lines.push(format!("username: {}", scalar(username.source())));
+            lines.push(format!("password: {}", secret(password, "password")));
+        }
+        Auth::Bearer { token, scheme } => {
+            lines.push("type: bearer".to_owned());
+            lines.push(format!("token: {}", secret(token, "token")));
+            if scheme != "Bearer" {
+                lines.push(format!("scheme: {}", scalar(scheme)));
+            }
+        }
+        Auth::ApiKey { key, header, query } => {
+            lines.push("type: api_key".to_owned());
+            lines.push(format!("key: {}", secret(key, "key")));
+            lines.extend(header.iter().map(|name| format!("header: {}", scalar(name))));
+            lines.extend(query.iter().map(|name| format!("query: {}", scalar(name))));
+        }
+        Auth::Oauth2 { token_url, client_id, client_secret, client_auth, scopes, params, .. } => {
+            lines.push("type: oauth2".to_owned());
+            lines.push(format!("token_url: {}", scalar(token_url.source())));
+            lines.push(format!("client_id: {}", scalar(client_id.source())));
+            lines.push(format!("client_secret: {}", secret(client_secret, "client_secret")));
+            if *client_auth == ClientAuth::Basic {
+                lines.push("client_auth: basic".to_owned());
+            }
+            if !scopes.is_empty() {
+                let scopes: Vec<String> = scopes.iter().map(|scope| scalar(scope)).collect();
+                lines.push(format!("scopes: [{}]", scopes.join(", ")));
+            }
+            if !params.is_empty() {
+                let pair = |(name, value): (&String, &Template)| {
+                    format!("{}: {}", scalar(name), scalar(value.source()))
+                };
+                let params: Vec<String> = params.iter().map(pair).collect();
+                lines.push(format!("params: {{ {} }}", params.join(", ")));
+            }
+        }
+    }
+    line(text, 0, "auth:");
+    for content in lines {
+        line(text, 1, &content);
+    }
+}
+
+fn paginate(paginate: &Paginate) -> Option<String> {
+    let path = |path: &restway_model::RecordPath| scalar(&path.to_string());
+    Some(match paginate {
+        Paginate::None {} => return None,
+        Paginate::Link {} => "link".into(),
+        Paginate::Url { next } => format!("{{ type: url, next: {} }}", path(next)),
+        Paginate::Token { next, param } => {
+            format!("{{ type: token, next: {}, param: {} }}", path(next), scalar(param))
+        }
+        Paginate::Offset { param, limit_param, limit, total } => {
+            let names = format!("param: {}, limit_param: {}", scalar(param), scalar(limit_param));
+            let total = total.as_ref().map(|total| format!(", total: {}", path(total)));
+            let total = total.unwrap_or_default();
+            format!("{{ type: offset, {names}, limit: {limit}{total} }}")
+        }
+        Paginate::Page { param, start, total_pages } => {
+            let total = total_pages.as_ref().map(|total| format!(", total_pages: {}", path(total)));
+            let total = total.unwrap_or_default();
+            format!("{{ type: page, param: {}, start: {start}{total} }}", scalar(param))
+        }
+        Paginate::Keyset { field, param } => {
+            format!("{{ type: keyset, field: {}, param: {} }}", path(field), scalar(param))
+        }
+    })
+}
+
+/// A text as a YAML scalar: plain where that is safe everywhere, else quoted as JSON quotes.
+fn scalar(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '.' | '-');
+    let starts_well = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '_'));
+    let is_word = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
+        .contains(&text.to_ascii_lowercase().as_str());
+    let is_url = (text.starts_with("https://") || text.starts_with("http://"))
+        && text.chars().all(|c| is_plain(c) || c == ':');
+    if is_url || (starts_well && !is_word && text.chars().all(is_plain)) {
+        return text.to_owned();
+    }
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalars_are_quoted_where_yaml_would_read_something_else() {
+        let table = [
+            ("data.items", "data.items"), ("/x", "/x"), ("https://h:80/x", "https://h:80/x"),
+            ("true", "\"true\""), ("12", "\"12\""), ("", "\"\""), ("a: b", "\"a: b\""),
+            ("/x?a=1#b", "\"/x?a=1#b\""), ("['@odata.next']", "\"['@odata.next']\""),
+            ("${secret.x}", "\"${secret.x}\""), ("No", "\"No\""), ("a\nb", "\"a\\nb\""),
+        ];
+        for (text, expected) in table {
+            assert_eq!(scalar(text), expected);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! A request before anything secret is added to it, and the answer to a whole call.
+//!
+//! In: what a definition or a person asks for. Out: plain values that the stages pass on. A
+//! [`Request`] holds no credentials of the api's `auth`: those are added where it is sent, on each
+//! hop anew. Its own headers may hold secrets all the same, so its `Debug` shows their names only.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use restway_model::SafeUrl;
+use restway_model::definition::Method;
+use serde_json::Value;
+
+use crate::plan::USER_AGENT;
+
+/// The body that a call reads at most, unless it says otherwise.
+const CALL_BYTES_MAX: u64 = 64 << 20;
+
+/// What to send.
+#[derive(Clone)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The whole URL.
+    pub url: SafeUrl,
+    /// Headers, in order; a name may come twice.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Option<Body>,
+    /// Whether sending it twice does what sending it once does.
+    pub repeatable: bool,
+    /// The statuses that are an answer and not an error.
+    pub expected: Expected,
+    /// Decoded bytes of the answer at most, for [`crate::Connector::call`].
+    pub body_bytes_max: u64,
+}
+
+impl Request {
+    /// A request without headers and body, repeatable if its method is.
+    pub fn new(method: Method, url: SafeUrl) -> Self {
+        Self {
+            method,
+            url,
+            headers: Vec::new(),
+            body: None,
+            repeatable: method.is_idempotent(),
+            expected: Expected::Success,
+            body_bytes_max: CALL_BYTES_MAX,
+        }
+    }
+
+    /// The request with the headers that every request has unless it brings its own.
+    pub(crate) fn with_defaults(mut self) -> Self {
+        let content_type = self.body.as_ref().and_then(Body::content_type);
+        let defaults = [
+            ("accept", Some("application/json")),
+            ("user-agent", Some(USER_AGENT)),
+            ("content-type", content_type),
+        ];
+        for (name, value) in defaults {
+            if let Some(value) = value.filter(|_| !self.has_header(name)) {
+                self.headers.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        self
+    }
+
+    pub(crate) fn has_header(&self, name: &str) -> bool {
+        self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        formatter
+            .debug_struct("Request")
+            .field("method", &self.method)
+            .field("url", &self.url)
+            .field("headers", &headers)
+            .field("has_body", &self.body.is_some())
+            .field("repeatable", &self.repeatable)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request's body.
+#[derive(Clone, PartialEq)]
+pub enum Body {
+    /// JSON, sent as `application/json`.
+    Json(Value),
+    /// Pairs, sent as `application/x-www-form-urlencoded`.
+    Form(Vec<(String, String)>),
+    /// Any text, sent with the content type among the request's headers.
+    Text(String),
+}
+
+impl Body {
+    pub(crate) fn bytes(&self) -> Bytes {
+        match self {
+            Self::Json(value) => value.to_string().into(),
+            Self::Form(pairs) => form(pairs).into(),
+            Self::Text(text) => text.clone().into(),
+        }
+    }
+
+    pub(crate) const fn content_type(&self) -> Option<&'static str> {
+        match self {
+            Self::Json(_) => Some("application/json"),
+            Self::Form(_) => Some("application/x-www-form-urlencoded"),
+            Self::Text(_) => None,
+        }
+    }
+}
+
+fn form(pairs: &[(String, String)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+/// The statuses that are an answer and not an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// 200 to 299.
+    Success,
+    /// 200 to 299 and these.
+    SuccessOr(Vec<u16>),
+    /// Whatever comes, once no further try may change it.
+    Any,
+}
+
+impl Expected {
+    /// Whether the status is asked for by name, so that no retry would be better.
+    pub(crate) fn names(&self, status: u16) -> bool {
+        (200..300).contains(&status)
+            || matches!(self, Self::SuccessOr(others) if others.contains(&status))
+    }
+}
+
+/// The answer to a call.
+#[derive(Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The URL that answered, at the end of all redirects.
+    pub url: SafeUrl,
+    /// Headers in order, names in lower case; a name may come twice.
+    pub headers: Vec<(String, String)>,
+    /// The decoded body, whole.
+    pub body: Bytes,
+    /// How it was got; the last is the one that answered.
+    pub attempts: Vec<Attempt>,
+}
+
+impl Answer {
+    /// The first header of that name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.headers, name)
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Answer")
+            .field("status", &self.status)
+            .field("url", &self.url)
+            .field("bytes", &self.body.len())
+            .field("attempts", &self.attempts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.as_str())
+}
+
+/// One try at a request.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The method.
+    pub method: Method,
+    /// The URL, without credentials in its query.
+    pub url: SafeUrl,
+    /// The status, if there was an answer.
+    pub status: Option<u16>,
+    /// What was wrong with it, redacted.
+    pub error: Option<String>,
+    /// From before the first byte to the end of the answer.
+    pub duration: Duration,
+    /// The wait after it.
+    pub wait: Option<Duration>,
+}

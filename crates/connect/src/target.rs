@@ -1,0 +1,106 @@
+//! An api as the stages of sending see it: its origin, its gate, its token.
+//!
+//! In: a definition and the values of its `base_url`. Out: one shared [`Target`] for all calls to
+//! the api, so that its limits hold over all of them; a definition that changed gets a new one.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use restway_model::definition::{ApiFile, ApiLimits, Auth, Retry};
+use restway_model::{Event, Limits, Name};
+use url::{Host, Url};
+
+use crate::gate::Gate;
+use crate::token::TokenCache;
+
+/// More apis than this at once are not remembered.
+const TARGETS_MAX: usize = 4_096;
+
+/// What all calls to one api share.
+pub(crate) struct Target {
+    pub(crate) name: Name,
+    pub(crate) base: Url,
+    pub(crate) auth: Auth,
+    limits: ApiLimits,
+    pub(crate) retry: Retry,
+    pub(crate) wait_max: Duration,
+    pub(crate) answer_timeout: Duration,
+    pub(crate) gate: Gate,
+    pub(crate) tokens: TokenCache,
+    has_warned: AtomicBool,
+}
+
+impl Target {
+    fn new(api: &ApiFile, base: Url, limits: &Limits) -> Self {
+        let own = &api.limits;
+        Self {
+            name: api.api.clone(),
+            base,
+            auth: api.auth.clone(),
+            limits: own.clone(),
+            retry: api.retry.clone(),
+            wait_max: own.max_wait.map_or(limits.wait_max, |span| span.0),
+            answer_timeout: own.timeout.map_or(limits.answer_timeout, |span| span.0),
+            gate: Gate::new(own),
+            tokens: TokenCache::default(),
+            has_warned: AtomicBool::new(false),
+        }
+    }
+
+    fn is_of(&self, api: &ApiFile, base: &Url) -> bool {
+        self.base == *base
+            && self.auth == api.auth
+            && self.limits == api.limits
+            && self.retry == api.retry
+    }
+
+    /// Whether credentials may go there.
+    pub(crate) fn is_home(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin()
+    }
+
+    /// A warning, once, when credentials travel in the clear.
+    pub(crate) fn plain_warning(&self, url: &Url) -> Option<Event> {
+        if url.scheme() == "https" || self.auth == Auth::None || is_loopback(url) {
+            return None;
+        }
+        let is_first = !self.has_warned.swap(true, Ordering::Relaxed);
+        is_first.then(|| Event::Warned {
+            about: self.name.to_string(),
+            message: "credentials are sent over http, where anybody on the way can read them"
+                .into(),
+        })
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        Some(Host::Domain(name)) => name.trim_end_matches('.') == "localhost",
+        None => false,
+    }
+}
+
+/// The targets of this process.
+#[derive(Default)]
+pub(crate) struct Targets {
+    known: Mutex<HashMap<Name, Arc<Target>>>,
+}
+
+impl Targets {
+    pub(crate) fn of(&self, api: &ApiFile, base: Url, limits: &Limits) -> Arc<Target> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(target) = known.get(&api.api).filter(|target| target.is_of(api, &base)) {
+            return Arc::clone(target);
+        }
+        if known.len() >= TARGETS_MAX {
+            known.clear();
+        }
+        let target = Arc::new(Target::new(api, base, limits));
+        known.insert(api.api.clone(), Arc::clone(&target));
+        target
+    }
+}

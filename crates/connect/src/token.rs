@@ -1,0 +1,346 @@
+//! OAuth2 tokens: got once for all callers, renewed early, renewed once when refused.
+//!
+//! In: an api's `auth` of type oauth2 and, after a 401, the serial of the token that was refused.
+//! Out: the header to send. All callers of an api share one cache and queue for it, so that a
+//! hundred walks that find the token old ask for one new token. A token is renewed when four
+//! fifths of its life are over, or half a minute before its end if that is later; while the old
+//! one still lives, a token endpoint that is down is no error. What never happens here: the
+//! client's credentials sent to where a redirect points, or a token kept beyond this process.
+
+use std::time::Duration;
+
+use restway_model::definition::{Auth, ClientAuth, Grant, Method};
+use restway_model::{Event, SafeUrl, Secret, Values};
+use serde_json::Value;
+use tokio::sync::Mutex;
+use url::Url;
+
+use crate::authorize::{Credential, authorization, basic};
+use crate::error::{CallError, Excerpt, Failure};
+use crate::excerpt::excerpt;
+use crate::plan::{USER_AGENT, web_url};
+use crate::request::{Body, Request};
+use crate::retry::{Cause, Decision, Schedule, declared_wait};
+use crate::target::Target;
+use crate::values::{Marks, WithEnv};
+use crate::wire::Outgoing;
+use crate::{Connector, read_all};
+
+/// A token answer is small; more is something else.
+const ANSWER_BYTES_MAX: u64 = 256 << 10;
+const EARLY_MAX: Duration = Duration::from_secs(30);
+
+/// The token of one api.
+#[derive(Default)]
+pub(crate) struct TokenCache {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    token: Option<Token>,
+    serial: u64,
+}
+
+struct Token {
+    header: Secret,
+    /// When to ask for the next one.
+    renew_at: Option<Duration>,
+    /// When the api stops taking it; `None` when it did not say.
+    ends_at: Option<Duration>,
+}
+
+/// A token request with all its values, ready to be sent more than once.
+pub(crate) struct TokenRequest {
+    pub(crate) url: Url,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Body,
+}
+
+impl TokenCache {
+    /// The header to send and the serial of its token. `refused` is the serial of a token that the
+    /// api answered with 401: it is not given again.
+    pub(crate) async fn credential(
+        &self,
+        connector: &Connector,
+        target: &Target,
+        refused: Option<u64>,
+    ) -> Result<(Credential, u64), Failure> {
+        let mut state = self.state.lock().await;
+        let now = connector.clock().monotonic();
+        let is_refused = refused == Some(state.serial);
+        let is_alive = state.token.as_ref().is_some_and(|token| {
+            !is_refused && token.ends_at.is_none_or(|end| now < end)
+        });
+        let is_fresh = is_alive
+            && state
+                .token
+                .as_ref()
+                .is_some_and(|token| token.renew_at.is_none_or(|moment| now < moment));
+        if !is_fresh {
+            match fetch(connector, target, is_alive).await {
+                Ok(token) => {
+                    state.token = Some(token);
+                    state.serial += 1;
+                }
+                Err(failure) if !is_alive => {
+                    state.token = None;
+                    return Err(failure);
+                }
+                Err(failure) => {
+                    postpone(&mut state, now);
+                    connector.observe(&Event::Warned {
+                        about: target.name.to_string(),
+                        message: format!("the token could not be renewed early: {failure}"),
+                    });
+                }
+            }
+        }
+        let Some(token) = &state.token else {
+            let problem = "the token is gone".to_owned();
+            return Err(Failure::TokenRefused { problem });
+        };
+        let header = token.header.expose().to_owned();
+        Ok((authorization(header), state.serial))
+    }
+}
+
+/// Half of what is left until the next try, so that a dead endpoint is not asked for each request.
+fn postpone(state: &mut State, now: Duration) {
+    if let Some(token) = &mut state.token
+        && let Some(end) = token.ends_at
+    {
+        token.renew_at = Some(now + end.saturating_sub(now) / 2);
+    }
+}
+
+/// Asks until there is a token; only once when the old one will do.
+async fn fetch(
+    connector: &Connector,
+    target: &Target,
+    is_optional: bool,
+) -> Result<Token, Failure> {
+    let request = {
+        let lookup = connector.lookup(&crate::values::NoValues, true);
+        token_request(&target.auth, &target.base, &lookup, &lookup)?
+    };
+    let clock = connector.clock();
+    let mut schedule = Schedule::new(&target.retry, target.wait_max, clock.monotonic());
+    let url = SafeUrl::new(request.url.clone());
+    for attempt in 1.. {
+        let (failure, cause) = match ask(connector, target, &request, attempt).await {
+            Ok(token) => return Ok(token),
+            Err(refusal) => refusal,
+        };
+        let wrapped = |failure| Failure::Token { url: url.clone(), failure: Box::new(failure) };
+        let Some(cause) = cause.filter(|_| !is_optional) else {
+            return Err(wrapped(failure));
+        };
+        match schedule.after(cause, clock.monotonic(), clock.jitter()) {
+            Decision::Again(wait) => {
+                connector.observe(&Event::RetryScheduled {
+                    api: target.name.clone(),
+                    url: url.clone(),
+                    reason: connector.redacted(&failure.to_string()),
+                    wait,
+                    attempt,
+                });
+                clock.sleep(wait).await;
+            }
+            Decision::GiveUp => return Err(wrapped(failure)),
+            Decision::TooLong(wait) => {
+                let (status, bound) = (429, target.wait_max);
+                return Err(wrapped(Failure::RateLimited { status, wait, bound }));
+            }
+        }
+    }
+    unreachable!("the schedule ends before the numbers do")
+}
+
+/// The token request (RFC 6749, section 4.4.2, with the client as in section 2.3.1).
+pub(crate) fn token_request(
+    auth: &Auth,
+    base: &Url,
+    values: &dyn Values,
+    url_values: &dyn Values,
+) -> Result<TokenRequest, Failure> {
+    let Auth::Oauth2 { grant, token_url, client_id, client_secret, client_auth, scopes, params } =
+        auth
+    else {
+        return Err(Failure::invalid("`auth`", "asks for no token"));
+    };
+    let text = |template: &restway_model::Template| template.text(values).map_err(Failure::Value);
+    let (id, secret) = (text(client_id)?, text(client_secret)?);
+    let grant_type = match grant {
+        Grant::ClientCredentials => "client_credentials",
+    };
+    let mut form = vec![("grant_type".to_owned(), grant_type.to_owned())];
+    let mut headers = vec![
+        ("accept".to_owned(), "application/json".to_owned()),
+        ("user-agent".to_owned(), USER_AGENT.to_owned()),
+    ];
+    match client_auth {
+        ClientAuth::Post => {
+            form.push(("client_id".into(), id));
+            form.push(("client_secret".into(), secret));
+        }
+        ClientAuth::Basic => {
+            let encode = |text: &str| -> String {
+                url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+            };
+            let pair = basic(&encode(&id), &encode(&secret))?;
+            headers.push(("authorization".into(), format!("Basic {}", pair.expose())));
+        }
+    }
+    if !scopes.is_empty() {
+        form.push(("scope".into(), scopes.join(" ")));
+    }
+    for (name, value) in params {
+        form.push((name.clone(), text(value)?));
+    }
+    let address = token_url.text(url_values).map_err(Failure::Value)?;
+    let url = if address.starts_with('/') {
+        base.join(&address).map_err(|_| Failure::invalid("`token_url`", "is not a path"))?
+    } else {
+        web_url(&address, "`token_url`")
+            .map_err(|error| Failure::invalid("`auth`", format!("has a wrong URL: {error}")))?
+    };
+    Ok(TokenRequest { url, headers, body: Body::Form(form) })
+}
+
+/// The token request as a plan shows it. Variables are spelled out where a URL needs them.
+pub(crate) fn planned(
+    auth: &Auth,
+    base: &Url,
+    marks: &Marks<'_>,
+) -> Result<Request, CallError> {
+    let asked = token_request(auth, base, marks, &WithEnv(marks)).map_err(crate::plan_failure)?;
+    let mut request = Request::new(Method::Post, SafeUrl::new(asked.url));
+    request.headers = asked.headers;
+    request.body = Some(asked.body);
+    if let Auth::Oauth2 { client_auth: ClientAuth::Basic, client_id, client_secret, .. } = auth {
+        request.headers.retain(|(name, _)| name != "authorization");
+        let value = format!("Basic ${{base64({client_id}:{client_secret})}}");
+        request.headers.push(("authorization".into(), value));
+    }
+    Ok(request)
+}
+
+/// Asks once. Beside a failure stands why it may pass, if it may.
+async fn ask(
+    connector: &Connector,
+    target: &Target,
+    request: &TokenRequest,
+    attempt: u32,
+) -> Result<Token, (Failure, Option<Cause>)> {
+    let clock = connector.clock();
+    let begun = clock.monotonic();
+    for (name, value) in &request.headers {
+        if name == "authorization" {
+            connector.learn(&Secret::new(value.trim_start_matches("Basic ")));
+        }
+    }
+    let mut headers = request.headers.clone();
+    headers.extend(request.body.content_type().map(|kind| ("content-type".into(), kind.into())));
+    let url = SafeUrl::new(request.url.clone());
+    let method = Method::Post;
+    connector.observe(&Event::RequestSent {
+        api: target.name.clone(),
+        method: method.as_str().into(),
+        url: url.clone(),
+        attempt,
+    });
+    let outgoing = Outgoing {
+        method,
+        url: request.url.clone(),
+        headers,
+        body: Some(request.body.bytes()),
+        answer_timeout: target.answer_timeout,
+    };
+    let passing = |failure: Failure| {
+        let cause = match &failure {
+            Failure::Dns { .. } => Some(Cause::Dns),
+            other => other.is_transient().then_some(Cause::Passing),
+        };
+        (failure, cause)
+    };
+    let mut incoming = connector.wire().send(outgoing).await.map_err(passing)?;
+    connector.observe(&Event::AnswerReceived {
+        api: target.name.clone(),
+        url,
+        status: incoming.status,
+        duration: clock.monotonic().saturating_sub(begun),
+    });
+    let body = read_all(&mut incoming, ANSWER_BYTES_MAX, clock).await.map_err(passing)?;
+    let status = incoming.status;
+    if (200..300).contains(&status) {
+        let token = read_token(connector, &body, begun).map_err(|failure| (failure, None))?;
+        let lifetime = token.ends_at.map(|end| end.saturating_sub(begun));
+        connector.observe(&Event::TokenReceived { api: target.name.clone(), lifetime });
+        return Ok(token);
+    }
+    let declared = declared_wait(&incoming.headers, clock.now());
+    let is_passing = status == 429 || target.retry.status.contains(&status);
+    let cause = is_passing.then(|| declared.map_or(Cause::Passing, Cause::Declared));
+    Err((refusal(connector, status, &body), cause))
+}
+
+/// The error of RFC 6749, section 5.2, or the status.
+fn refusal(connector: &Connector, status: u16, body: &[u8]) -> Failure {
+    let value: Value = serde_json::from_slice(body).unwrap_or_default();
+    match value.get("error").and_then(Value::as_str) {
+        Some(error) if status < 500 => {
+            let description = value.get("error_description").and_then(Value::as_str);
+            let text = match description {
+                Some(description) => format!("{error}: {description}"),
+                None => error.to_owned(),
+            };
+            let Excerpt(problem) = excerpt(text.as_bytes(), connector.redactor());
+            Failure::TokenRefused { problem: format!("status {status}, {problem}") }
+        }
+        _ => Failure::Status { status, excerpt: excerpt(body, connector.redactor()) },
+    }
+}
+
+/// A successful answer (RFC 6749, section 5.1), read with patience: `expires_in` may be a text.
+fn read_token(connector: &Connector, body: &[u8], asked: Duration) -> Result<Token, Failure> {
+    let refused = |problem: &str| Failure::TokenRefused { problem: problem.to_owned() };
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|_| refused("the answer is not JSON; is `token_url` the token endpoint?"))?;
+    let token = value.get("access_token").and_then(Value::as_str).unwrap_or_default();
+    if token.is_empty() {
+        return Err(refused("the answer has no `access_token`"));
+    }
+    connector.learn(&Secret::new(token));
+    let kind = value.get("token_type").and_then(Value::as_str).unwrap_or("Bearer");
+    let kind = if kind.eq_ignore_ascii_case("bearer") || kind.is_empty() { "Bearer" } else { kind };
+    let life = match value.get("expires_in") {
+        Some(Value::Number(number)) => number.as_f64(),
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        _ => None,
+    };
+    let life = life.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    Ok(Token {
+        header: Secret::new(format!("{kind} {token}")),
+        renew_at: life.map(|life| asked + life.saturating_sub(early(life))),
+        ends_at: life.map(|life| asked + life),
+    })
+}
+
+/// How long before its end a token is renewed.
+fn early(life: Duration) -> Duration {
+    (life / 5).min(EARLY_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_lives_keep_most_of_their_life() {
+        let table = [(1_000, 200), (2_000, 400), (60_000, 12_000), (3_600_000, 30_000), (0, 0)];
+        for (life, expected) in table {
+            assert_eq!(early(Duration::from_millis(life)), Duration::from_millis(expected));
+        }
+    }
+}

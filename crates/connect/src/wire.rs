@@ -1,0 +1,262 @@
+//! The wire: the only place that opens sockets.
+//!
+//! In: one request, complete, for one hop. Out: the head of an answer, and its body in chunks as
+//! they come, decoded (gzip, brotli, zstd, deflate). What never happens here: a redirect followed,
+//! a proxy used, a retry, a credential added or a decision about any of them.
+//!
+//! Each origin has a client of its own, because the check of addresses after DNS must know the
+//! port that the connection is for, and a client's resolver is told the name only.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use restway_model::Clock;
+use restway_model::definition::Method;
+use tokio::time::timeout;
+use url::Url;
+
+use crate::egress::{CheckedResolver, Denial, EgressPolicy};
+use crate::error::Failure;
+
+/// More origins than this at once are not remembered: their connections are opened anew.
+const CLIENTS_MAX: usize = 256;
+/// A body that brings less than this for as long as an answer may take is as good as silent.
+const BYTES_PER_SECOND_MIN: u64 = 1024;
+
+/// The clients, one for each origin.
+pub(crate) struct Wire {
+    egress: Arc<EgressPolicy>,
+    connect_timeout: Duration,
+    read_timeout: Duration,
+    clients: Mutex<HashMap<String, reqwest::Client>>,
+}
+
+/// One hop's request, with credentials.
+pub(crate) struct Outgoing {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Option<Bytes>,
+    /// Time until the head of the answer, and the measure for a body that trickles.
+    pub(crate) answer_timeout: Duration,
+}
+
+/// An answer whose body is still to be read.
+pub(crate) struct Incoming {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    response: reqwest::Response,
+    read_timeout: Duration,
+    pace: Pace,
+    bytes: u64,
+}
+
+/// How fast a body must come, measured over the time spent waiting for it.
+struct Pace {
+    window: Duration,
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Wire {
+    pub(crate) fn new(
+        egress: EgressPolicy,
+        connect_timeout: Duration,
+        read_timeout: Duration,
+    ) -> Self {
+        let egress = Arc::new(egress);
+        Self { egress, connect_timeout, read_timeout, clients: Mutex::default() }
+    }
+
+    /// Sends and waits for the head of the answer.
+    pub(crate) async fn send(&self, outgoing: Outgoing) -> Result<Incoming, Failure> {
+        self.egress.check_url(&outgoing.url).map_err(Failure::Egress)?;
+        let client = self.client(&outgoing.url)?;
+        let after = outgoing.answer_timeout;
+        let method = reqwest_method(outgoing.method);
+        let mut builder = client.request(method, outgoing.url).headers(headers(outgoing.headers)?);
+        if let Some(body) = outgoing.body {
+            builder = builder.body(body);
+        }
+        let too_slow = || Failure::Timeout { what: "no answer", after };
+        let response = timeout(after, builder.send())
+            .await
+            .map_err(|_| too_slow())?
+            .map_err(|error| send_failure(error, self.connect_timeout))?;
+        let headers = response.headers().iter().map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        });
+        Ok(Incoming {
+            status: response.status().as_u16(),
+            headers: headers.collect(),
+            response,
+            read_timeout: self.read_timeout,
+            pace: Pace { window: after, waited: Duration::ZERO, bytes: 0 },
+            bytes: 0,
+        })
+    }
+
+    fn client(&self, url: &Url) -> Result<reqwest::Client, Failure> {
+        let origin = url.origin().ascii_serialization();
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&origin) {
+            return Ok(client.clone());
+        }
+        let port = url.port_or_known_default().unwrap_or_default();
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .connect_timeout(self.connect_timeout)
+            .dns_resolver(CheckedResolver::new(Arc::clone(&self.egress), port))
+            .build()
+            .map_err(|error| Failure::Tls { problem: causes(&error) })?;
+        if clients.len() >= CLIENTS_MAX {
+            clients.clear();
+        }
+        clients.insert(origin, client.clone());
+        Ok(client)
+    }
+}
+
+impl Incoming {
+    /// The next chunk of the decoded body; `None` at its proper end.
+    pub(crate) async fn chunk(&mut self, clock: &dyn Clock) -> Result<Option<Bytes>, Failure> {
+        let begun = clock.monotonic();
+        let after = self.read_timeout;
+        let chunk = timeout(after, self.response.chunk())
+            .await
+            .map_err(|_| Failure::Timeout { what: "no further byte of the answer", after })?
+            .map_err(|error| body_failure(&error, self.bytes))?;
+        let length = chunk.as_ref().map_or(0, Bytes::len) as u64;
+        self.bytes += length;
+        if chunk.is_some() && self.pace.is_too_slow(clock.monotonic() - begun, length) {
+            let what = "less than 1 KiB per second of the answer";
+            return Err(Failure::Timeout { what, after: self.pace.window });
+        }
+        Ok(chunk)
+    }
+
+    /// Decoded bytes so far.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Pace {
+    fn is_too_slow(&mut self, waited: Duration, bytes: u64) -> bool {
+        self.waited += waited;
+        self.bytes += bytes;
+        if self.waited < self.window {
+            return false;
+        }
+        let is_too_slow = self.bytes < BYTES_PER_SECOND_MIN * self.window.as_secs().max(1);
+        self.waited = Duration::ZERO;
+        self.bytes = 0;
+        is_too_slow
+    }
+}
+
+fn reqwest_method(method: Method) -> reqwest::Method {
+    match method {
+        Method::Get => reqwest::Method::GET,
+        Method::Head => reqwest::Method::HEAD,
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
+        Method::Patch => reqwest::Method::PATCH,
+        Method::Delete => reqwest::Method::DELETE,
+        Method::Options => reqwest::Method::OPTIONS,
+    }
+}
+
+fn headers(pairs: Vec<(String, String)>) -> Result<HeaderMap, Failure> {
+    let mut map = HeaderMap::with_capacity(pairs.len());
+    for (name, value) in pairs {
+        let subject = || format!("the header `{name}`");
+        let header = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| Failure::invalid(subject(), "has a name that cannot be sent"))?;
+        let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
+            Failure::invalid(subject(), "has a value with a line break or control character")
+        })?;
+        value.set_sensitive(true);
+        map.append(header, value);
+    }
+    Ok(map)
+}
+
+fn send_failure(error: reqwest::Error, connect_timeout: Duration) -> Failure {
+    let error = error.without_url();
+    if let Some(denial) = find::<Denial>(&error) {
+        return Failure::Egress(denial.clone());
+    }
+    if let Some(tls) = find::<rustls::Error>(&error) {
+        return Failure::Tls { problem: tls.to_string() };
+    }
+    let problem = causes(&error);
+    if error.is_dns() {
+        Failure::Dns { problem }
+    } else if error.is_timeout() && error.is_connect() {
+        Failure::Timeout { what: "no connection", after: connect_timeout }
+    } else if error.is_connect() {
+        Failure::Connect { problem }
+    } else if error.is_builder() {
+        Failure::invalid("the request", format!("cannot be sent: {problem}"))
+    } else {
+        Failure::Interrupted { problem, offset: 0 }
+    }
+}
+
+fn body_failure(error: &reqwest::Error, offset: u64) -> Failure {
+    Failure::Interrupted { problem: causes(error), offset }
+}
+
+/// An error of that type among the causes. An `io::Error` hides what it wraps from `source`.
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    const DEPTH_MAX: usize = 16;
+    let mut next = Some(error);
+    for _ in 0..DEPTH_MAX {
+        let current = next?;
+        if let Some(found) = current.downcast_ref::<T>() {
+            return Some(found);
+        }
+        let wrapped = current.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+            None => current.source(),
+        };
+    }
+    None
+}
+
+/// The innermost cause: the others say in many words that something failed.
+fn causes(error: &dyn Error) -> String {
+    restway_model::chain(error).pop().unwrap_or_else(|| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trickle_is_told_from_a_stream() {
+        let second = Duration::from_secs(1);
+        let mut trickle = Pace { window: 10 * second, waited: Duration::ZERO, bytes: 0 };
+        assert!((0..9).all(|_| !trickle.is_too_slow(second, 1_000)));
+        assert!(trickle.is_too_slow(second, 1_000));
+        let mut stream = Pace { window: 10 * second, waited: Duration::ZERO, bytes: 0 };
+        assert!((0..100).all(|_| !stream.is_too_slow(second, 1_100)));
+    }
+
+    #[test]
+    fn headers_that_would_split_a_request_are_refused() {
+        for (name, value) in [("x", "a\r\nb: c"), ("x y", "a"), ("", "a"), ("x", "a\0")] {
+            assert!(headers(vec![(name.into(), value.into())]).is_err(), "{name:?} {value:?}");
+        }
+        let twice = headers(vec![("x".into(), "ü".into()), ("X".into(), "b".into())]);
+        assert_eq!(twice.map(|map| map.len()).ok(), Some(2));
+    }
+}

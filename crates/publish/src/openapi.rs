@@ -1,0 +1,206 @@
+//! The description of an app in OpenAPI 3.1.
+//!
+//! In: the open objects with their columns. Out: a document that says what the stages do and
+//! nothing else: the parameters that `plan` takes, the envelope that `respond` writes, the
+//! statuses that `refusal` knows. What never happens here: a closed object, or a promise that a
+//! row keeps a type which its table does not have yet.
+
+use restway_model::ColumnType;
+use serde_json::{Map, Value, json};
+
+use crate::plan::{LIMIT_DEFAULT, LIST_PARAMETERS, OFFSET_MAX};
+use crate::query::Described;
+use crate::rows::Column;
+
+/// The document of an app.
+pub(crate) fn document(app: &str, objects: &[Described<'_>], limit_max: u64) -> Value {
+    let mut paths = Map::new();
+    let mut schemas = Map::new();
+    for described in objects {
+        let name = described.name;
+        paths.insert(format!("/rest/v1/{app}/{name}"), list(described, limit_max));
+        paths.insert(format!("/rest/v1/{app}/{name}/{{key}}"), item(described));
+        schemas.insert(name.to_owned(), row(&described.columns));
+    }
+    // Objects are named in lower case, so this cannot be one of them.
+    schemas.insert("Refusal".to_owned(), refusal());
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": app, "version": "1" },
+        "paths": paths,
+        "components": { "schemas": schemas },
+    })
+}
+
+fn list(described: &Described<'_>, limit_max: u64) -> Value {
+    let mut parameters: Vec<Value> =
+        LIST_PARAMETERS.iter().map(|name| collection_parameter(name, limit_max)).collect();
+    let can_filter = |column: &&Column| !column.name.starts_with('$');
+    parameters.extend(described.columns.iter().filter(can_filter).map(|column| {
+        json!({
+            "name": column.name,
+            "in": "query",
+            "description": "Only items whose field equals this.",
+            "schema": value(column.kind),
+        })
+    }));
+    let envelope = json!({
+        "count": { "type": ["integer", "null"], "minimum": 0 },
+        "items": { "type": "array", "maxItems": limit_max, "items": reference(described.name) },
+        "message": { "type": ["string", "null"] },
+        "validations": { "type": "array", "maxItems": 0 },
+        "status": { "const": 200 },
+    });
+    json!({
+        "get": {
+            "operationId": format!("list_{}", described.name),
+            "summary": format!("Items of {}", described.name),
+            "parameters": parameters,
+            "responses": responses(&envelope),
+        }
+    })
+}
+
+fn item(described: &Described<'_>) -> Value {
+    let key = described.object.key.join(",");
+    let envelope = json!({
+        "item": reference(described.name),
+        "message": { "type": "null" },
+        "validations": { "type": "array", "maxItems": 0 },
+        "status": { "const": 200 },
+    });
+    json!({
+        "get": {
+            "operationId": format!("get_{}", described.name),
+            "summary": format!("One item of {}", described.name),
+            "parameters": [
+                {
+                    "name": "key",
+                    "in": "path",
+                    "required": true,
+                    "description": format!("`{key}`; a comma inside a part is written `%2C`."),
+                    "schema": { "type": "string" },
+                },
+                fields_parameter(),
+            ],
+            "responses": responses(&envelope),
+        }
+    })
+}
+
+fn collection_parameter(name: &str, limit_max: u64) -> Value {
+    let (description, schema) = match name {
+        "$offset" => (
+            "Items to skip.".to_owned(),
+            json!({ "type": "integer", "minimum": 0, "maximum": OFFSET_MAX, "default": 0 }),
+        ),
+        "$limit" => (
+            format!("Items to answer; above {limit_max} means {limit_max}."),
+            json!({ "type": "integer", "minimum": 0, "default": LIMIT_DEFAULT.min(limit_max) }),
+        ),
+        "$sort" => (
+            "Fields to sort by, separated by commas; `-` before one means descending.".to_owned(),
+            json!({ "type": "string" }),
+        ),
+        "$q" => (
+            "Only items with a field whose text contains this, in any case.".to_owned(),
+            json!({ "type": "string" }),
+        ),
+        "$count" => (
+            "Whether `count` tells how many items there are in all.".to_owned(),
+            json!({ "type": "boolean", "default": false }),
+        ),
+        _ => return fields_parameter(),
+    };
+    json!({ "name": name, "in": "query", "description": description, "schema": schema })
+}
+
+fn fields_parameter() -> Value {
+    json!({
+        "name": "$fields",
+        "in": "query",
+        "description": "Fields to answer, separated by commas; `*` means all.",
+        "schema": { "type": "string" },
+    })
+}
+
+fn responses(envelope: &Value) -> Value {
+    let names: Vec<&String> = envelope.as_object().into_iter().flat_map(Map::keys).collect();
+    let answered = json!({ "type": "object", "properties": envelope, "required": names });
+    let refused = |description: &str| {
+        json!({
+            "description": description,
+            "content": { "application/json": { "schema": reference("Refusal") } },
+        })
+    };
+    json!({
+        "200": {
+            "description": "Answered.",
+            "content": { "application/json": { "schema": answered } },
+        },
+        "400": refused("A parameter has no meaning, or a value that it cannot have."),
+        "404": refused("No such item."),
+        "default": refused("Not answered."),
+    })
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+/// No field is required: which ones are there is for `$fields` to say.
+fn row(columns: &[Column]) -> Value {
+    let mut properties = Map::new();
+    for column in columns {
+        let mut schema = value(column.kind);
+        if let Some(Value::String(kind)) = schema.get("type").cloned() {
+            schema["type"] = json!([kind, "null"]);
+        }
+        properties.insert(column.name.clone(), schema);
+    }
+    json!({ "type": "object", "properties": properties })
+}
+
+fn value(kind: ColumnType) -> Value {
+    match kind {
+        ColumnType::Null | ColumnType::Json => json!({}),
+        ColumnType::Bool => json!({ "type": "boolean" }),
+        ColumnType::Int64 => json!({ "type": "integer", "format": "int64" }),
+        ColumnType::Decimal { .. } => json!({ "type": "number" }),
+        ColumnType::Float64 => json!({ "type": "number", "format": "double" }),
+        ColumnType::Date => json!({ "type": "string", "format": "date" }),
+        ColumnType::Timestamp => json!({ "type": "string", "format": "date-time" }),
+        ColumnType::Text => json!({ "type": "string" }),
+    }
+}
+
+fn refusal() -> Value {
+    json!({
+        "type": "object",
+        "description": "The envelope of a list or an item without rows, and RFC 9457 beside it.",
+        "properties": {
+            "count": { "type": "null" },
+            "items": { "type": "array", "maxItems": 0 },
+            "item": { "type": "null" },
+            "message": { "type": "string" },
+            "validations": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "validationId": { "type": "string" },
+                        "message": { "type": "string" },
+                        "severity": { "enum": ["error"] },
+                    },
+                    "required": ["validationId", "message", "severity"],
+                },
+            },
+            "status": { "type": "integer", "minimum": 400, "maximum": 599 },
+            "type": { "type": "string", "format": "uri" },
+            "title": { "type": "string" },
+            "detail": { "type": "string" },
+            "code": { "type": "string" },
+        },
+        "required": ["message", "validations", "status", "type", "title", "detail", "code"],
+    })
+}

@@ -1,0 +1,406 @@
+//! Stage 2: what will be read, decided before anything is read.
+//!
+//! In: what was asked, the published apps, and the columns of the one table concerned. Out: a
+//! [`ListPlan`] or an [`ItemPlan`] whose every column is one of the table's own and whose every
+//! value has its column's type; or a refusal that tells all problems of the request at once.
+//!
+//! What never happens here: a look at rows, a statement's text. So each rule about parameters is
+//! tested with text alone.
+//!
+//! The rules follow the query conventions of Jitterbit App Builder: `$offset`, `$limit` (10, at
+//! most 100), `$sort`, `$fields`, `$q`, `$count`, and `<field>=<value>` for equality. Beyond them:
+//! whatever has no meaning is refused, because a misspelt filter that is ignored answers too much;
+//! an order is completed by the key, so that pages neither repeat nor miss an item.
+
+use std::collections::{BTreeMap, HashSet};
+
+use restway_model::TableName;
+
+use crate::refusal::{Findings, Refusal, shown};
+use crate::request::{Asked, Target};
+use crate::rows::Column;
+use crate::value::{Value, wanted};
+
+/// Items of a list that did not ask for a number of them.
+pub(crate) const LIMIT_DEFAULT: u64 = 10;
+/// Items that can be skipped: a page behind them costs as much as all pages before it.
+pub(crate) const OFFSET_MAX: u64 = 1_000_000;
+/// What a list understands besides its fields.
+pub(crate) const LIST_PARAMETERS: [&str; 6] =
+    ["$offset", "$limit", "$sort", "$fields", "$q", "$count"];
+const ITEM_PARAMETERS: [&str; 1] = ["$fields"];
+
+/// A published object, made ready when the apps were read.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) table: TableName,
+    pub(crate) key: Vec<String>,
+    pub(crate) default_fields: Vec<String>,
+    pub(crate) is_open: bool,
+}
+
+/// The published objects of an app, by name.
+pub(crate) type Objects = BTreeMap<String, Published>;
+/// The apps, by name.
+pub(crate) type Apps = BTreeMap<String, Objects>;
+
+/// What a caller was let in to.
+#[derive(Debug)]
+pub(crate) enum Admitted<'a> {
+    /// The description of an app.
+    Document { app: &'a str, objects: &'a Objects },
+    /// A list.
+    List { object: &'a Published },
+    /// An item.
+    Item { object: &'a Published, key: &'a [String] },
+}
+
+/// Items to read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ListPlan<'a> {
+    pub(crate) table: &'a TableName,
+    pub(crate) fields: Vec<&'a Column>,
+    pub(crate) filters: Vec<Filter<'a>>,
+    pub(crate) search: Option<Search<'a>>,
+    pub(crate) order: Vec<Order<'a>>,
+    pub(crate) offset: u64,
+    pub(crate) limit: u64,
+    pub(crate) counts: bool,
+    /// What the caller should know about the answer.
+    pub(crate) message: Option<String>,
+}
+
+/// One item to read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ItemPlan<'a> {
+    pub(crate) table: &'a TableName,
+    pub(crate) fields: Vec<&'a Column>,
+    pub(crate) key: Vec<Filter<'a>>,
+}
+
+/// A column that must equal a value.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Filter<'a> {
+    pub(crate) column: &'a Column,
+    pub(crate) value: Value,
+}
+
+/// A text that one of the columns must contain.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Search<'a> {
+    pub(crate) text: String,
+    pub(crate) columns: Vec<&'a Column>,
+}
+
+/// A column to sort by.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Order<'a> {
+    pub(crate) column: &'a Column,
+    pub(crate) descends: bool,
+}
+
+/// Whether the caller may come in, and to what.
+pub(crate) fn admit<'a>(apps: &'a Apps, asked: &'a Asked) -> Result<Admitted<'a>, Refusal> {
+    let (app, object) = match &asked.target {
+        Target::Nothing => return Err(Refusal::Unknown { near: None }),
+        Target::Document { app } => (app, None),
+        Target::List { app, object } | Target::Item { app, object, .. } => (app, Some(object)),
+    };
+    let (app, objects) = open_app(apps, app)?;
+    let object = object.map(|object| open_object(app, objects, object)).transpose()?;
+    if !asked.reads {
+        return Err(Refusal::Method);
+    }
+    Ok(match (&asked.target, object) {
+        (Target::Item { key, .. }, Some(object)) => Admitted::Item { object, key },
+        (_, Some(object)) => Admitted::List { object },
+        (_, None) => Admitted::Document { app, objects },
+    })
+}
+
+fn open_app<'a>(apps: &'a Apps, name: &str) -> Result<(&'a str, &'a Objects), Refusal> {
+    let is_open = |objects: &Objects| objects.values().any(|object| object.is_open);
+    match apps.get_key_value(name).filter(|(_, objects)| is_open(objects)) {
+        Some((name, objects)) => Ok((name, objects)),
+        None => {
+            let open = apps.iter().filter(|(_, objects)| is_open(objects));
+            let near = restway_model::nearest(name, open.map(|(name, _)| name.as_str()));
+            Err(Refusal::Unknown { near: near.map(str::to_owned) })
+        }
+    }
+}
+
+fn open_object<'a>(app: &str, objects: &'a Objects, name: &str) -> Result<&'a Published, Refusal> {
+    match objects.get(name) {
+        Some(object) if object.is_open => Ok(object),
+        Some(_) => Err(Refusal::Closed),
+        None => {
+            let open = objects.iter().filter(|(_, object)| object.is_open);
+            let near = restway_model::nearest(name, open.map(|(name, _)| name.as_str()));
+            Err(Refusal::Unknown { near: near.map(|near| format!("{app}/{near}")) })
+        }
+    }
+}
+
+/// The description of an app takes no parameters.
+pub(crate) fn document(parameters: &[(String, String)]) -> Result<(), Refusal> {
+    let mut reader = Reader::new(&[], &[]);
+    reader.once_each(parameters);
+    reader.findings.refuse()
+}
+
+/// The plan of a list.
+pub(crate) fn list<'a>(
+    object: &'a Published,
+    columns: &'a [Column],
+    parameters: &[(String, String)],
+    limit_max: u64,
+) -> Result<ListPlan<'a>, Refusal> {
+    let key = key_columns(object, columns)?;
+    let mut reader = Reader::new(columns, &LIST_PARAMETERS);
+    let given = reader.once_each(parameters);
+    let (limit, message) = reader.limit(&given, limit_max);
+    let plan = ListPlan {
+        table: &object.table,
+        fields: reader.fields(&given).unwrap_or_else(|| default_fields(object, columns, &key)),
+        filters: reader.filters(&given),
+        search: search(&given, columns),
+        order: reader.order(&given, &key),
+        offset: reader.offset(&given),
+        limit,
+        counts: reader.counts(&given),
+        message,
+    };
+    reader.findings.refuse()?;
+    Ok(plan)
+}
+
+/// The plan of an item. A key that the table cannot hold is the key of no item.
+pub(crate) fn item<'a>(
+    object: &'a Published,
+    columns: &'a [Column],
+    parts: &[String],
+    parameters: &[(String, String)],
+) -> Result<ItemPlan<'a>, Refusal> {
+    let key = key_columns(object, columns)?;
+    let mut reader = Reader::new(columns, &ITEM_PARAMETERS);
+    let given = reader.once_each(parameters);
+    let fields = reader.fields(&given).unwrap_or_else(|| or_key(plain(columns), &key));
+    reader.findings.refuse()?;
+    if parts.len() != key.len() {
+        return Err(Refusal::NoItem);
+    }
+    let mut filters = Vec::with_capacity(key.len());
+    for (column, part) in key.into_iter().zip(parts) {
+        let value = Value::of(column.kind, part).ok_or(Refusal::NoItem)?;
+        filters.push(Filter { column, value });
+    }
+    Ok(ItemPlan { table: &object.table, fields, key: filters })
+}
+
+fn key_columns<'a>(object: &Published, columns: &'a [Column]) -> Result<Vec<&'a Column>, Refusal> {
+    let find = |name: &String| {
+        column(columns, name).ok_or_else(|| Refusal::Unfit {
+            reason: format!("the key column `{name}` is not in the table `{}`", object.table),
+        })
+    };
+    object.key.iter().map(find).collect()
+}
+
+/// The fields of an answer that did not ask for any. A default field that no record has had yet
+/// is left out: the table learns of a column from the first record that has it.
+fn default_fields<'a>(
+    object: &Published,
+    columns: &'a [Column],
+    key: &[&'a Column],
+) -> Vec<&'a Column> {
+    if object.default_fields.is_empty() {
+        return or_key(plain(columns), key);
+    }
+    or_key(object.default_fields.iter().filter_map(|name| column(columns, name)).collect(), key)
+}
+
+/// An item without any field could not be told from another. No field is answered twice.
+fn or_key<'a>(fields: Vec<&'a Column>, key: &[&'a Column]) -> Vec<&'a Column> {
+    let mut fields = if fields.is_empty() { key.to_vec() } else { fields };
+    let mut seen = HashSet::new();
+    fields.retain(|field| seen.insert(&field.name));
+    fields
+}
+
+/// The columns that the api's records have, without those that Restway adds.
+fn plain(columns: &[Column]) -> Vec<&Column> {
+    columns.iter().filter(|column| !column.name.starts_with('_')).collect()
+}
+
+fn column<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
+    columns.iter().find(|column| column.name == name)
+}
+
+/// An empty `$q` is a search form that nobody filled in.
+fn search<'a>(given: &Given<'_>, columns: &'a [Column]) -> Option<Search<'a>> {
+    let text = given.get("$q").filter(|text| !text.is_empty())?;
+    Some(Search { text: (*text).to_owned(), columns: plain(columns) })
+}
+
+/// Parameters by name, each given once.
+type Given<'a> = BTreeMap<&'a str, &'a str>;
+
+/// Reads parameters and keeps what is wrong with them.
+struct Reader<'a> {
+    columns: &'a [Column],
+    known: &'static [&'static str],
+    findings: Findings,
+}
+
+impl<'a> Reader<'a> {
+    fn new(columns: &'a [Column], known: &'static [&'static str]) -> Self {
+        Self { columns, known, findings: Findings::default() }
+    }
+
+    /// The parameters that mean something here. An item takes no filters, a list takes fields.
+    fn once_each<'p>(&mut self, parameters: &'p [(String, String)]) -> Given<'p> {
+        let takes_filters = self.known.len() > ITEM_PARAMETERS.len();
+        let columns = if takes_filters { self.columns } else { &[] };
+        let mut given = Given::new();
+        for (name, value) in parameters {
+            let is_collection = name.starts_with('$');
+            let is_known = if is_collection {
+                self.known.contains(&name.as_str())
+            } else {
+                column(columns, name).is_some()
+            };
+            if !is_known {
+                let fields = columns.iter().map(|column| column.name.as_str());
+                let names = self.known.iter().copied().chain(fields);
+                self.findings.unknown("unknown_parameter", "parameter", name, names);
+            } else if given.insert(name, value).is_some() {
+                let message = format!("`{}` is given more than once", shown(name));
+                self.findings.add("repeated_parameter", message);
+            }
+        }
+        given
+    }
+
+    /// A field by its name, or a finding.
+    fn field(&mut self, name: &str) -> Option<&'a Column> {
+        let found = column(self.columns, name);
+        if found.is_none() {
+            let names = self.columns.iter().map(|column| column.name.as_str());
+            self.findings.unknown("unknown_field", "field", name, names);
+        }
+        found
+    }
+
+    fn fields(&mut self, given: &Given<'_>) -> Option<Vec<&'a Column>> {
+        let names = *given.get("$fields")?;
+        if names == "*" {
+            return Some(self.columns.iter().collect());
+        }
+        let mut seen = HashSet::new();
+        let mut fields = Vec::new();
+        for name in names.split(',') {
+            if !seen.insert(name) {
+                self.repeated("$fields", name);
+            } else if let Some(field) = self.field(name) {
+                fields.push(field);
+            }
+        }
+        Some(fields)
+    }
+
+    fn filters(&mut self, given: &Given<'_>) -> Vec<Filter<'a>> {
+        let mut filters = Vec::new();
+        for (name, text) in given.iter().filter(|(name, _)| !name.starts_with('$')) {
+            let Some(column) = self.field(name) else { continue };
+            match Value::of(column.kind, text) {
+                Some(value) => filters.push(Filter { column, value }),
+                None => {
+                    let wanted = wanted(column.kind);
+                    let message =
+                        format!("`{}` cannot be `{}`: write {wanted}", column.name, shown(text));
+                    self.findings.add("invalid_value", message);
+                }
+            }
+        }
+        filters
+    }
+
+    /// The order that was asked for, completed by the key.
+    fn order(&mut self, given: &Given<'_>, key: &[&'a Column]) -> Vec<Order<'a>> {
+        let mut order: Vec<Order<'a>> = Vec::new();
+        for word in given.get("$sort").map(|words| words.split(',')).into_iter().flatten() {
+            let (name, descends) = match word.strip_prefix('-') {
+                Some(name) => (name, true),
+                None => (word, false),
+            };
+            let Some(column) = self.field(name) else { continue };
+            if order.iter().any(|order| order.column.name == name) {
+                self.repeated("$sort", name);
+            } else {
+                order.push(Order { column, descends });
+            }
+        }
+        for column in key {
+            if !order.iter().any(|order| order.column.name == column.name) {
+                order.push(Order { column, descends: false });
+            }
+        }
+        order
+    }
+
+    fn repeated(&mut self, parameter: &str, name: &str) {
+        let message = format!("`{parameter}` names `{}` more than once", shown(name));
+        self.findings.add("repeated_field", message);
+    }
+
+    /// The number of items, and what to say when it is not the one that was asked for.
+    fn limit(&mut self, given: &Given<'_>, limit_max: u64) -> (u64, Option<String>) {
+        match given.get("$limit").map(|text| (text, number(text))) {
+            None => (LIMIT_DEFAULT.min(limit_max), None),
+            Some((_, Some(limit))) if limit <= limit_max => (limit, None),
+            Some((_, Some(_))) => {
+                (limit_max, Some(format!("`$limit` is at most {limit_max}, and that was used")))
+            }
+            Some((text, None)) => {
+                let text = shown(text);
+                let message = format!("`$limit` cannot be `{text}`: write a number from 0");
+                self.findings.add("invalid_number", message);
+                (0, None)
+            }
+        }
+    }
+
+    fn offset(&mut self, given: &Given<'_>) -> u64 {
+        match given.get("$offset").map(|text| (text, number(text))) {
+            None => 0,
+            Some((_, Some(offset))) if offset <= OFFSET_MAX => offset,
+            Some((text, _)) => {
+                let text = shown(text);
+                let message =
+                    format!("`$offset` cannot be `{text}`: write a number from 0 to {OFFSET_MAX}");
+                self.findings.add("invalid_number", message);
+                0
+            }
+        }
+    }
+
+    fn counts(&mut self, given: &Given<'_>) -> bool {
+        match given.get("$count") {
+            None | Some(&"false") => false,
+            Some(&"true") => true,
+            Some(text) => {
+                let text = shown(text);
+                let message = format!("`$count` cannot be `{text}`: write `true` or `false`");
+                self.findings.add("invalid_value", message);
+                false
+            }
+        }
+    }
+}
+
+/// A number written in digits alone; one that is too large for us is still a large number.
+fn number(text: &str) -> Option<u64> {
+    let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_digits.then(|| text.parse().unwrap_or(u64::MAX))
+}

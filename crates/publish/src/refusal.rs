@@ -1,0 +1,197 @@
+//! Why a request is not answered with rows.
+//!
+//! In: facts, from any stage. Out, by four tables that read like printed lists: the status, the
+//! code, the title and the sentence. What lies behind a fault of ours ([`Refusal::Broken`]) is for
+//! the observer; the caller reads a fixed sentence. A refusal never names anything that the
+//! caller has not named and may not see.
+
+use restway_model::{Code, Explain, nearest};
+
+/// At most so many problems of one request are told: each costs a search for the nearest name.
+const VALIDATIONS_MAX: usize = 20;
+/// At most so many characters of the caller's own text are repeated.
+const REPEATED_MAX: usize = 64;
+
+/// One finding about a request. Reading knows only the severity `error`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Validation {
+    /// Which rule.
+    pub(crate) validation_id: &'static str,
+    /// What is wrong, and what to write instead.
+    pub(crate) message: String,
+    /// Always `error`: nothing else stops a request that only reads.
+    pub(crate) severity: &'static str,
+}
+
+impl Validation {
+    pub(crate) fn error(validation_id: &'static str, message: String) -> Self {
+        Self { validation_id, message, severity: "error" }
+    }
+}
+
+/// Problems in the order in which they were found, up to a bound.
+#[derive(Debug, Default)]
+pub(crate) struct Findings(Vec<Validation>);
+
+impl Findings {
+    pub(crate) fn add(&mut self, validation_id: &'static str, message: String) {
+        if !self.is_full() {
+            self.0.push(Validation::error(validation_id, message));
+        }
+    }
+
+    /// A name that means nothing, with the nearest that does.
+    pub(crate) fn unknown<'a>(
+        &mut self,
+        validation_id: &'static str,
+        what: &str,
+        name: &str,
+        known: impl Iterator<Item = &'a str>,
+    ) {
+        if self.is_full() {
+            return;
+        }
+        let mut message = format!("there is no {what} `{}`", shown(name));
+        if let Some(near) = nearest(name, known) {
+            message.push_str(&format!(": did you mean `{near}`?"));
+        }
+        self.add(validation_id, message);
+    }
+
+    pub(crate) fn refuse(self) -> Result<(), Refusal> {
+        if self.0.is_empty() { Ok(()) } else { Err(Refusal::Invalid(self.0)) }
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.len() >= VALIDATIONS_MAX
+    }
+}
+
+/// The caller's own text, as much of it as is worth repeating.
+pub(crate) fn shown(text: &str) -> String {
+    if text.chars().count() <= REPEATED_MAX {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(REPEATED_MAX).collect();
+    format!("{start}…")
+}
+
+/// Why there are no rows.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The request says something that cannot be meant.
+    Invalid(Vec<Validation>),
+    /// No such app or object, or none that the caller may know of.
+    Unknown { near: Option<String> },
+    /// The object is not open to everybody.
+    Closed,
+    /// No item has this key.
+    NoItem,
+    /// The object is read with GET and HEAD.
+    Method,
+    /// The table was never written.
+    NotLanded(Box<dyn Explain>),
+    /// The query took longer than the bound.
+    Slow { seconds: u64 },
+    /// The app does not fit its table.
+    Unfit { reason: String },
+    /// A fault of ours.
+    Broken(Box<dyn Explain>),
+}
+
+impl Refusal {
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::Invalid(_) => 400,
+            Self::Closed => 401,
+            Self::Unknown { .. } | Self::NoItem => 404,
+            Self::Method => 405,
+            Self::Unfit { .. } | Self::Broken(_) => 500,
+            Self::NotLanded(_) => 503,
+            Self::Slow { .. } => 504,
+        }
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::Invalid(_) => Code::RequestInvalid,
+            Self::Unknown { .. } | Self::Closed | Self::NoItem => Code::ObjectMissing,
+            Self::Method => Code::MethodNotAllowed,
+            Self::NotLanded(_) => Code::TableMissing,
+            Self::Slow { .. } => Code::QueryFailed,
+            Self::Unfit { .. } => Code::DefinitionInvalid,
+            Self::Broken(error) => error.code(),
+        }
+    }
+
+    pub(crate) fn title(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "The request is not valid",
+            Self::Closed => "Not open to everybody",
+            Self::Unknown { .. } => "No such resource",
+            Self::NoItem => "No such item",
+            Self::Method => "Method not allowed",
+            Self::NotLanded(_) => "No rows yet",
+            Self::Slow { .. } => "The query took too long",
+            Self::Unfit { .. } | Self::Broken(_) => "The answer could not be made",
+        }
+    }
+
+    pub(crate) fn detail(&self) -> String {
+        match self {
+            Self::Invalid(validations) => match validations.as_slice() {
+                [one] => one.message.clone(),
+                many => format!("{} problems in the request", many.len()),
+            },
+            Self::Closed => "this object is not open to `anonymous`, and no other caller is known \
+                             yet: the app's `access` decides"
+                .to_owned(),
+            Self::Unknown { near: Some(near) } => {
+                format!("nothing is published here: did you mean `{near}`?")
+            }
+            Self::Unknown { near: None } => "nothing is published here".to_owned(),
+            Self::NoItem => "no item has this key".to_owned(),
+            Self::Method => "this is read with GET or HEAD; nothing here can be written".to_owned(),
+            Self::NotLanded(_) => "the table behind this object was not synced yet".to_owned(),
+            Self::Slow { seconds } => {
+                format!("no answer within {seconds} s: ask for less, or filter more")
+            }
+            Self::Unfit { .. } | Self::Broken(_) => {
+                "the answer could not be made; the server's log says why".to_owned()
+            }
+        }
+    }
+
+    /// Headers that belong to the status.
+    pub(crate) fn header(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Closed => Some(("www-authenticate", "ApiKey realm=\"restway\"")),
+            Self::Method => Some(("allow", "GET, HEAD")),
+            Self::NotLanded(_) => Some(("retry-after", "30")),
+            _ => None,
+        }
+    }
+
+    /// What only the observer reads.
+    pub(crate) fn inside(&self) -> Option<String> {
+        match self {
+            Self::NotLanded(error) | Self::Broken(error) => {
+                let mut texts = vec![error.to_string()];
+                texts.extend(restway_model::chain(&**error));
+                Some(texts.join(": "))
+            }
+            Self::Unfit { reason } => Some(reason.clone()),
+            Self::Slow { seconds } => Some(format!("the query was stopped after {seconds} s")),
+            _ => None,
+        }
+    }
+
+    /// The findings, for the envelope.
+    pub(crate) fn validations(&self) -> &[Validation] {
+        match self {
+            Self::Invalid(validations) => validations,
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Every argument of every command, with its help.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+/// Call any REST API, land what it answers as tables, query them with SQL, publish them as a REST
+/// API.
+#[derive(Debug, Parser)]
+#[command(
+    name = "restway",
+    version,
+    max_term_width = 100,
+    after_help = "Start with `restway demo`, or with `restway init` and `restway probe URL`.\n\
+                  Exit codes: 0 done, 1 failed, 2 asked wrongly, 3 partly done and resumable."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Work in this workspace's folder [default: the nearest one with restway.yaml, from here up]
+    #[arg(short = 'C', long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) directory: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say nothing that was not asked for: no progress, no notes
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Write what happens to standard error, up to this level
+    #[arg(long, global = true, value_name = "LEVEL", env = "RESTWAY_LOG")]
+    pub(crate) log: Option<LogLevel>,
+}
+
+/// How much the log says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogLevel {
+    /// Failures
+    Error,
+    /// And what somebody should know
+    Warn,
+    /// And the course of each run
+    Info,
+    /// And each page, batch and token
+    Debug,
+    /// And each request
+    Trace,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the whole way on a bundled API: sync, query, publish
+    #[command(after_help = "Examples:\n  restway demo\n  restway demo --once")]
+    Demo(Demo),
+    /// Make a workspace
+    #[command(after_help = "Examples:\n  restway init\n  restway init shop --name shop")]
+    Init(Init),
+    /// Look at an API and write a file that syncs it
+    #[command(after_help = "Examples:\n  restway probe https://api.acme.example/v2/projects\n  \
+        restway probe https://api.acme.example/v2/projects --name acme --dry-run")]
+    Probe(Probe),
+    /// Send one request and print what came back
+    #[command(after_help = "Examples:\n  restway call --url https://api.acme.example/v2/teams\n  \
+        restway call --api acme --url /teams --query active=true\n  \
+        restway call --url https://api.acme.example/v2/teams --method POST --body '{\"name\": \"x\"}'")]
+    Call(Call),
+    /// Read resources into tables
+    #[command(after_help = "Examples:\n  restway sync\n  restway sync acme\n  \
+        restway sync acme.projects acme.issues --json")]
+    Sync(Sync),
+    /// Ask the tables with SQL
+    #[command(after_help = "Examples:\n  restway query 'select count(*) from acme.projects'\n  \
+        restway query --format csv -o teams.csv 'select * from acme.teams'\n  \
+        echo 'select 1' | restway query -")]
+    Query(Query),
+    /// List the tables, or show one
+    #[command(after_help = "Examples:\n  restway tables\n  restway tables show acme.projects")]
+    Tables(Tables),
+    /// List what was done, or show one run
+    #[command(after_help = "Examples:\n  restway runs\n  restway runs show 0199")]
+    Runs(Runs),
+    /// Publish the apps of the workspace as REST APIs
+    #[command(after_help = "Examples:\n  restway serve\n  restway serve --listen 127.0.0.1:0")]
+    Serve(Serve),
+    /// Check every definition file and print every problem at once
+    #[command(after_help = "Examples:\n  restway check\n  restway -C shop check --json")]
+    Check,
+    /// Print the requests of a sync as curl lines, without sending them or showing a secret
+    #[command(after_help = "Examples:\n  restway plan acme\n  restway plan acme.issues")]
+    Plan(Plan),
+    /// Keep the credentials of the workspace
+    #[command(after_help = "Examples:\n  restway secret set acme_token\n  \
+        pass show acme | restway secret set acme_token -\n  restway secret list")]
+    Secret(Secret),
+    /// Print the completions of a shell
+    #[command(after_help = "Example:\n  restway completions bash > \
+        ~/.local/share/bash-completion/completions/restway")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Do everything, fetch what was published, and end
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Serve on this address
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The folder
+    #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+    /// The name of the workspace [default: the folder's]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Probe {
+    /// A list of the API, as a whole URL
+    pub(crate) url: String,
+    /// The name of the api [default: from the URL's host]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Log in as this api of the workspace does
+    #[arg(long, value_name = "API")]
+    pub(crate) auth_of: Option<String>,
+    /// Print the file instead of writing it
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Call {
+    /// The URL; with --api, a path below the api's base_url will do
+    #[arg(long)]
+    pub(crate) url: String,
+    /// Log in, wait and retry as this api of the workspace does
+    #[arg(long, value_name = "API")]
+    pub(crate) api: Option<String>,
+    /// The method
+    #[arg(long, short = 'X', default_value = "GET", ignore_case = true)]
+    pub(crate) method: String,
+    /// A header; may be given again
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
+    pub(crate) headers: Vec<String>,
+    /// A query parameter; may be given again
+    #[arg(long = "query", value_name = "NAME=VALUE")]
+    pub(crate) query: Vec<String>,
+    /// A JSON body; `-` reads standard input
+    #[arg(long, value_name = "JSON")]
+    pub(crate) body: Option<String>,
+    /// A status that counts as success; may be given again [default: 200 201 202 204]
+    #[arg(long = "expect", value_name = "STATUS")]
+    pub(crate) expected: Vec<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sync {
+    /// Apis (`acme`) and resources (`acme.issues`) [default: all]
+    pub(crate) what: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Query {
+    /// One SELECT; `-` reads it from standard input
+    pub(crate) sql: String,
+    /// How the answer is written [default: table on a terminal, csv elsewhere]
+    #[arg(long, short)]
+    pub(crate) format: Option<Format>,
+    /// Write to this file, which appears when it is whole
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// A value for `$name` in the SQL; may be given again
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub(crate) params: Vec<String>,
+    /// The most rows of a table on the terminal; other formats have no bound
+    #[arg(long, default_value_t = 100, value_name = "ROWS")]
+    pub(crate) rows: usize,
+}
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns that fit the terminal
+    Table,
+    /// Comma separated, with a head line (RFC 4180)
+    Csv,
+    /// One JSON list of objects
+    Json,
+    /// One JSON object a line
+    Ndjson,
+    /// Arrow IPC stream
+    Arrow,
+    /// Parquet file
+    Parquet,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tables {
+    #[command(subcommand)]
+    pub(crate) command: Option<TablesCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TablesCommand {
+    /// Show the columns of a table
+    Show {
+        /// The table, as `api.resource`
+        table: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Runs {
+    #[command(subcommand)]
+    pub(crate) command: Option<RunsCommand>,
+    /// The most runs to list
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// Show a run with its resources
+    Show {
+        /// The run's id, or the beginning of it
+        run: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The address; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7878")]
+    pub(crate) listen: SocketAddr,
+    /// Listen beyond loopback, in clear text: only behind something that speaks TLS
+    #[arg(long)]
+    pub(crate) insecure_listen: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    /// Apis (`acme`) and resources (`acme.issues`)
+    #[arg(required = true)]
+    pub(crate) what: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Secret {
+    #[command(subcommand)]
+    pub(crate) command: SecretCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretCommand {
+    /// Keep a secret: asks for it on a terminal, reads standard input elsewhere
+    Set {
+        /// The name, for `${secret.NAME}`
+        name: String,
+        /// `-` reads standard input; a secret itself is never an argument
+        #[arg(value_parser = ["-"])]
+        source: Option<String>,
+    },
+    /// List the names of the secrets, never a value
+    List,
+}

@@ -1,0 +1,68 @@
+//! The commands, one module each: a few calls of the rooms below, and the printing.
+
+mod call;
+mod check;
+mod demo;
+mod init;
+mod plan;
+mod probe;
+mod query;
+mod runs;
+mod secret;
+mod serve;
+mod sync;
+mod tables;
+
+use clap::CommandFactory;
+
+use crate::arguments::{Arguments, Command};
+use crate::context::Context;
+use crate::report::{Exit, Failure};
+
+/// Does what a command says.
+pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Demo(arguments) => demo::run(context, &arguments).await,
+        Command::Init(arguments) => init::run(context, &arguments),
+        Command::Probe(arguments) => probe::run(context, &arguments).await,
+        Command::Call(arguments) => call::run(context, &arguments).await,
+        Command::Sync(arguments) => sync::run(context, &arguments).await,
+        Command::Query(arguments) => query::run(context, &arguments).await,
+        Command::Tables(arguments) => tables::run(context, &arguments).await,
+        Command::Runs(arguments) => runs::run(context, &arguments).await,
+        Command::Serve(arguments) => serve::run(context, &arguments).await,
+        Command::Check => check::run(context),
+        Command::Plan(arguments) => plan::run(context, &arguments).await,
+        Command::Secret(arguments) => secret::run(context, &arguments).await,
+        Command::Completions { shell } => {
+            let mut command = Arguments::command();
+            clap_complete::generate(shell, &mut command, "restway", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// `NAME=VALUE`, split at the first `=`.
+fn pair(text: &str, what: &str) -> Result<(String, String), crate::report::BadArgument> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(crate::report::BadArgument::new(format!("`{text}` is not a {what}"))
+            .with_hint("write NAME=VALUE")),
+    }
+}
+
+/// All of standard input, as text, up to a bound.
+fn standard_input() -> Result<String, crate::report::BadArgument> {
+    use std::io::Read;
+    const BYTES_MAX: u64 = 16 << 20;
+    let bad = |problem: String| {
+        crate::report::BadArgument::new(format!("standard input cannot be used: {problem}"))
+    };
+    let mut text = String::new();
+    let read = std::io::stdin().lock().take(BYTES_MAX + 1).read_to_string(&mut text);
+    let length = read.map_err(|error| bad(error.to_string()))?;
+    if length as u64 > BYTES_MAX {
+        return Err(bad("it is longer than 16 MiB".into()));
+    }
+    Ok(text)
+}

@@ -1,0 +1,130 @@
+//! `restway runs`: what was done.
+
+use restway_store::{RunDetail, RunError, RunRecord};
+use serde_json::{Value, json};
+
+use crate::arguments::{Runs, RunsCommand};
+use crate::context::Context;
+use crate::report::{BadArgument, Exit, Failure};
+use crate::text_table::{Head, bytes, count, render};
+
+pub(super) async fn run(context: &Context, arguments: &Runs) -> Result<Exit, Failure> {
+    let workspace = context.workspace().await?;
+    let store = workspace.store();
+    if let Some(RunsCommand::Show { run }) = &arguments.command {
+        let found = store.run(run).await?;
+        let detail = found.ok_or_else(|| {
+            BadArgument::new(format!("there is no run `{run}`"))
+                .with_hint("`restway runs` lists them")
+        })?;
+        show(context, &detail);
+        return Ok(Exit::Done);
+    }
+    let runs = store.runs(arguments.limit, None).await?;
+    context.printer.json(&json!({ "runs": runs.iter().map(record_json).collect::<Vec<_>>() }));
+    if runs.is_empty() {
+        context.printer.aside("no runs yet; `restway sync` makes one");
+        return Ok(Exit::Done);
+    }
+    let heads = [
+        Head::text("run"),
+        Head::text("what"),
+        Head::text("status"),
+        Head::text("started"),
+        Head::number("seconds"),
+        Head::number("requests"),
+        Head::number("rows"),
+    ];
+    let rows = runs.iter().map(|run| {
+        vec![
+            run.id.to_string(),
+            format!("{} {}", run.kind.as_str(), run.subject),
+            run.status.as_str().to_owned(),
+            run.started_at.format("%Y-%m-%d %H:%M:%S").to_string(),
+            seconds(run),
+            count(run.counts.requests),
+            count(run.counts.rows),
+        ]
+    });
+    context.printer.line(&render(&heads, rows));
+    Ok(Exit::Done)
+}
+
+fn seconds(run: &RunRecord) -> String {
+    let took = run.ended_at.map(|ended| ended - run.started_at);
+    #[expect(clippy::cast_precision_loss, reason = "seconds for people")]
+    took.map_or(String::new(), |took| format!("{:.2}", took.num_milliseconds() as f64 / 1e3))
+}
+
+fn show(context: &Context, detail: &RunDetail) {
+    let run = &detail.run;
+    let mut json = record_json(run);
+    json["resources"] = detail
+        .resources
+        .iter()
+        .map(|outcome| {
+            json!({
+                "resource": outcome.resource.to_string(),
+                "status": outcome.status.as_str(),
+                "started_at": outcome.started_at,
+                "ended_at": outcome.ended_at,
+                "counts": outcome.counts,
+                "error": error_json(outcome.error.as_ref()),
+            })
+        })
+        .collect();
+    context.printer.json(&json);
+    context.printer.line(&format!(
+        "run {}: {} {}, {}",
+        run.id,
+        run.kind.as_str(),
+        run.subject,
+        run.status.as_str()
+    ));
+    if let Some(error) = &run.error {
+        context.printer.line(&format!("{} [{}]", error.message, error.code));
+    }
+    let heads = [
+        Head::text("resource"),
+        Head::text("status"),
+        Head::number("requests"),
+        Head::number("retries"),
+        Head::number("pages"),
+        Head::number("records"),
+        Head::number("rows"),
+        Head::number("read"),
+        Head::text("error"),
+    ];
+    let rows = detail.resources.iter().map(|outcome| {
+        let error = outcome.error.as_ref().map(|error| error.message.clone());
+        vec![
+            outcome.resource.to_string(),
+            outcome.status.as_str().to_owned(),
+            count(outcome.counts.requests),
+            count(outcome.counts.retries),
+            count(outcome.counts.pages),
+            count(outcome.counts.records),
+            count(outcome.counts.rows),
+            bytes(outcome.counts.bytes),
+            error.unwrap_or_default(),
+        ]
+    });
+    context.printer.line(&render(&heads, rows));
+}
+
+fn record_json(run: &RunRecord) -> Value {
+    json!({
+        "run": run.id.0,
+        "kind": run.kind.as_str(),
+        "subject": run.subject,
+        "status": run.status.as_str(),
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "counts": run.counts,
+        "error": error_json(run.error.as_ref()),
+    })
+}
+
+fn error_json(error: Option<&RunError>) -> Value {
+    error.map_or(Value::Null, |error| json!({ "code": error.code, "message": error.message }))
+}

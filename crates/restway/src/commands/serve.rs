@@ -1,0 +1,60 @@
+//! `restway serve`: the apps of a workspace, published.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use restway_model::Limits;
+use restway_publish::Publisher;
+use restway_server::{Server, ServerSettings};
+use restway_work::{Settings, Workspace};
+use serde_json::json;
+
+use crate::arguments::Serve;
+use crate::context::Context;
+use crate::printer::Color;
+use crate::report::{Exit, Failure};
+
+pub(super) async fn run(context: &Context, arguments: &Serve) -> Result<Exit, Failure> {
+    let settings = Settings { may_reach_loopback: false, ..context.settings() };
+    let workspace = Workspace::open(&context.folder()?, settings).await?;
+    let server = bind(context, &workspace, arguments.listen, arguments.insecure_listen).await?;
+    let url = server.url();
+    context.printer.json(&json!({ "url": url }));
+    context.printer.line(&format!("serving {} (Ctrl-C ends)", context.printer.paint(Color::Bold, &url)));
+    if workspace.definitions.apps.is_empty() {
+        context.printer.aside("nothing is published yet: write apps/NAME.yaml");
+    }
+    until_stopped(context, server).await
+}
+
+/// A server for the workspace's apps that listens and does not answer yet.
+pub(super) async fn bind(
+    context: &Context,
+    workspace: &Workspace,
+    listen: SocketAddr,
+    beyond_loopback: bool,
+) -> Result<Server, Failure> {
+    let apps = workspace.definitions.apps.iter().map(|definition| definition.app.clone());
+    let publisher = Publisher::new(
+        apps.collect(),
+        Arc::new(workspace.lake().clone()),
+        &Limits::default(),
+        Arc::clone(&context.observer),
+        Arc::clone(&context.clock),
+    )?;
+    let mut settings = ServerSettings::new(
+        listen,
+        Arc::new(publisher),
+        Arc::clone(&context.observer),
+        Arc::clone(&context.clock),
+    );
+    settings.beyond_loopback = beyond_loopback;
+    Ok(Server::bind(settings).await?)
+}
+
+/// Answers until the process is asked to stop.
+pub(super) async fn until_stopped(context: &Context, server: Server) -> Result<Exit, Failure> {
+    let mut stop = context.stop_on_signal();
+    server.run(async move { stop.raised().await }).await?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,83 @@
+//! `restway sync`: resources into tables.
+
+use restway_model::{Code, Explain, RunStatus, TableName};
+use restway_work::{ResourceReport, Selection, SyncReport, WorkError};
+use serde_json::{Value, json};
+
+use crate::arguments::Sync;
+use crate::context::Context;
+use crate::report::{Exit, Failure, as_json, as_text};
+use crate::text_table::{Head, bytes, count, render};
+
+pub(super) async fn run(context: &Context, arguments: &Sync) -> Result<Exit, Failure> {
+    let workspace = context.workspace().await?;
+    let stop = context.stop_on_signal();
+    let report = workspace.sync(&Selection(arguments.what.clone()), &stop).await?;
+    context.progress.finish();
+    print(context, &report);
+    Ok(exit(&report))
+}
+
+/// Prints the tables that were written, and each resource's error.
+pub(super) fn print(context: &Context, report: &SyncReport) {
+    let printer = &context.printer;
+    printer.json(&json!({
+        "run": report.run.0,
+        "status": report.status.as_str(),
+        "seconds": report.duration.as_secs_f64(),
+        "counts": report.counts,
+        "resources": report.resources.iter().map(resource_json).collect::<Vec<_>>(),
+    }));
+    let tables: Vec<&(TableName, u64)> =
+        report.resources.iter().flat_map(|resource| &resource.tables).collect();
+    if !tables.is_empty() {
+        let rows = tables.iter().map(|(table, rows)| vec![table.to_string(), count(*rows)]);
+        printer.line(&render(&[Head::text("table"), Head::number("rows")], rows));
+    }
+    printer.line(&format!(
+        "run {}: {}, {} rows from {} records in {} requests, {}, {:.2} s",
+        report.run,
+        report.status.as_str(),
+        count(report.counts.rows),
+        count(report.counts.records),
+        count(report.counts.requests),
+        bytes(report.counts.bytes),
+        report.duration.as_secs_f64(),
+    ));
+    for resource in &report.resources {
+        if let Some(error) = resource.error.as_ref().filter(|_| !printer.json) {
+            printer.note(&format!("{}: {}", resource.resource, as_text(error, printer)));
+        }
+    }
+}
+
+fn resource_json(resource: &ResourceReport) -> Value {
+    let tables: serde_json::Map<String, Value> =
+        resource.tables.iter().map(|(table, rows)| (table.to_string(), json!(rows))).collect();
+    json!({
+        "resource": resource.resource.to_string(),
+        "status": resource.status().as_str(),
+        "counts": resource.counts,
+        "tables": tables,
+        "error": resource.error.as_ref().map(|error| as_json(error)),
+    })
+}
+
+/// Wrongly asked counts only when nothing else went wrong; partly when something was done, or
+/// can be done by asking again.
+pub(super) fn exit(report: &SyncReport) -> Exit {
+    if report.status == RunStatus::Succeeded {
+        return Exit::Done;
+    }
+    let errors: Vec<&WorkError> =
+        report.resources.iter().filter_map(|resource| resource.error.as_ref()).collect();
+    let all = |exit: Exit| errors.iter().all(|error| Exit::from(error.code().fault()) == exit);
+    let was_stopped = errors.iter().any(|error| error.code() == Code::Interrupted);
+    if report.status == RunStatus::Partly || was_stopped || all(Exit::Partly) {
+        Exit::Partly
+    } else if all(Exit::Asked) {
+        Exit::Asked
+    } else {
+        Exit::Failed
+    }
+}

@@ -1,0 +1,116 @@
+//! What every command works with, made once from the global arguments.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use restway_connect::SystemClock;
+use restway_model::{Clock, Event, Level, Limits, Observer};
+use restway_work::{Settings, Stop, Stopper, Workspace, find_folder};
+
+use crate::arguments::Global;
+use crate::log::Log;
+use crate::printer::Printer;
+use crate::progress::Progress;
+use crate::report::Failure;
+
+/// The printer, the observers, the clock, and where the workspace is looked for.
+pub(crate) struct Context {
+    pub(crate) printer: Printer,
+    pub(crate) progress: Progress,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observer: Arc<dyn Observer>,
+    directory: Option<PathBuf>,
+}
+
+/// Tells several readers of an event.
+struct Observers(Vec<Box<dyn Observer>>);
+
+impl Observer for Observers {
+    fn observe(&self, event: &Event) {
+        self.0.iter().for_each(|observer| observer.observe(event));
+    }
+}
+
+impl Context {
+    pub(crate) fn new(global: &Global, printer: Printer) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let progress = Progress::new(&printer, global.log.is_some());
+        let mut readers: Vec<Box<dyn Observer>> = Vec::new();
+        match global.log.map(Level::from) {
+            Some(level) => readers.push(Box::new(Log {
+                level,
+                printer: printer.clone(),
+                clock: Arc::clone(&clock),
+            })),
+            // A log says all that the bars and notes say; both together would say it twice.
+            None => readers.push(Box::new(progress.clone())),
+        }
+        Self {
+            printer,
+            progress,
+            clock,
+            observer: Arc::new(Observers(readers)),
+            directory: global.directory.clone(),
+        }
+    }
+
+    /// The folder of the workspace that the arguments mean.
+    pub(crate) fn folder(&self) -> Result<PathBuf, Failure> {
+        let start = match &self.directory {
+            Some(directory) => directory.clone(),
+            None => std::env::current_dir().map_err(restway_work::WorkError::File)?,
+        };
+        Ok(find_folder(&start)?)
+    }
+
+    /// What a workspace is opened with, for a person at the command line.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            limits: Limits::default(),
+            observer: Arc::clone(&self.observer),
+            clock: Arc::clone(&self.clock),
+            redactor: self.printer.redactor.clone(),
+            may_reach_loopback: true,
+        }
+    }
+
+    /// The open workspace.
+    pub(crate) async fn workspace(&self) -> Result<Workspace, Failure> {
+        Ok(Workspace::open(&self.folder()?, self.settings()).await?)
+    }
+
+    /// A wish to stop that Ctrl-C and SIGTERM raise; the second of them ends the process at once.
+    pub(crate) fn stop_on_signal(&self) -> Stop {
+        let (stopper, stop) = Stopper::new();
+        let printer = self.printer.clone();
+        tokio::spawn(async move {
+            signal().await;
+            printer.aside("stopping; once more ends at once");
+            stopper.stop();
+            signal().await;
+            restway_signal_exit();
+        });
+        stop
+    }
+}
+
+/// Ends when the process is asked to stop.
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+#[expect(clippy::exit, reason = "the person asked twice; what is staged is swept at the next start")]
+fn restway_signal_exit() {
+    std::process::exit(3);
+}

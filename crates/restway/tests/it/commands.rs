@@ -1,0 +1,173 @@
+//! The commands beside sync, at their edges: what they print, write and answer.
+
+use serde_json::json;
+
+use crate::support::{Api, Workspace};
+
+#[test]
+fn init_makes_a_workspace_once() {
+    let workspace = Workspace::new();
+    let folder = workspace.path().join("my shop");
+    let folder = folder.to_str().expect("a text");
+    workspace.ok(&["init", folder]);
+    let checked = workspace.json(&["-C", folder, "check"]);
+    assert_eq!(checked["workspace"], "my_shop");
+    let again = workspace.run(&["init", folder]);
+    assert_eq!(again.code, 2);
+    assert!(again.err.contains("[workspace.exists]"), "{}", again.err);
+}
+
+#[test]
+fn a_folder_without_a_workspace_is_said_to_be_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let workspace = Workspace::new();
+    let said = workspace.run(&["-C", folder.path().to_str().expect("a text"), "sync"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("restway init"), "{}", said.err);
+}
+
+#[test]
+fn check_prints_every_problem_of_every_file() {
+    let workspace = Workspace::new();
+    workspace.write("apis/a.yaml", "api: same\nbase_url: https://a.example\nresourcs: {}\n");
+    workspace.write("apis/b.yaml", "api: b\nbase_url: nope\n");
+    workspace.write("apps/c.yaml", "app: c\n");
+    let said = workspace.run(&["check"]);
+    assert_eq!(said.code, 2);
+    for expected in
+        ["apis/a.yaml:3:1", "did you mean `resources`?", "apis/b.yaml:2:11", "apps/c.yaml:1:1"]
+    {
+        assert!(said.err.contains(expected), "{expected} is missing:\n{}", said.err);
+    }
+    let json = workspace.run(&["check", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!(report["errors"].as_array().map(Vec::len), Some(3));
+    assert_eq!(report["errors"][0]["place"]["line"], json!(3));
+}
+
+#[test]
+fn two_files_must_not_define_the_same_api() {
+    let workspace = Workspace::new();
+    for file in ["apis/a.yaml", "apis/b.yaml"] {
+        workspace.write(file, "api: same\nbase_url: https://a.example\n");
+    }
+    let said = workspace.run(&["check"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("apis/b.yaml:1:6"), "{}", said.err);
+}
+
+#[test]
+fn call_prints_one_object_with_exactly_one_body() {
+    let api = Api::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let workspace = Workspace::new();
+    let call = |arguments: &[&str]| {
+        let said = workspace.run(&[&["-C", folder.path().to_str().expect("text"), "call"], arguments].concat());
+        let output: serde_json::Value =
+            serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {}\n{}", said.out, said.err));
+        (said.code, output)
+    };
+    let url = format!("{}/fault/echo", api.url());
+    let (code, echoed) = call(&[
+        "--url", &url, "--method", "post", "--query", "a=b c", "--header", "X-One: 1",
+        "--body", "{\"n\": 9007199254740993}",
+    ]);
+    assert_eq!(code, 0);
+    assert_eq!(echoed["status_code"], json!(200));
+    let text = echoed["json"].to_string();
+    assert!(text.contains("9007199254740993") && text.contains("POST"), "{text}");
+    assert!(text.to_lowercase().contains("x-one"), "{text}");
+    assert!(echoed.get("text").is_none() && echoed.get("bytes").is_none());
+    assert_eq!(echoed["log"].as_array().map(Vec::len), Some(1));
+    let (code, html) = call(&["--url", &format!("{}/fault/html", api.url())]);
+    assert_eq!(code, 0);
+    assert!(html["text"].is_string() && html.get("json").is_none());
+    let (code, teapot) = call(&["--url", &format!("{}/fault/status/404", api.url())]);
+    assert_eq!((code, &teapot["status_code"]), (1, &json!(404)));
+    let (code, _) = call(&["--url", &format!("{}/fault/status/404", api.url()), "--expect", "404"]);
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn plan_shows_the_request_without_sending_it() {
+    let api = Api::start();
+    let workspace = Workspace::new();
+    workspace.write(
+        "apis/demo.yaml",
+        &api.file("  customers: { path: /customers, query: { lang: en } }"),
+    );
+    let said = workspace.ok(&["plan", "demo"]);
+    assert!(said.out.contains("curl"), "{}", said.out);
+    assert!(said.out.contains("/v1/customers?"), "{}", said.out);
+    assert!(said.out.contains("lang=en"), "{}", said.out);
+    assert!(said.out.contains("${env.DEMO_SECRET}") || !said.out.contains("client_secret"));
+    assert_eq!(api.get().count("/"), 0);
+    let wrong = workspace.run(&["plan", "demo.custmers"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("did you mean `demo.customers`?"), "{}", wrong.err);
+}
+
+#[test]
+fn probe_writes_a_file_that_syncs() {
+    let api = Api::start();
+    let workspace = Workspace::new();
+    for (name, path) in
+        [("page", "/open/page"), ("link", "/open/link"), ("next", "/open/next"), ("none", "/open/none")]
+    {
+        let url = format!("{}{path}", api.url());
+        workspace.ok(&["probe", &url, "--name", name]);
+        let said = workspace.ok(&["sync", name, "--json"]);
+        let report: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+        assert_eq!(report["counts"]["records"], json!(200), "{name}: {}", said.out);
+    }
+    let again = workspace.run(&["probe", &format!("{}/open/page", api.url()), "--name", "page"]);
+    assert_eq!(again.code, 2, "a file that is there is not overwritten");
+}
+
+#[test]
+fn queries_write_every_format_and_refuse_to_change_anything() {
+    let api = Api::start();
+    let workspace = Workspace::new();
+    workspace.write("apis/open.yaml", &api.open_file("  customers: /open/none"));
+    workspace.ok(&["sync"]);
+    let sql = "select id, name, address__city from open.customers order by id limit 3";
+    let csv = workspace.ok(&["query", "--format", "csv", sql]);
+    assert_eq!(csv.out.lines().count(), 4);
+    assert!(csv.out.starts_with("id,name,address__city"), "{}", csv.out);
+    let table = workspace.ok(&["query", "--format", "table", sql]);
+    assert!(table.out.contains("address__city"), "{}", table.out);
+    let ndjson = workspace.ok(&["query", "--format", "ndjson", sql]);
+    assert_eq!(ndjson.out.lines().count(), 3);
+    for (file, magic) in [("a.parquet", &b"PAR1"[..]), ("a.arrow", &b"\xff\xff\xff\xff"[..])] {
+        workspace.ok(&["query", sql, "-o", file]);
+        let bytes = std::fs::read(workspace.path().join(file)).expect("the file");
+        assert!(bytes.starts_with(magic), "{file}");
+    }
+    let one = workspace.ok(&[
+        "query", "--format", "csv", "select count(*) as n from open.customers where id = $id",
+        "--param", "id=7",
+    ]);
+    assert_eq!(one.out, "n\n1\n");
+    for sql in [
+        "drop table open.customers",
+        "insert into open.customers (id) values (1)",
+        "create table x as select 1",
+        "copy open.customers to 'x.csv'",
+        "set datafusion.execution.batch_size = 1",
+        "select * from '/etc/passwd'",
+    ] {
+        let said = workspace.run(&["query", sql]);
+        assert_eq!(said.code, 2, "{sql}: {}\n{}", said.out, said.err);
+    }
+    let typo = workspace.run(&["query", "select nmae from open.customers"]);
+    assert_eq!(typo.code, 2);
+    assert!(typo.err.contains("name"), "{}", typo.err);
+    assert_eq!(workspace.value("select count(*) from open.customers"), json!(200));
+}
+
+#[test]
+fn completions_and_version_need_no_workspace() {
+    let workspace = Workspace::new();
+    assert!(workspace.ok(&["completions", "bash"]).out.contains("restway"));
+    assert!(workspace.ok(&["--version"]).out.starts_with("restway "));
+}

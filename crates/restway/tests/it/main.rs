@@ -1,0 +1,15 @@
+//! The real binary, against the bundled API and against servers that none of us wrote.
+//!
+//! One test binary, a module per area, so that DataFusion is linked once. Every test has a folder
+//! and ports of its own; nothing sleeps.
+
+mod arrows;
+mod bad_input;
+mod commands;
+mod demo;
+mod peers;
+mod published;
+mod reference;
+mod secrets;
+mod support;
+mod sync;

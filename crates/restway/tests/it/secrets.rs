@@ -1,0 +1,89 @@
+//! A marker secret is nowhere: not in any output at trace level, not in any file.
+
+use crate::support::{Api, Said, Workspace};
+
+const MARKER: &str = "marker-7f3a9c-never-to-be-seen";
+
+fn assert_clean(what: &str, said: &Said) {
+    for (stream, text) in [("stdout", &said.out), ("stderr", &said.err)] {
+        assert!(!text.contains(MARKER), "{what} shows the secret on {stream}:\n{text}");
+    }
+}
+
+#[test]
+fn no_command_shows_a_secret_at_trace_level() {
+    let api = Api::start();
+    let workspace = Workspace::new();
+    let url = api.url();
+    let file = |auth: &str| format!(
+        "api: demo\nbase_url: {url}\nauth: {auth}\nresources:\n  \
+         echo: /fault/echo\n  html: /fault/html\n  missing: /fault/status/404\n  \
+         list: {{ path: /auth/key/customers, records: data }}\n"
+    );
+    let set = workspace.feed(&["--log", "trace", "secret", "set", "marker"], &format!("{MARKER}\n"));
+    assert_eq!(set.code, 0, "{}", set.err);
+    assert_clean("secret set", &set);
+    for auth in [
+        "{ type: bearer, token: \"${secret.marker}\" }",
+        "{ type: basic, username: u, password: \"${secret.marker}\" }",
+        "{ type: api_key, header: X-API-Key, key: \"${secret.marker}\" }",
+        "{ type: api_key, query: api_key, key: \"${secret.marker}\" }",
+        &format!(
+            "{{ type: oauth2, token_url: {url}/oauth/token, client_id: demo-client, \
+             client_secret: \"${{secret.marker}}\" }}"
+        ),
+    ] {
+        workspace.write("apis/demo.yaml", &file(auth));
+        for arguments in [
+            vec!["sync"],
+            vec!["--json", "sync"],
+            vec!["plan", "demo"],
+            vec!["check"],
+            vec!["secret", "list"],
+            vec!["runs"],
+            vec!["call", "--api", "demo", "--url", "/fault/status/404"],
+            vec!["call", "--api", "demo", "--url", "/fault/html"],
+        ] {
+            let said = workspace.run(&[&["--log", "trace"], arguments.as_slice()].concat());
+            assert_clean(&format!("{arguments:?} with {auth}"), &said);
+            assert!(!arguments.contains(&"sync") || said.err.contains("request_sent"), "{}", said.err);
+        }
+    }
+    for file in workspace.files(".restway") {
+        if file.to_string_lossy().contains("/tables/") {
+            // What an api answers is data: the echo lands in a table as it was sent.
+            continue;
+        }
+        let bytes = std::fs::read(&file).expect("a file");
+        let found = bytes.windows(MARKER.len()).any(|window| window == MARKER.as_bytes());
+        assert!(!found, "{} holds the secret", file.display());
+    }
+}
+
+#[test]
+fn a_secret_that_is_not_set_is_named_with_the_remedy() {
+    let api = Api::start();
+    let workspace = Workspace::new();
+    workspace.write(
+        "apis/demo.yaml",
+        &format!(
+            "api: demo\nbase_url: {}\nauth: {{ type: bearer, token: \"${{secret.nope}}\" }}\n\
+             resources: {{ a: /v1/customers }}\n",
+            api.url()
+        ),
+    );
+    let said = workspace.run(&["sync"]);
+    assert_eq!(said.code, 2, "{}", said.err);
+    assert!(said.err.contains("`nope` is not set"), "{}", said.err);
+    assert!(said.err.contains("restway secret set nope"), "{}", said.err);
+    assert_eq!(api.get().count("/"), 0, "nothing was sent");
+}
+
+#[test]
+fn a_secret_is_never_taken_from_an_argument() {
+    let workspace = Workspace::new();
+    let said = workspace.run(&["secret", "set", "name", "value"]);
+    assert_eq!(said.code, 2);
+    let listed = workspace.json(&["secret", "list"]);
+    assert_eq!(listed["secrets"], serde_json::json!([]));
+}

@@ -1,0 +1,211 @@
+//! Syncs of the demo API: what lands, what it is typed as, and what a failure leaves.
+
+use std::time::Duration;
+
+use demo_api::{Effect, Fault, Settings};
+use serde_json::json;
+
+use crate::support::{Api, Workspace};
+
+const ALL: &str = "  customers: /customers
+  orders: /orders
+  projects: /projects
+  issues:
+    for_each: projects
+    path: /projects/${parent.id}/issues
+    carry: { project_id: id }
+    key: [project_id, id]";
+
+fn synced(api: &Api, resources: &str) -> Workspace {
+    let workspace = Workspace::new();
+    workspace.write("apis/demo.yaml", &api.file(resources));
+    let said = sync(&workspace, api, &["sync"]);
+    assert_eq!(said.code, 0, "{}\n{}", said.out, said.err);
+    workspace
+}
+
+fn sync(workspace: &Workspace, api: &Api, arguments: &[&str]) -> crate::support::Said {
+    let output = workspace
+        .command(arguments)
+        .env("DEMO_SECRET", api.get().client_secret())
+        .output()
+        .expect("the binary runs");
+    crate::support::Said {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+#[test]
+fn every_record_lands_once_with_its_lists_in_child_tables() {
+    let api = Api::start();
+    let workspace = synced(&api, ALL);
+    assert_eq!(workspace.value("select count(*) from demo.customers"), json!(200));
+    assert_eq!(workspace.value("select count(distinct id) from demo.orders"), json!(1000));
+    assert_eq!(workspace.value("select count(*) from demo.issues"), json!(762));
+    let unique = "select count(*) from (select distinct project_id, id from demo.issues)";
+    assert_eq!(workspace.value(unique), json!(762));
+    let orphans = "select count(*) from demo.orders__lines l \
+                   left join demo.orders o on o._row_id = l._parent_id where o.id is null";
+    assert_eq!(workspace.value(orphans), json!(0));
+    let sums = "select count(*) from (select o.total, sum(l.quantity * l.unit_price) as lines \
+                from demo.orders o join demo.orders__lines l on l._parent_id = o._row_id \
+                group by o.id, o.total having abs(o.total - lines) > 0.001)";
+    assert_eq!(workspace.value(sums), json!(0), "the lines of every order add up to its total");
+}
+
+#[test]
+fn values_land_exactly() {
+    let api = Api::start();
+    let workspace = synced(&api, "  customers: /customers\n  orders: /orders");
+    let types = |table: &str| {
+        let shown = workspace.json(&["tables", "show", table]);
+        shown["columns"].as_array().expect("columns").clone()
+    };
+    let of = |table: &str, name: &str| {
+        let found = types(table).into_iter().find(|column| column["name"] == name);
+        found.unwrap_or_else(|| panic!("{table} has no {name}"))["type"].clone()
+    };
+    assert_eq!(of("demo.customers", "serial"), "int64");
+    assert_eq!(of("demo.customers", "archived_at"), "null");
+    assert_eq!(of("demo.customers", "address__zip"), "text");
+    assert_eq!(of("demo.customers", "updated_at"), "timestamp");
+    assert_eq!(of("demo.customers", "birthday"), "date");
+    assert_eq!(of("demo.orders", "tracking_number"), "decimal(20,0)");
+    assert_eq!(of("demo.orders", "is_gift"), "bool");
+    let raw = workspace.ok(&[
+        "query",
+        "--format",
+        "ndjson",
+        "select serial from demo.customers where id = 1",
+    ]);
+    assert_eq!(raw.out.trim(), "{\"serial\":9007199254740994}");
+    let ledger = workspace.ok(&[
+        "query",
+        "--format",
+        "csv",
+        "select ledger_amount from demo.orders order by id limit 1",
+    ]);
+    assert!(ledger.out.trim().ends_with(".89"), "{}", ledger.out);
+    assert!(ledger.out.trim().len() > 17, "no digit is lost: {}", ledger.out);
+}
+
+#[test]
+fn a_second_sync_replaces_and_never_doubles() {
+    let api = Api::start();
+    let workspace = synced(&api, "  customers: /customers");
+    let said = sync(&workspace, &api, &["sync", "demo.customers", "--json"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(workspace.value("select count(*) from demo.customers"), json!(200));
+    let runs = workspace.json(&["runs"]);
+    assert_eq!(runs["runs"].as_array().map(Vec::len), Some(2));
+    let id = runs["runs"][0]["run"].as_str().expect("an id").to_owned();
+    let run = workspace.json(&["runs", "show", &id[..18]]);
+    assert_eq!(run["resources"][0]["counts"]["records"], json!(200));
+}
+
+#[test]
+fn append_adds_to_what_is_there() {
+    let api = Api::start();
+    let resources = "  customers: { path: /customers, load: append }";
+    let workspace = synced(&api, resources);
+    assert_eq!(sync(&workspace, &api, &["sync"]).code, 0);
+    assert_eq!(workspace.value("select count(*) from demo.customers"), json!(400));
+    let ids = "select count(distinct _row_id) from demo.customers";
+    assert_eq!(workspace.value(ids), json!(400));
+}
+
+#[test]
+fn tokens_that_end_during_the_walk_are_renewed() {
+    let settings =
+        Settings { token_lifetime: Duration::from_millis(1500), ..Settings::default() };
+    let api = Api::with(settings);
+    let workspace = synced(&api, "  orders: { path: /orders, query: { pageSize: 5 } }");
+    assert_eq!(workspace.value("select count(*) from demo.orders"), json!(1000));
+    api.get().revoke_tokens();
+    assert_eq!(sync(&workspace, &api, &["sync"]).code, 0, "a 401 asks for a new token, once");
+}
+
+#[test]
+fn a_broken_page_is_read_again_and_lands_once() {
+    let fault = Fault {
+        path: "/v1/orders".into(),
+        after: 2,
+        times: 1,
+        effect: Effect::Truncate,
+    };
+    let api = Api::with(Settings { faults: vec![fault], ..Settings::default() });
+    let workspace = synced(&api, "  orders: /orders");
+    assert_eq!(workspace.value("select count(*) from demo.orders"), json!(1000));
+    assert_eq!(workspace.value("select count(distinct id) from demo.orders"), json!(1000));
+}
+
+#[test]
+fn a_failed_resource_keeps_its_rows_and_does_not_stop_the_others() {
+    let api = Api::start();
+    let workspace = synced(&api, "  customers: /customers\n  orders: /orders");
+    let before = workspace.files(".restway/tables");
+    let broken = "  customers: /customers\n  orders: { path: /orders, records: rows }";
+    workspace.write("apis/demo.yaml", &api.file(broken));
+    let said = sync(&workspace, &api, &["sync", "--json"]);
+    assert_eq!(said.code, 3, "{}\n{}", said.out, said.err);
+    let report: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    let orders = report["resources"]
+        .as_array()
+        .and_then(|all| all.iter().find(|one| one["resource"] == "demo.orders"))
+        .expect("the resource is reported");
+    assert_eq!(orders["error"]["code"], "page.records_missing");
+    assert_eq!(workspace.value("select count(*) from demo.orders"), json!(1000));
+    let orders_before = before.iter().filter(|file| file.to_string_lossy().contains("/orders"));
+    assert!(orders_before.clone().count() > 0);
+    for file in orders_before {
+        assert!(file.exists(), "{} is gone", file.display());
+    }
+}
+
+#[test]
+fn every_way_of_paging_reads_all() {
+    let api = Api::start();
+    let workspace = Workspace::new();
+    let resources = "  page: { path: /open/page, query: { per_page: 30 }, records: items, paginate: { type: page, total_pages: total_pages } }
+  offset: { path: /open/offset, records: results, paginate: { type: offset, limit: 30, total: count } }
+  link: { path: /open/link, paginate: link }
+  next: { path: /open/next, records: records, paginate: { type: url, next: next } }
+  keyset: { path: /open/keyset, query: { limit: 30 }, records: rows, paginate: { type: keyset, field: id, param: after } }
+  none: /open/none";
+    workspace.write("apis/open.yaml", &api.open_file(resources));
+    workspace.ok(&["sync"]);
+    for table in ["page", "offset", "link", "next", "keyset", "none"] {
+        let sql = format!("select count(distinct id) from open.{table}");
+        assert_eq!(workspace.value(&sql), json!(200), "{table}");
+    }
+}
+
+#[test]
+fn two_syncs_of_one_workspace_do_not_mix() {
+    let fault = Fault {
+        path: "/v1/customers".into(),
+        after: 0,
+        times: 1,
+        effect: Effect::Wait(Duration::from_secs(3)),
+    };
+    let api = Api::with(Settings { faults: vec![fault], ..Settings::default() });
+    let workspace = Workspace::new();
+    workspace.write("apis/demo.yaml", &api.file("  customers: /customers"));
+    let mut first = workspace
+        .command(&["sync"])
+        .env("DEMO_SECRET", api.get().client_secret())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    while api.get().count("/v1/customers") == 0 {
+        std::thread::yield_now();
+    }
+    let said = sync(&workspace, &api, &["sync", "--json"]);
+    assert!(said.out.contains("workspace.busy"), "{}\n{}", said.out, said.err);
+    assert_eq!(said.code, 1);
+    assert!(first.wait().expect("it ends").success());
+    assert_eq!(workspace.value("select count(*) from demo.customers"), json!(200));
+}

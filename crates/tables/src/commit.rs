@@ -1,0 +1,274 @@
+//! A staged batch made visible, table by table, exactly once.
+//!
+//! In: a batch whose files are on the disk. Out: one Delta commit per table, with the batch's
+//! number as its `txn` action. The number is compared on the very snapshot that is committed on,
+//! so a batch that is committed again, by this process or another, adds nothing; and a commit
+//! whose answer was lost is recognized as done. Child tables go first, so that a record that is
+//! visible has its rows. Nothing is parsed, converted or encoded here.
+//!
+//! The store underneath does not wait for the disk, so after each commit the log entry and its
+//! folder are flushed here: a commit that was reported survives a loss of power.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use deltalake_core::DeltaTableError;
+use deltalake_core::kernel::transaction::{
+    CommitBuilder, CommitData, CommitProperties, TransactionError,
+};
+use deltalake_core::kernel::{
+    Action, Add, Metadata, MetadataExt, Protocol, Remove, Transaction, new_metadata,
+};
+use deltalake_core::logstore::CommitOrBytes;
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use restway_model::{Event, TableName};
+use serde_json::json;
+use url::Url;
+use uuid::Uuid;
+
+use crate::delta::{self, Opened, configuration, open, schema};
+use crate::error::TableError;
+use crate::lake::Shared;
+use crate::stage::{StagedBatch, StagedTable};
+use crate::write::{Trail, sync_folder};
+use crate::{CommittedTable, LoadMode};
+
+/// Looks at a table that another writer keeps changing.
+const ATTEMPTS_MAX: usize = 8;
+
+/// Rolls every table of the batch forward.
+pub(crate) async fn commit(
+    shared: &Shared,
+    batch: &StagedBatch,
+) -> Result<Vec<CommittedTable>, TableError> {
+    let mut committed = Vec::new();
+    for table in batch.tables.iter().rev() {
+        committed.push(commit_table(shared, batch, table).await?);
+    }
+    committed.reverse();
+    Ok(committed)
+}
+
+async fn commit_table(
+    shared: &Shared,
+    batch: &StagedBatch,
+    table: &StagedTable,
+) -> Result<CommittedTable, TableError> {
+    let name = &table.def.name;
+    let fresh = table.files.iter().filter(|file| file.fresh);
+    let rows = fresh.map(|file| file.rows).sum();
+    for _ in 0..ATTEMPTS_MAX {
+        let Some(opened) = open(&shared.root, name).await? else {
+            check_creatable(batch, table)?;
+            create(shared, batch, table).await?;
+            continue;
+        };
+        if is_done(&opened, name, batch).await? {
+            let version = opened.version();
+            return Ok(CommittedTable { table: name.clone(), version, rows, is_new: false });
+        }
+        check_base(&opened, batch, table)?;
+        match write(&opened, batch, table).await {
+            Ok(version) => {
+                sync_log(&shared.folder(name), version)?;
+                report(shared, table, version, rows);
+                return Ok(CommittedTable { table: name.clone(), version, rows, is_new: true });
+            }
+            Err(DeltaTableError::Transaction { source: TransactionError::CommitConflict(_) }) => {}
+            Err(error) => return Err(TableError::damaged(name, error)),
+        }
+    }
+    Err(conflict(batch, name, "another writer commits all the time"))
+}
+
+fn conflict(batch: &StagedBatch, table: &TableName, problem: &str) -> TableError {
+    let (table, problem) = (table.clone(), problem.to_owned());
+    TableError::Conflict { table, sequence: batch.sequence, problem }
+}
+
+/// Whether the table has the batch already.
+async fn is_done(
+    opened: &Opened,
+    name: &TableName,
+    batch: &StagedBatch,
+) -> Result<bool, TableError> {
+    let landed = opened
+        .snapshot
+        .transaction_version(opened.store.as_ref(), &batch.stream)
+        .await
+        .map_err(|error| TableError::damaged(name, error))?;
+    Ok(landed.is_some_and(|landed| u64::try_from(landed).is_ok_and(|at| at >= batch.sequence)))
+}
+
+fn check_creatable(batch: &StagedBatch, table: &StagedTable) -> Result<(), TableError> {
+    if table.base.is_some() {
+        return Err(conflict(batch, &table.def.name, "the table is gone"));
+    }
+    Ok(())
+}
+
+/// Whether the table is still what the batch was staged for.
+fn check_base(opened: &Opened, batch: &StagedBatch, table: &StagedTable) -> Result<(), TableError> {
+    let name = &table.def.name;
+    let now = opened.def(name);
+    // A table that this batch makes exists already when a process stopped between making it and
+    // adding its rows.
+    if table.base.as_ref().unwrap_or(&table.def) != &now {
+        return Err(conflict(batch, name, "its columns are others"));
+    }
+    if !table.rewritten.is_empty() {
+        let files = opened.files();
+        let active: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        if active != table.rewritten.iter().map(String::as_str).collect() {
+            return Err(conflict(batch, name, "its files are others"));
+        }
+    }
+    Ok(())
+}
+
+/// Makes the table, empty: version 0 is not checked for conflicts, so rows never ride in it.
+async fn create(
+    shared: &Shared,
+    batch: &StagedBatch,
+    table: &StagedTable,
+) -> Result<(), TableError> {
+    let name = &table.def.name;
+    let folder = shared.folder(name);
+    let trail = Trail::default();
+    trail.make_folder(&folder.join("_delta_log"))?;
+    let schema = schema(&table.def)?;
+    let metadata = new_metadata(&schema, Vec::<String>::new(), configuration(&table.def))
+        .and_then(|metadata| metadata.with_name(name.to_string()))
+        .map_err(TableError::internal)?;
+    let protocol: Protocol =
+        serde_json::from_value(json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
+            .map_err(TableError::internal)?;
+    let location = Url::from_directory_path(&folder)
+        .map_err(|()| TableError::internal("the tables' folder is not absolute"))?;
+    let operation = DeltaOperation::Create {
+        mode: SaveMode::ErrorIfExists,
+        location,
+        protocol: protocol.clone(),
+        metadata: metadata.clone(),
+    };
+    let actions = vec![Action::Protocol(protocol), Action::Metadata(metadata)];
+    let data = CommitData::new(actions, operation, run_metadata(batch), Vec::new());
+    let bytes = data.get_bytes().map_err(|error| TableError::damaged(name, error))?;
+    let store = delta::store(&folder)?;
+    match store.write_commit_entry(0, CommitOrBytes::LogBytes(bytes), Uuid::new_v4()).await {
+        Ok(()) | Err(TransactionError::VersionAlreadyExists(_)) => sync_log(&folder, 0),
+        Err(error) => Err(TableError::damaged(name, error)),
+    }
+}
+
+async fn write(
+    opened: &Opened,
+    batch: &StagedBatch,
+    table: &StagedTable,
+) -> Result<u64, DeltaTableError> {
+    let mut actions = Vec::new();
+    if table.base.as_ref().is_some_and(|base| *base != table.def) {
+        let schema =
+            schema(&table.def).map_err(|error| DeltaTableError::Generic(error.to_string()))?;
+        let metadata: Metadata = opened.snapshot.metadata().clone();
+        actions.push(Action::Metadata(metadata.with_schema(&schema)?));
+    }
+    let removes_all = batch.mode == LoadMode::Replace || !table.rewritten.is_empty();
+    if removes_all {
+        let files = opened.snapshot.log_data();
+        let removed: Vec<Remove> = files.iter().map(|file| file.remove_action(true)).collect();
+        actions.extend(removed.into_iter().map(Action::Remove));
+    }
+    actions.extend(table.files.iter().map(|file| {
+        Action::Add(Add {
+            path: file.name.clone(),
+            size: file.bytes as i64,
+            modification_time: file.modified_millis,
+            data_change: true,
+            stats: Some(file.stats.clone()),
+            ..Add::default()
+        })
+    }));
+    let mode = match batch.mode {
+        LoadMode::Append => SaveMode::Append,
+        LoadMode::Replace => SaveMode::Overwrite,
+    };
+    let operation = DeltaOperation::Write { mode, partition_by: None, predicate: None };
+    let sequence = i64::try_from(batch.sequence).unwrap_or(i64::MAX);
+    let properties = CommitProperties::default()
+        .with_metadata(run_metadata(batch))
+        .with_application_transaction(Transaction::new(&batch.stream, sequence));
+    let finalized = CommitBuilder::from(properties)
+        .with_actions(actions)
+        .build(Some(&opened.snapshot), opened.store.clone(), operation)
+        .await?;
+    Ok(finalized.version())
+}
+
+fn run_metadata(batch: &StagedBatch) -> HashMap<String, serde_json::Value> {
+    HashMap::from([
+        ("restway.run".to_owned(), json!(batch.run)),
+        ("restway.sequence".to_owned(), json!(batch.sequence)),
+    ])
+}
+
+/// Waits until the disk has a version of the log: its entry, its checkpoint if one was made, and
+/// the folder that names them.
+fn sync_log(folder: &Path, version: u64) -> Result<(), TableError> {
+    let log = folder.join("_delta_log");
+    let number = format!("{version:020}");
+    let entries = fs_err::read_dir(&log).map_err(|error| TableError::file(&log, error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| TableError::file(&log, error))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&number) || name == "_last_checkpoint" {
+            let path = entry.path();
+            let synced = fs_err::File::open(&path).and_then(|file| file.sync_all());
+            synced.map_err(|error| TableError::file(&path, error))?;
+        }
+    }
+    sync_folder(&log)?;
+    sync_folder(folder)
+}
+
+fn report(shared: &Shared, table: &StagedTable, version: u64, rows: u64) {
+    let name = &table.def.name;
+    for change in &table.changes {
+        shared.observer.observe(&Event::ColumnChanged {
+            table: name.clone(),
+            column: change.column.clone(),
+            from: change.from,
+            to: change.to,
+        });
+    }
+    shared.observer.observe(&Event::TableCommitted { table: name.clone(), version, rows });
+}
+
+/// Removes the files of a batch that no table has.
+pub(crate) async fn discard(shared: &Shared, batch: &StagedBatch) -> Result<(), TableError> {
+    for table in &batch.tables {
+        let name = &table.def.name;
+        let folder = shared.folder(name);
+        let opened = open(&shared.root, name).await?;
+        if let Some(opened) = &opened
+            && is_done(opened, name, batch).await?
+        {
+            continue;
+        }
+        for file in &table.files {
+            let path = folder.join(&file.name);
+            match fs_err::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(TableError::file(&path, error));
+                }
+                _ => {}
+            }
+        }
+        if opened.is_none() {
+            // The folder stays when something else is in it, and that is right.
+            let _ = fs_err::remove_dir(&folder);
+        }
+    }
+    Ok(())
+}

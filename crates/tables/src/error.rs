@@ -1,0 +1,271 @@
+//! What can go wrong between a record and an answer.
+//!
+//! In: failures of files, of the Delta log, of SQL, and records that do not fit. Out: one enum
+//! whose variants are facts, each with a stable code and hints. No variant names a type of Arrow,
+//! DataFusion or Delta: their errors are kept only as boxed causes, so that no other room ever
+//! depends on them.
+
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use restway_model::{Code, ColumnType, Explain, TableName};
+
+/// A cause from an engine underneath.
+pub type Cause = Box<dyn Error + Send + Sync + 'static>;
+
+/// Why tables could not be landed, looked at or queried.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// A value does not fit the type that the definition declares for its column.
+    #[error(
+        "record {record} of `{table}`: column `{column}` is declared {expected}, found `{found}`"
+    )]
+    TypeMismatch {
+        /// The table.
+        table: TableName,
+        /// The column.
+        column: String,
+        /// The record's number within the batch, from 1.
+        record: u64,
+        /// The declared type.
+        expected: ColumnType,
+        /// The beginning of the value.
+        found: String,
+    },
+    /// A record is not JSON.
+    #[error("record {record} of `{table}` is not JSON: {problem}")]
+    NotJson {
+        /// The table.
+        table: TableName,
+        /// The record's number within the batch, from 1.
+        record: u64,
+        /// What the parser said.
+        problem: String,
+    },
+    /// A record nests deeper than the bound.
+    #[error("record {record} of `{table}` nests deeper than {depth_max} levels")]
+    TooDeep {
+        /// The table.
+        table: TableName,
+        /// The record's number within the batch, from 1.
+        record: u64,
+        /// The bound.
+        depth_max: usize,
+    },
+    /// A table would get more columns than the bound.
+    #[error("`{table}` would have more than {columns_max} columns")]
+    TooManyColumns {
+        /// The table.
+        table: TableName,
+        /// The bound.
+        columns_max: usize,
+    },
+    /// A resource would get more child tables than the bound.
+    #[error("`{table}` would have more than {tables_max} child tables")]
+    TooManyTables {
+        /// The resource's table.
+        table: TableName,
+        /// The bound.
+        tables_max: usize,
+    },
+    /// A batch has more rows, or a resource more batches, than a row id has room for.
+    #[error("the row ids of `{table}` are used up at batch {sequence}")]
+    RowIdsUsedUp {
+        /// The table.
+        table: TableName,
+        /// The batch.
+        sequence: u64,
+    },
+    /// A definition declares a type that does not hold what was already landed.
+    #[error(
+        "column `{column}` of `{table}` holds {landed}, which does not fit the declared {declared}"
+    )]
+    DeclaredNarrower {
+        /// The table.
+        table: TableName,
+        /// The column.
+        column: String,
+        /// What the definition says.
+        declared: ColumnType,
+        /// What the table holds.
+        landed: ColumnType,
+    },
+    /// No such table.
+    #[error("there is no table `{name}`")]
+    TableMissing {
+        /// The name that was asked for.
+        name: String,
+        /// The nearest name there is.
+        nearest: Option<String>,
+    },
+    /// A table's log or one of its files cannot be read.
+    #[error("table `{table}` cannot be read")]
+    Damaged {
+        /// The table.
+        table: String,
+        /// What the reader said.
+        #[source]
+        source: Cause,
+    },
+    /// Another engine wrote the table in a way that would be read wrongly.
+    #[error("table `{table}` uses {feature}, which Restway does not read")]
+    Foreign {
+        /// The table.
+        table: String,
+        /// The feature.
+        feature: String,
+    },
+    /// The table is not the one that the batch was staged for.
+    #[error("table `{table}` changed since batch {sequence} was staged: {problem}")]
+    Conflict {
+        /// The table.
+        table: TableName,
+        /// The batch.
+        sequence: u64,
+        /// What differs.
+        problem: String,
+    },
+    /// A file or folder could not be read or written.
+    #[error("cannot read or write `{}`", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: Cause,
+    },
+    /// The SQL is wrong, or not a query.
+    #[error("the query cannot be run: {problem}")]
+    QueryInvalid {
+        /// What the planner said.
+        problem: String,
+        /// What to write instead.
+        hint: Option<String>,
+    },
+    /// A query stopped.
+    #[error("the query stopped: {problem}")]
+    QueryFailed {
+        /// What the engine said, in its first line.
+        problem: String,
+        /// The error itself.
+        #[source]
+        source: Cause,
+    },
+    /// A fault in this room.
+    #[error("internal fault: {0}")]
+    Internal(String),
+}
+
+impl TableError {
+    pub(crate) fn file(path: &Path, source: io::Error) -> Self {
+        Self::File { path: path.to_owned(), source: Box::new(source) }
+    }
+
+    pub(crate) fn encode(path: &Path, source: impl Into<Cause>) -> Self {
+        Self::File { path: path.to_owned(), source: source.into() }
+    }
+
+    pub(crate) fn damaged(table: impl ToString, source: impl Into<Cause>) -> Self {
+        Self::Damaged { table: table.to_string(), source: source.into() }
+    }
+
+    /// A failure that only a mistake in this room can bring about.
+    pub(crate) fn internal(source: impl ToString) -> Self {
+        Self::Internal(source.to_string())
+    }
+}
+
+impl Explain for TableError {
+    fn code(&self) -> Code {
+        match self {
+            Self::TypeMismatch { .. } | Self::NotJson { .. } | Self::TooDeep { .. } => {
+                Code::RecordInvalid
+            }
+            Self::TooManyColumns { .. } | Self::TooManyTables { .. } => Code::RecordInvalid,
+            Self::DeclaredNarrower { .. } => Code::DefinitionInvalid,
+            Self::TableMissing { .. } => Code::TableMissing,
+            Self::Foreign { .. } => Code::TableDamaged,
+            Self::Conflict { .. } => Code::TableConflict,
+            Self::Damaged { source, .. } | Self::File { source, .. }
+                if is_disk_full(source.as_ref()) =>
+            {
+                Code::DiskFull
+            }
+            Self::Damaged { .. } => Code::TableDamaged,
+            Self::File { .. } => Code::FileFailed,
+            Self::QueryInvalid { .. } => Code::QueryInvalid,
+            Self::QueryFailed { source, .. } if is_disk_full(source.as_ref()) => Code::DiskFull,
+            Self::QueryFailed { .. } => Code::QueryFailed,
+            Self::RowIdsUsedUp { .. } | Self::Internal(_) => Code::Internal,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::TypeMismatch { column, expected, .. } => vec![format!(
+                "declare a wider type than {expected} for `{column}` under `types`, or drop the \
+                 declaration"
+            )],
+            Self::TooDeep { .. } | Self::TooManyColumns { .. } | Self::TooManyTables { .. } => {
+                vec!["keep the deep or varying part as JSON: `nest: { json: [path] }`".into()]
+            }
+            Self::DeclaredNarrower { column, landed, .. } => vec![
+                format!("declare {landed} or a wider type for `{column}`"),
+                "sync with `--full` and `load: replace` to land everything again".into(),
+            ],
+            Self::TableMissing { nearest: Some(name), .. } => {
+                vec![format!("did you mean `{name}`?")]
+            }
+            Self::TableMissing { nearest: None, .. } => {
+                vec!["`restway tables` lists what there is".into()]
+            }
+            Self::Foreign { .. } => vec!["rewrite the table as plain Delta, protocol 1/2".into()],
+            Self::Conflict { .. } => {
+                vec!["let Restway be the only writer of its tables, and sync again".into()]
+            }
+            Self::QueryInvalid { hint: Some(hint), .. } => vec![hint.clone()],
+            _ if self.code() == Code::DiskFull => {
+                vec!["free some space and run it again; the tables are as they were".into()]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Whether somewhere below lies "no space left" or "quota exceeded".
+fn is_disk_full(error: &(dyn Error + 'static)) -> bool {
+    const DEPTH_MAX: usize = 16;
+    let full = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    };
+    let mut next = Some(error);
+    for _ in 0..DEPTH_MAX {
+        let Some(error) = next else { return false };
+        let io = error.downcast_ref::<io::Error>();
+        if io.is_some_and(full) {
+            return true;
+        }
+        // The source of an `io::Error` is not what it wraps but that one's own source.
+        next = match io.and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_failures() {
+        let code = |kind: io::ErrorKind| {
+            let inner = io::Error::from(kind);
+            TableError::file(Path::new("x"), io::Error::other(inner)).code()
+        };
+        assert_eq!(code(io::ErrorKind::StorageFull), Code::DiskFull);
+        assert_eq!(code(io::ErrorKind::PermissionDenied), Code::FileFailed);
+    }
+}

@@ -1,0 +1,289 @@
+//! The folder of tables: what lands in it, what is in it, and what can be asked of it.
+//!
+//! In: landings, names, SQL. Out: intakes, summaries, answers. This is the room's only door; each
+//! of its functions shows the stages that it runs through in order. `{root}/{api}/{resource}` is a
+//! plain Delta table, and nothing but those folders is the state: there is no catalog beside them
+//! that could disagree.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use restway_model::{ColumnType, Limits, Name, Observer, TableName, nearest};
+use serde::{Deserialize, Serialize};
+
+use crate::answer::Answer;
+use crate::build::Stamp;
+use crate::commit;
+use crate::delta::{self, Opened, is_table, open};
+use crate::error::TableError;
+use crate::naming::may_be_child;
+use crate::query;
+use crate::shape::{Policy, Shape, TableDef};
+use crate::stage::{Base, Intake, StagedBatch};
+use crate::{CommittedTable, LakeSettings, Landing};
+
+/// Names that a hint is looked for among.
+const CANDIDATES_MAX: usize = 200;
+
+/// What every part of the room needs.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) root: Arc<Path>,
+    pub(crate) spill: Arc<Path>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) observer: Arc<dyn Observer>,
+}
+
+impl Shared {
+    pub(crate) fn folder(&self, name: &TableName) -> PathBuf {
+        delta::folder(&self.root, name)
+    }
+
+    /// The names of all tables, sorted.
+    pub(crate) fn names(&self) -> Result<Vec<TableName>, TableError> {
+        let mut names = Vec::new();
+        for api in folders(&self.root)? {
+            for table in folders(&self.root.join(api.as_str()))? {
+                let name = TableName::new(api.clone(), table);
+                if is_table(&self.folder(&name)) {
+                    names.push(name);
+                }
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// The error for a table that is not there.
+    pub(crate) fn missing(&self, name: &str) -> TableError {
+        let names = self.names().unwrap_or_default();
+        let texts: Vec<String> =
+            names.iter().take(CANDIDATES_MAX).map(TableName::to_string).collect();
+        let in_any_api = || {
+            texts.iter().find(|text| text.split_once('.').is_some_and(|(_, table)| table == name))
+        };
+        let near = nearest(name, texts.iter().map(String::as_str)).map(str::to_owned);
+        let nearest = near.or_else(|| in_any_api().cloned());
+        TableError::TableMissing { name: name.to_owned(), nearest }
+    }
+}
+
+/// The valid names among a folder's folders; none where there is no folder.
+pub(crate) fn folders(folder: &Path) -> Result<Vec<Name>, TableError> {
+    let entries = match fs_err::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(TableError::file(folder, error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| TableError::file(folder, error))?;
+        if let Some(name) = entry.file_name().to_str().and_then(|name| name.parse().ok())
+            && entry.path().is_dir()
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Where the rows of a child table come from: its `_parent_id` is the `_row_id` of that table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListOf {
+    /// The table whose records hold the list.
+    pub table: TableName,
+    /// The list's place in those records.
+    pub path: String,
+}
+
+/// A table in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableSummary {
+    /// The table.
+    pub name: TableName,
+    /// The list that its rows come from; none for a resource's own table.
+    pub list: Option<ListOf>,
+    /// Rows, as the log counts them; none when another writer left them out.
+    pub rows: Option<u64>,
+    /// Bytes of its data files.
+    pub bytes: u64,
+    /// Its data files.
+    pub files: u64,
+    /// Its newest version.
+    pub version: u64,
+    /// Its columns, those that Restway adds included.
+    pub columns: u64,
+}
+
+/// A table by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableDetail {
+    /// What the list shows of it.
+    pub summary: TableSummary,
+    /// Its columns in order.
+    pub columns: Vec<ColumnDetail>,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnDetail {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: ColumnType,
+    /// Where its values stand in a record of the table; none for columns that Restway adds.
+    pub path: Option<String>,
+}
+
+/// A folder of tables. Cloning is cheap.
+#[derive(Clone)]
+pub struct Lake {
+    shared: Shared,
+}
+
+impl Lake {
+    /// Opens a folder of tables, making it if need be.
+    pub fn open(settings: LakeSettings) -> Result<Self, TableError> {
+        let LakeSettings { root, limits, observer, spill } = settings;
+        let absolute = |path: PathBuf| {
+            fs_err::create_dir_all(&path)
+                .and_then(|()| std::path::absolute(&path))
+                .map_err(|error| TableError::file(&path, error))
+        };
+        let (root, spill) = (absolute(root)?, std::path::absolute(&spill).unwrap_or(spill));
+        let (root, spill, limits) = (root.into(), spill.into(), Arc::new(limits));
+        Ok(Self { shared: Shared { root, spill, limits, observer } })
+    }
+
+    /// Begins a landing: reads what the resource's tables are, and gives the way into a batch.
+    pub async fn begin(&self, landing: Landing) -> Result<Intake, TableError> {
+        let shared = &self.shared;
+        let resource = &landing.resource;
+        let (bases, foreign) = self.family(resource).await?;
+        let policy = Policy {
+            types: landing.types,
+            nest_depth: landing.nest_depth,
+            json: landing.json,
+            columns_max: shared.limits.columns_max,
+            tables_max: shared.limits.child_tables_max,
+            foreign,
+        };
+        let known: Vec<TableDef> = bases.iter().map(|base| base.def.clone()).collect();
+        let shape = Shape::new(resource, &known, policy)?;
+        let fetched_micros = landing.fetched_at.timestamp_micros();
+        let stamp = Stamp { run: landing.run.0.clone(), fetched_micros };
+        let header = StagedBatch {
+            stream: landing.stream,
+            sequence: landing.sequence,
+            resource: landing.resource,
+            mode: landing.mode,
+            run: landing.run,
+            tables: Vec::new(),
+        };
+        Intake::new(shared.clone(), header, stamp, bases, shape)
+    }
+
+    /// The tables of a resource, and the names of tables that look like its child tables and are
+    /// another resource's.
+    async fn family(
+        &self,
+        resource: &TableName,
+    ) -> Result<(Vec<Base>, HashSet<String>), TableError> {
+        let shared = &self.shared;
+        let mut bases = Vec::new();
+        let mut foreign = HashSet::new();
+        let mut candidates = Vec::new();
+        for table in folders(&shared.root.join(resource.api.as_str()))? {
+            let name = TableName::new(resource.api.clone(), table);
+            if name == *resource || may_be_child(resource, &name) {
+                if let Some(opened) = open(&shared.root, &name).await? {
+                    candidates.push((opened.def(&name), opened));
+                }
+            } else if is_table(&shared.folder(&name)) {
+                foreign.insert(name.table.to_string());
+            }
+        }
+        let mut family = HashSet::from([resource.clone()]);
+        // A child's child is found in the round after its parent; nesting bounds the rounds.
+        for _ in 0..=candidates.len() {
+            let before = family.len();
+            for (def, _) in &candidates {
+                if def.parent.as_ref().is_some_and(|(parent, _)| family.contains(parent)) {
+                    family.insert(def.name.clone());
+                }
+            }
+            if family.len() == before {
+                break;
+            }
+        }
+        for (def, opened) in candidates {
+            if family.contains(&def.name) {
+                let files = opened.files().into_iter().map(|file| file.path).collect();
+                bases.push(Base { def, files });
+            } else {
+                foreign.insert(def.name.table.to_string());
+            }
+        }
+        Ok((bases, foreign))
+    }
+
+    /// Makes a batch visible in all its tables. A batch that is visible already stays as it is, so
+    /// this can be repeated after any failure, by any process.
+    pub async fn commit(&self, batch: &StagedBatch) -> Result<Vec<CommittedTable>, TableError> {
+        commit::commit(&self.shared, batch).await
+    }
+
+    /// Removes the files of a batch that were never committed; tables that have the batch keep
+    /// them.
+    pub async fn discard(&self, batch: &StagedBatch) -> Result<(), TableError> {
+        commit::discard(&self.shared, batch).await
+    }
+
+    /// All tables, sorted by name.
+    pub async fn tables(&self) -> Result<Vec<TableSummary>, TableError> {
+        let mut summaries = Vec::new();
+        for name in self.shared.names()? {
+            if let Some(opened) = open(&self.shared.root, &name).await? {
+                summaries.push(summary(&name, &opened));
+            }
+        }
+        Ok(summaries)
+    }
+
+    /// One table and its columns.
+    pub async fn table(&self, name: &TableName) -> Result<TableDetail, TableError> {
+        let Some(opened) = open(&self.shared.root, name).await? else {
+            return Err(self.shared.missing(&name.to_string()));
+        };
+        let columns = opened.columns().into_iter().map(|column| ColumnDetail {
+            name: column.name,
+            kind: column.kind,
+            path: Some(column.path).filter(|path| !path.is_empty()),
+        });
+        Ok(TableDetail { summary: summary(name, &opened), columns: columns.collect() })
+    }
+
+    /// Runs a read-only query; `params` are the values of `$name` in it.
+    pub async fn query(
+        &self,
+        sql: &str,
+        params: &[(String, serde_json::Value)],
+    ) -> Result<Answer, TableError> {
+        query::run(&self.shared, sql, params).await
+    }
+}
+
+fn summary(name: &TableName, opened: &Opened) -> TableSummary {
+    let files = opened.files();
+    TableSummary {
+        name: name.clone(),
+        list: opened.def(name).parent.map(|(table, path)| ListOf { table, path }),
+        rows: files.iter().map(|file| file.rows).sum(),
+        bytes: files.iter().map(|file| file.bytes).sum(),
+        files: files.len() as u64,
+        version: opened.version(),
+        columns: opened.columns().len() as u64,
+    }
+}

@@ -1,0 +1,103 @@
+//! Land and query: records of REST APIs as Delta tables, and SQL over them.
+//!
+//! In: [`Records`](restway_model::Records) by way of an [`Intake`], and SQL. Out: committed tables
+//! and [`Answer`]s. Landing is a pipeline of stages, one module each: `parse` (bytes to cells),
+//! `infer` (the narrowest exact type), `shape` (which key is which column of which table), `build`
+//! and `convert` (columns that widen), `encode` and `write` (Parquet files), `stage` (the batch),
+//! `commit` (the Delta logs). Asking is another: `query` (plan and run), `answer` and `text`
+//! (write it out). `lake` is the door to both.
+//!
+//! What never happens here: a request over the network, a secret, a decision what to sync. This
+//! is the only room that names Arrow, Parquet, DataFusion or Delta, and none of their types is in
+//! its public interface: the other rooms see names, JSON values and bytes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use restway_model::{ColumnType, Limits, Observer, RecordPath, RunId, TableName};
+use serde::{Deserialize, Serialize};
+
+mod answer;
+mod build;
+mod commit;
+mod convert;
+mod delta;
+mod encode;
+mod error;
+mod infer;
+mod lake;
+mod naming;
+mod parse;
+mod query;
+mod raw;
+mod shape;
+mod stage;
+mod text;
+mod write;
+
+pub use answer::{Answer, AnswerColumn, Format};
+pub use error::{Cause, TableError};
+pub use lake::{ColumnDetail, Lake, ListOf, TableDetail, TableSummary};
+pub use stage::{Intake, StagedBatch};
+
+/// Where the tables are, and who watches.
+pub struct LakeSettings {
+    /// The folder of tables: `{root}/{api}/{resource}` is a plain Delta table.
+    pub root: PathBuf,
+    /// The bounds.
+    pub limits: Limits,
+    /// Who is told of what happens.
+    pub observer: Arc<dyn Observer>,
+    /// Where a query puts what does not fit in memory.
+    pub spill: PathBuf,
+}
+
+/// What a batch does with the rows that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadMode {
+    /// They stay, and the batch's rows come to them.
+    Append,
+    /// The batch takes their place, in the resource's table and in all its child tables. Columns
+    /// that were there stay, so that a query goes on working.
+    Replace,
+}
+
+/// One batch of one resource, before its first record.
+#[derive(Debug, Clone)]
+pub struct Landing {
+    /// The resource, which is also its table.
+    pub resource: TableName,
+    /// The name under which batches are numbered, the same for all batches of a resource.
+    pub stream: String,
+    /// The number of the batch: 1, 2, 3…
+    pub sequence: u64,
+    /// The run that lands it.
+    pub run: RunId,
+    /// When its records were fetched.
+    pub fetched_at: DateTime<Utc>,
+    /// What becomes of the rows that are there.
+    pub mode: LoadMode,
+    /// Declared types by column name; a child table's column is `list__column`.
+    pub types: BTreeMap<String, ColumnType>,
+    /// Lists within lists that become child tables; deeper ones stay JSON.
+    pub nest_depth: usize,
+    /// Places of a record that stay JSON whatever they hold; positions in lists are not told
+    /// apart.
+    pub json: Vec<RecordPath>,
+}
+
+/// What a commit did with one table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommittedTable {
+    /// The table.
+    pub table: TableName,
+    /// Its newest version.
+    pub version: u64,
+    /// Rows of the batch in it.
+    pub rows: u64,
+    /// Whether this call made them visible; otherwise they were already.
+    pub is_new: bool,
+}

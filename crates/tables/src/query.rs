@@ -1,0 +1,250 @@
+//! SQL over the tables: parse → allow → open → plan → bind → run.
+//!
+//! In: one statement and its parameters. Out: a running [`Answer`]. Only statements that read are
+//! let through, by the kind of the statement and once more by the plan; no file, URL or function
+//! reaches beyond the lake. Each table that the statement names is opened once, so a query sees one
+//! version of it from its first row to its last. Memory is bounded; what does not fit goes to the
+//! spill folder or fails.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, TableProvider,
+};
+use datafusion::common::{DataFusionError, ParamValues, ScalarValue, SchemaError, TableReference};
+use datafusion::config::Dialect;
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{
+    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
+};
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::Statement;
+use restway_model::{TableName, nearest};
+use url::Url;
+
+use crate::answer::Answer;
+use crate::delta::{Opened, arrow_schema, open};
+use crate::error::TableError;
+use crate::lake::Shared;
+
+/// In an Arrow field: the column type in our words.
+pub(crate) const TYPE_KEY: &str = "restway.type";
+
+const CATALOG: &str = "restway";
+const NO_SCHEMA: &str = "public";
+const INFORMATION_SCHEMA: &str = "information_schema";
+/// Names that a hint is looked for among.
+const CANDIDATES_MAX: usize = 200;
+
+/// Plans a query and begins to run it.
+pub(crate) async fn run(
+    shared: &Shared,
+    sql: &str,
+    params: &[(String, serde_json::Value)],
+) -> Result<Answer, TableError> {
+    let context = session(shared)?;
+    let state = context.state();
+    let statement =
+        state.sql_to_statement(sql, &Dialect::Generic).map_err(|error| refused(&error))?;
+    allow(&statement)?;
+    let references = state.resolve_table_references(&statement).map_err(|error| refused(&error))?;
+    register(shared, &context, references, &statement).await?;
+    let plan =
+        context.state().statement_to_plan(statement).await.map_err(|error| refused(&error))?;
+    let read_only =
+        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    read_only.verify_plan(&plan).map_err(|_| not_a_query())?;
+    let values: Vec<(String, ScalarValue)> =
+        params.iter().map(|(name, value)| (name.clone(), scalar(value))).collect();
+    let plan =
+        plan.with_param_values(ParamValues::from(values)).map_err(|error| refused(&error))?;
+    let frame = context.execute_logical_plan(plan).await.map_err(failed)?;
+    let stream = frame.execute_stream().await.map_err(failed)?;
+    Ok(Answer::new(stream))
+}
+
+/// A session of its own for each query: its bound of memory is its own too.
+fn session(shared: &Shared) -> Result<SessionContext, TableError> {
+    let config = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG, NO_SCHEMA)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(true);
+    let pool = FairSpillPool::new(shared.limits.query_memory_bytes_max);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(pool))
+        .with_temp_file_path(shared.spill.to_path_buf())
+        .build_arc()
+        .map_err(TableError::internal)?;
+    Ok(SessionContext::new_with_config_rt(config, runtime))
+}
+
+/// Lets statements through that can only read.
+fn allow(statement: &Parsed) -> Result<(), TableError> {
+    match statement {
+        Parsed::Explain(explain) => allow(&explain.statement),
+        Parsed::Statement(statement) => match statement.as_ref() {
+            Statement::Query(_)
+            | Statement::Explain { .. }
+            | Statement::ExplainTable { .. }
+            | Statement::ShowTables { .. }
+            | Statement::ShowColumns { .. } => Ok(()),
+            _ => Err(not_a_query()),
+        },
+        _ => Err(not_a_query()),
+    }
+}
+
+fn not_a_query() -> TableError {
+    TableError::QueryInvalid {
+        problem: "only statements that read are run here".into(),
+        hint: Some("write SELECT, EXPLAIN, DESCRIBE or SHOW TABLES".into()),
+    }
+}
+
+/// Opens the tables that a statement names; all of them when it asks which there are.
+async fn register(
+    shared: &Shared,
+    context: &SessionContext,
+    references: Vec<TableReference>,
+    statement: &Parsed,
+) -> Result<(), TableError> {
+    let mut wanted: HashSet<TableName> = HashSet::new();
+    let mut is_listing = false;
+    let described = match statement {
+        Parsed::Statement(statement) => match statement.as_ref() {
+            Statement::ExplainTable { table_name, .. } => {
+                Some(TableReference::parse_str(&table_name.to_string()))
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    for reference in references.into_iter().chain(described) {
+        if reference.schema() == Some(INFORMATION_SCHEMA) {
+            is_listing = true;
+            continue;
+        }
+        let text = reference.to_string();
+        let is_here = reference.catalog().is_none_or(|catalog| catalog == CATALOG);
+        let name = reference.schema().and_then(|schema| {
+            Some(TableName::new(schema.parse().ok()?, reference.table().parse().ok()?))
+        });
+        let name = name.filter(|_| is_here).ok_or_else(|| shared.missing(&text))?;
+        wanted.insert(name);
+    }
+    if is_listing {
+        wanted.extend(shared.names()?);
+    }
+    let catalog = MemoryCatalogProvider::new();
+    let mut schemas: BTreeMap<String, Arc<MemorySchemaProvider>> = BTreeMap::new();
+    for name in wanted {
+        let opened = open(&shared.root, &name).await?;
+        let opened = opened.ok_or_else(|| shared.missing(&name.to_string()))?;
+        let provider = provider(shared, &name, &opened)?;
+        let schema = schemas.entry(name.api.to_string()).or_default();
+        use datafusion::catalog::SchemaProvider;
+        schema.register_table(name.table.to_string(), provider).map_err(TableError::internal)?;
+    }
+    for (name, schema) in schemas {
+        catalog.register_schema(&name, schema).map_err(TableError::internal)?;
+    }
+    context.register_catalog(CATALOG, Arc::new(catalog));
+    Ok(())
+}
+
+/// The files of a snapshot as a table of the engine.
+fn provider(
+    shared: &Shared,
+    name: &TableName,
+    opened: &Opened,
+) -> Result<Arc<dyn TableProvider>, TableError> {
+    let schema = scan_schema(opened);
+    let folder = shared.folder(name);
+    let mut urls = Vec::new();
+    for file in opened.files() {
+        let url = Url::from_file_path(folder.join(&file.path))
+            .map_err(|()| TableError::internal("a file's path is not absolute"))?;
+        urls.push(ListingTableUrl::parse(url.as_str()).map_err(TableError::internal)?);
+    }
+    if urls.is_empty() {
+        return Ok(Arc::new(EmptyTable::new(schema)));
+    }
+    let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("");
+    let config = ListingTableConfig::new_with_multi_paths(urls)
+        .with_listing_options(options)
+        .with_schema(schema);
+    Ok(Arc::new(ListingTable::try_new(config).map_err(TableError::internal)?))
+}
+
+/// The columns of a table for reading: texts as views, and each with our word for its type.
+fn scan_schema(opened: &Opened) -> SchemaRef {
+    let kinds = opened.columns();
+    let schema = arrow_schema(opened);
+    let fields = schema.fields().iter().zip(kinds).map(|(field, column)| {
+        let data_type = match field.data_type() {
+            DataType::Utf8 => DataType::Utf8View,
+            other => other.clone(),
+        };
+        let metadata = [(TYPE_KEY.to_owned(), column.kind.to_string())];
+        Field::new(field.name(), data_type, true).with_metadata(metadata.into())
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// A parameter's value; lists and objects are their JSON text.
+fn scalar(value: &serde_json::Value) -> ScalarValue {
+    match value {
+        serde_json::Value::Null => ScalarValue::Null,
+        serde_json::Value::Bool(value) => ScalarValue::from(*value),
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(int), _) => ScalarValue::from(int),
+            (None, Some(int)) => ScalarValue::Decimal128(Some(i128::from(int)), 20, 0),
+            (None, None) => ScalarValue::Float64(number.as_f64()),
+        },
+        serde_json::Value::String(text) => ScalarValue::from(text.as_str()),
+        other => ScalarValue::from(other.to_string().as_str()),
+    }
+}
+
+/// An error of planning: what was asked is wrong.
+fn refused(error: &DataFusionError) -> TableError {
+    let problem = first_line(&error.strip_backtrace());
+    let hint = match error.find_root() {
+        DataFusionError::SchemaError(inner, _) => match inner.as_ref() {
+            SchemaError::FieldNotFound { field, valid_fields } => {
+                let names: Vec<&str> =
+                    valid_fields.iter().take(CANDIDATES_MAX).map(|valid| valid.name()).collect();
+                nearest(field.name(), names.iter().copied())
+                    .map(|name| format!("did you mean the column `{name}`?"))
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    TableError::QueryInvalid { problem, hint }
+}
+
+/// An error of running; some mistakes of the statement are only found here.
+pub(crate) fn failed(error: DataFusionError) -> TableError {
+    match error.find_root() {
+        DataFusionError::Plan(_)
+        | DataFusionError::SQL(..)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::NotImplemented(_) => refused(&error),
+        _ => TableError::QueryFailed {
+            problem: first_line(&error.strip_backtrace()),
+            source: Box::new(error),
+        },
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
+}

@@ -1,0 +1,143 @@
+//! What is visible when, and what a failure leaves.
+
+use restway_model::{Code, Event, Explain};
+use restway_tables::{LoadMode, StagedBatch};
+
+use crate::support::{Fixture, landing, name, records};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_committed_once_however_often_it_is_tried() {
+    let fixture = Fixture::new();
+    let batch = fixture.stage(landing(1, LoadMode::Append), "{\"a\": 1, \"l\": [1, 2]}").await;
+    let batch = batch.expect("staged");
+    assert!(fixture.lake.tables().await.expect("tables").is_empty(), "nobody sees it yet");
+    // The journal keeps it as text; another process commits it.
+    let text = serde_json::to_string(&batch).expect("a text");
+    let kept: StagedBatch = serde_json::from_str(&text).expect("a batch");
+    assert_eq!(kept, batch);
+    let first = fixture.reopened().commit(&kept).await.expect("committed");
+    let second = fixture.lake.commit(&batch).await.expect("committed");
+    assert!(first.iter().all(|table| table.is_new) && second.iter().all(|table| !table.is_new));
+    assert_eq!(fixture.tables().await, ["acme.items 1", "acme.items__l 2"]);
+    fixture.land(2, LoadMode::Append, "{\"a\": 2}").await;
+    fixture.lake.commit(&batch).await.expect("an old batch is done too");
+    fixture.lake.discard(&batch).await.expect("what is committed stays");
+    assert_eq!(fixture.rows("select sum(a) as s from acme.items").await, ["{\"s\":3}"]);
+    assert_eq!(fixture.tables().await, ["acme.items 2", "acme.items__l 2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_half_committed_batch_is_rolled_forward() {
+    let fixture = Fixture::new();
+    fixture.land(1, LoadMode::Append, "{\"a\": 1, \"l\": [1]}").await;
+    let lines = "{\"a\": \"x\", \"l\": [\"y\"], \"new\": [1]}";
+    let batch = fixture.stage(landing(2, LoadMode::Append), lines).await.expect("staged");
+    // A process that stopped after the first table: only part of the batch is committed.
+    let mut part = serde_json::to_value(&batch).expect("a value");
+    let tables = part["tables"].as_array_mut().expect("tables");
+    tables.retain(|table| table["def"]["name"]["table"] == "items__l");
+    let part: StagedBatch = serde_json::from_value(part).expect("a batch");
+    fixture.lake.commit(&part).await.expect("committed");
+    assert_eq!(fixture.tables().await, ["acme.items 1", "acme.items__l 2"]);
+    fixture.reopened().commit(&batch).await.expect("rolled forward");
+    assert_eq!(fixture.tables().await, ["acme.items 2", "acme.items__l 2", "acme.items__new 1"]);
+    assert_eq!(
+        fixture.rows("select value from acme.items__l order by _row_id").await,
+        ["{\"value\":\"1\"}", "{\"value\":\"y\"}"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appending_a_wider_type_rewrites_the_files_in_one_commit() {
+    let fixture = Fixture::new();
+    fixture.land(1, LoadMode::Append, "{\"a\": 1}").await;
+    fixture.land(2, LoadMode::Append, "{\"a\": 2, \"b\": null}").await;
+    fixture.land(3, LoadMode::Append, "{\"a\": \"x\", \"b\": true}").await;
+    assert_eq!(fixture.columns("acme.items").await, ["a text", "b bool"]);
+    let rows = fixture.rows("select a, b from acme.items order by _row_id").await;
+    assert_eq!(
+        rows,
+        ["{\"a\":\"1\",\"b\":null}", "{\"a\":\"2\",\"b\":null}", "{\"a\":\"x\",\"b\":true}"]
+    );
+    let detail = fixture.lake.table(&name("acme.items")).await.expect("a table");
+    assert_eq!((detail.summary.version, detail.summary.files), (3, 3));
+    let seen = fixture.seen.0.lock().expect("events");
+    let widened = |event: &Event| matches!(event, Event::ColumnChanged { column, from: Some(_), .. } if column == "a");
+    assert_eq!(seen.iter().filter(|event| widened(event)).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replacing_empties_the_children_too() {
+    let fixture = Fixture::new();
+    fixture.land(1, LoadMode::Append, "{\"a\": 1, \"l\": [{\"m\": [1]}]}\n{\"a\": 2}").await;
+    fixture.land(2, LoadMode::Replace, "{\"a\": \"x\"}").await;
+    let tables = ["acme.items 1", "acme.items__l 0", "acme.items__l__m 0"];
+    assert_eq!(fixture.tables().await, tables);
+    assert_eq!(fixture.rows("select a from acme.items").await, ["{\"a\":\"x\"}"]);
+    assert_eq!(fixture.rows("select * from acme.items__l").await, Vec::<String>::new());
+    fixture.land(3, LoadMode::Replace, "").await;
+    assert_eq!(fixture.tables().await[0], "acme.items 0");
+    fixture.land(4, LoadMode::Append, "{\"a\": 3, \"l\": [{\"m\": [\"z\"]}]}").await;
+    assert_eq!(fixture.rows("select value from acme.items__l__m").await, ["{\"value\":\"z\"}"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_finished_or_not_committed_leaves_no_files() {
+    let fixture = Fixture::new();
+    let mut intake = fixture.begin(landing(1, LoadMode::Append)).await;
+    intake.push(&records("{\"a\": [1]}"), &[]).expect("taken");
+    intake.abandon();
+    assert!(fixture.files().is_empty());
+    let batch = fixture.stage(landing(1, LoadMode::Append), "{\"a\": [1]}").await.expect("staged");
+    assert_eq!(fixture.files().len(), 2);
+    fixture.lake.discard(&batch).await.expect("discarded");
+    assert!(fixture.files().is_empty());
+    // The same number can be staged again, and child tables get the same names.
+    fixture.land(1, LoadMode::Append, "{\"a\": [1]}").await;
+    assert_eq!(fixture.tables().await, ["acme.items 1", "acme.items__a 1"]);
+    assert!(fixture.stage(landing(2, LoadMode::Append), "{\"b\": 1}\n{\"a\": ").await.is_err());
+    assert_eq!(fixture.files().len(), 6, "{:?}", fixture.files());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_cannot_be_written_is_an_error_with_its_path() {
+    let fixture = Fixture::new();
+    // A file stands where the api's folder should be: that fails for every user, root included.
+    fs_err::write(fixture.root().join("acme"), "x").expect("a file");
+    let error =
+        fixture.stage(landing(1, LoadMode::Append), "{\"a\": 1}").await.expect_err("no folder");
+    assert_eq!(error.code(), Code::FileFailed);
+    assert!(error.to_string().contains("acme"), "{error}");
+    assert_eq!(fixture.files().len(), 1, "only the file that was in the way");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_changed_under_a_batch_is_a_conflict() {
+    let fixture = Fixture::new();
+    fixture.land(1, LoadMode::Append, "{\"a\": 1}").await;
+    let other =
+        fixture.stage(landing(3, LoadMode::Append), "{\"a\": \"x\"}").await.expect("staged");
+    fixture.land(2, LoadMode::Append, "{\"a\": 2}").await;
+    let error = fixture.lake.commit(&other).await.expect_err("other files");
+    assert_eq!(error.code(), Code::TableConflict);
+    fixture.land(4, LoadMode::Append, "{\"b\": 2}").await;
+    let error = fixture.stage(landing(5, LoadMode::Append), "{}").await.map(|_| ());
+    assert!(error.is_ok(), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_commits_survive_a_checkpoint() {
+    let fixture = Fixture::new();
+    for sequence in 1..=102 {
+        fixture.land(sequence, LoadMode::Append, &format!("{{\"a\": {sequence}}}")).await;
+    }
+    let again = fixture.land(102, LoadMode::Append, "{\"a\": 0}").await;
+    assert_eq!(again.sequence(), 102);
+    assert_eq!(
+        fixture.rows("select count(*) as n, sum(a) as s from acme.items").await,
+        ["{\"n\":102,\"s\":5253}"]
+    );
+    let checkpoints =
+        fixture.files().iter().filter(|file| file.to_string_lossy().contains("checkpoint")).count();
+    assert!(checkpoints > 0);
+}

@@ -1,0 +1,9 @@
+//! The room from outside: records in, commits, answers out.
+//!
+//! One binary for all of it, so that the query engine is linked once.
+
+mod commit;
+mod landing;
+mod property;
+mod query;
+mod support;

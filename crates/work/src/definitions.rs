@@ -1,0 +1,133 @@
+//! The definition files of a workspace, read and checked together.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use restway_model::definition::{self, ApiFile, AppFile, Definition, Problem, WorkspaceFile};
+use restway_model::{Name, nearest};
+
+use crate::WorkError;
+use crate::folder::WORKSPACE_FILE;
+
+/// The most files of one kind.
+const FILES_MAX: usize = 10_000;
+
+/// An api, and the file that defines it.
+#[derive(Debug, Clone)]
+pub struct ApiDefinition {
+    /// The file, relative to the workspace.
+    pub file: String,
+    /// What it says.
+    pub api: Arc<ApiFile>,
+}
+
+/// An app, and the file that defines it.
+#[derive(Debug, Clone)]
+pub struct AppDefinition {
+    /// The file, relative to the workspace.
+    pub file: String,
+    /// What it says.
+    pub app: AppFile,
+}
+
+/// Everything that the files of a workspace define, in the order of the file names.
+#[derive(Debug, Clone)]
+pub struct Definitions {
+    /// `restway.yaml`.
+    pub workspace: WorkspaceFile,
+    /// `apis/*.yaml`.
+    pub apis: Vec<ApiDefinition>,
+    /// `apps/*.yaml`.
+    pub apps: Vec<AppDefinition>,
+}
+
+impl Definitions {
+    /// Reads all files below `folder`.
+    ///
+    /// # Errors
+    /// [`WorkError::Definitions`] with every problem of every file, or [`WorkError::File`].
+    pub fn read(folder: &Path) -> Result<Self, WorkError> {
+        let mut problems = Vec::new();
+        let text = fs_err::read_to_string(folder.join(WORKSPACE_FILE))?;
+        let workspace = match definition::read::<WorkspaceFile>(WORKSPACE_FILE, &text) {
+            Ok(workspace) => Some(workspace),
+            Err(found) => {
+                problems.extend(found);
+                None
+            }
+        };
+        let apis: Vec<(String, String, ApiFile)> = read_all(folder, "apis", &mut problems)?;
+        let apps: Vec<(String, String, AppFile)> = read_all(folder, "apps", &mut problems)?;
+        check_unique(apis.iter().map(|(file, text, api)| (file, text, &api.api)), &mut problems);
+        check_unique(apps.iter().map(|(file, text, app)| (file, text, &app.app)), &mut problems);
+        match workspace {
+            Some(workspace) if problems.is_empty() => Ok(Self {
+                workspace,
+                apis: apis
+                    .into_iter()
+                    .map(|(file, _, api)| ApiDefinition { file, api: Arc::new(api) })
+                    .collect(),
+                apps: apps.into_iter().map(|(file, _, app)| AppDefinition { file, app }).collect(),
+            }),
+            _ => Err(WorkError::Definitions(problems)),
+        }
+    }
+
+    /// The api with a name.
+    ///
+    /// # Errors
+    /// [`WorkError::Unknown`] with the nearest name.
+    pub fn api(&self, name: &str) -> Result<&Arc<ApiFile>, WorkError> {
+        let found = self.apis.iter().find(|definition| definition.api.api.as_str() == name);
+        found.map(|definition| &definition.api).ok_or_else(|| WorkError::Unknown {
+            what: "api",
+            name: name.to_owned(),
+            suggestion: nearest(name, self.apis.iter().map(|one| one.api.api.as_str()))
+                .map(str::to_owned),
+        })
+    }
+}
+
+fn read_all<T: Definition>(
+    folder: &Path,
+    kind: &str,
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<(String, String, T)>, WorkError> {
+    let mut files: Vec<String> = match fs_err::read_dir(folder.join(kind)) {
+        Ok(entries) => entries
+            .take(FILES_MAX)
+            .filter_map(Result::ok)
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| name.ends_with(".yaml") || name.ends_with(".yml"))
+            .map(|name| format!("{kind}/{name}"))
+            .collect(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    files.sort();
+    let mut read = Vec::new();
+    for file in files {
+        let text = fs_err::read_to_string(folder.join(&file))?;
+        match definition::read(&file, &text) {
+            Ok(found) => read.push((file, text, found)),
+            Err(found) => problems.extend(found),
+        }
+    }
+    Ok(read)
+}
+
+/// Two files must not define the same name: which of them holds would depend on their order.
+fn check_unique<'a>(
+    definitions: impl Iterator<Item = (&'a String, &'a String, &'a Name)>,
+    problems: &mut Vec<Problem>,
+) {
+    let mut seen: Vec<(&Name, &String)> = Vec::new();
+    for (file, text, name) in definitions {
+        match seen.iter().find(|(other, _)| *other == name) {
+            Some((_, first)) => {
+                problems.push(definition::duplicate(file, text, name, first));
+            }
+            None => seen.push((name, file)),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What can go wrong when something is done: the other rooms' errors, and a few of its own.
+
+use std::io;
+use std::path::PathBuf;
+
+use restway_connect::{CallError, InvalidEgress};
+use restway_model::definition::Problem;
+use restway_model::{Code, Explain, Name, Place, TableName};
+use restway_store::StoreError;
+use restway_tables::TableError;
+
+/// Why something could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    /// A call failed.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// A table could not be written or read.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The metadata store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No workspace here.
+    #[error("no `restway.yaml` in {} or above it", .start.display())]
+    NoWorkspace {
+        /// Where the search began.
+        start: PathBuf,
+    },
+    /// There is a file that must not be overwritten.
+    #[error("{} is there already", .file.display())]
+    Exists {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Definition files with problems; never empty.
+    #[error("{}", problems_line(.0))]
+    Definitions(Vec<Problem>),
+    /// A name that no definition has.
+    #[error("there is no {what} `{name}`")]
+    Unknown {
+        /// `api`, `resource`.
+        what: &'static str,
+        /// What was asked for.
+        name: String,
+        /// The nearest name that there is.
+        suggestion: Option<String>,
+    },
+    /// Nothing to sync.
+    #[error("the workspace defines no resources")]
+    NoResources,
+    /// The parent of a `for_each` failed in this run.
+    #[error("`{parent}` failed, and `{resource}` is read for each of its rows")]
+    ParentFailed {
+        /// The resource that was to be read.
+        resource: TableName,
+        /// The one that it needs.
+        parent: TableName,
+    },
+    /// More parents than the bound.
+    #[error("`{parent}` has more than {limit} rows, the bound of a `for_each`")]
+    TooManyParents {
+        /// The parent's table.
+        parent: TableName,
+        /// The bound.
+        limit: usize,
+    },
+    /// A parent's row without a column that the child needs.
+    #[error("`{parent}` has no column `{column}`, which `{resource}` asks for")]
+    NoParentColumn {
+        /// The child.
+        resource: Name,
+        /// The parent's table.
+        parent: TableName,
+        /// The column.
+        column: String,
+    },
+    /// A parent's row that cannot be read back.
+    #[error("a row of `{parent}` cannot be read")]
+    ParentRow {
+        /// The parent's table.
+        parent: TableName,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A batch of the journal that this version cannot read.
+    #[error("batch {sequence} of `{stream}` in the journal cannot be read or written")]
+    Journal {
+        /// The stream.
+        stream: String,
+        /// The batch.
+        sequence: u64,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// An entry of `egress.allow` that is none.
+    #[error(transparent)]
+    Egress(InvalidEgress),
+    /// The thread that shapes records ended before the pages did; its own error says why.
+    #[error("the tables stopped taking records")]
+    ShaperEnded,
+    /// Somebody asked the run to stop.
+    #[error("the run was asked to stop; what was committed stays")]
+    Stopped,
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] io::Error),
+    /// A thread of ours ended in a panic.
+    #[error("a task of this run ended unexpectedly")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+fn problems_line(problems: &[Problem]) -> String {
+    match problems {
+        [only] => only.to_string(),
+        [first, rest @ ..] => format!("{first} (and {} more)", rest.len()),
+        [] => "no problem".into(),
+    }
+}
+
+impl Explain for WorkError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Call(error) => error.code(),
+            Self::Table(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::NoWorkspace { .. } => Code::WorkspaceMissing,
+            Self::Exists { .. } => Code::WorkspaceExists,
+            Self::Definitions(_) => Code::DefinitionInvalid,
+            Self::Unknown { .. } | Self::NoResources | Self::NoParentColumn { .. } => {
+                Code::DefinitionMissing
+            }
+            Self::ParentFailed { .. } | Self::TooManyParents { .. } => Code::RunFailed,
+            Self::Stopped => Code::Interrupted,
+            Self::File(error) if error.kind() == io::ErrorKind::StorageFull => Code::DiskFull,
+            Self::File(_) => Code::FileFailed,
+            Self::Egress(_) => Code::DefinitionInvalid,
+            Self::Journal { .. } => Code::StoreFailed,
+            Self::ParentRow { .. } => Code::TableDamaged,
+            Self::ShaperEnded | Self::Task(_) => Code::Internal,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Call(error) => error.hints(),
+            Self::Table(error) => error.hints(),
+            Self::Store(error) => error.hints(),
+            Self::NoWorkspace { .. } => {
+                vec!["make one with `restway init`, or name its folder with `-C DIR`".into()]
+            }
+            Self::Exists { .. } => vec!["move it away first, or choose another name".into()],
+            Self::Definitions(problems) => problems.first().map_or(vec![], Explain::hints),
+            Self::Unknown { suggestion: Some(near), .. } => vec![format!("did you mean `{near}`?")],
+            Self::Unknown { .. } => vec!["`restway check` lists what is defined".into()],
+            Self::NoResources => {
+                vec!["write `apis/NAME.yaml`, or let `restway probe URL` write it".into()]
+            }
+            Self::Stopped => vec!["run the same command again to do the rest".into()],
+            _ => Vec::new(),
+        }
+    }
+
+    fn place(&self) -> Option<Place> {
+        match self {
+            Self::Call(error) => error.place(),
+            Self::Definitions(problems) => problems.first().and_then(Explain::place),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! A sync: every chosen resource from its pages into its tables, whole or not at all.
+//!
+//! Each resource is one pipeline: requests are sent and pages read on the runtime, records are
+//! shaped into columns on a thread of its own, and files are encoded on a third; bounded channels
+//! lie between them, so memory is flat however long the feed is. Resources run side by side; one
+//! that is read for each row of another waits for that one.
+//!
+//! The order of the last steps is the promise: data files are written and flushed first; then one
+//! transaction of the journal records them; then each table's log is rolled forward. Before the
+//! transaction nothing happened, after it everything will have.
+
+mod parents;
+mod resource;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use restway_model::definition::{ApiFile, ResourceSettings};
+use restway_model::{
+    Counts, Event, Explain, Name, RunId, RunKind, RunStatus, TableName, nearest,
+};
+use restway_store::{ResourceOutcome, RunError};
+use tokio::sync::{Semaphore, watch};
+
+use crate::stop::Stop;
+use crate::{WorkError, Workspace};
+
+/// How many resources are read side by side.
+const RESOURCES_AT_ONCE: usize = 4;
+
+/// What to sync: everything, an api (`acme`), or a resource (`acme.issues`).
+#[derive(Debug, Clone, Default)]
+pub struct Selection(pub Vec<String>);
+
+/// What a sync did.
+#[derive(Debug)]
+pub struct SyncReport {
+    /// The run.
+    pub run: RunId,
+    /// How it ended.
+    pub status: RunStatus,
+    /// What it did in all.
+    pub counts: Counts,
+    /// How long it took.
+    pub duration: Duration,
+    /// Each resource, in name order.
+    pub resources: Vec<ResourceReport>,
+}
+
+/// What a sync did to one resource.
+#[derive(Debug)]
+pub struct ResourceReport {
+    /// The resource's table.
+    pub resource: TableName,
+    /// What was done; of a failed resource, before it failed.
+    pub counts: Counts,
+    /// Rows of each table that was written.
+    pub tables: Vec<(TableName, u64)>,
+    /// Why it failed.
+    pub error: Option<WorkError>,
+}
+
+impl ResourceReport {
+    /// How it ended.
+    pub fn status(&self) -> RunStatus {
+        if self.error.is_none() { RunStatus::Succeeded } else { RunStatus::Failed }
+    }
+}
+
+/// A resource that was chosen.
+#[derive(Debug, Clone)]
+pub(crate) struct Chosen {
+    pub(crate) table: TableName,
+    pub(crate) api: Arc<ApiFile>,
+    pub(crate) settings: Arc<ResourceSettings>,
+}
+
+impl Chosen {
+    /// The table of the resource that this one is read for each row of.
+    pub(crate) fn parent(&self) -> Option<TableName> {
+        let parent = self.settings.for_each.clone()?;
+        Some(TableName::new(self.table.api.clone(), parent))
+    }
+}
+
+impl Workspace {
+    /// Syncs what is chosen and reports on each resource. A resource that fails leaves its tables
+    /// as they were and does not stop the others.
+    ///
+    /// # Errors
+    /// Only what keeps the run from starting or from being written down: a wrong name, a
+    /// workspace that is held by another process, a store that fails.
+    pub async fn sync(&self, selection: &Selection, stop: &Stop) -> Result<SyncReport, WorkError> {
+        let chosen = self.choose(selection)?;
+        let lock = self.store.lock()?;
+        self.recover().await?;
+        self.store.close_abandoned_runs(&lock).await?;
+
+        let started = self.clock.monotonic();
+        let subject = subject(selection);
+        let run = self.store.start_run(RunKind::Sync, &subject).await?;
+        self.observer.observe(&Event::RunStarted {
+            run: run.clone(),
+            kind: RunKind::Sync,
+            subject,
+        });
+        let resources = self.sync_all(&run, &chosen, stop).await?;
+        let report = SyncReport {
+            status: status(&resources),
+            counts: total(&resources),
+            duration: self.clock.monotonic().saturating_sub(started),
+            resources,
+            run: run.clone(),
+        };
+        let error = report.resources.iter().find_map(|resource| resource.error.as_ref());
+        let error = error.map(|error| self.run_error(error));
+        self.store.end_run(&run, report.status, &report.counts, error.as_ref()).await?;
+        self.observer.observe(&Event::RunEnded {
+            run,
+            status: report.status,
+            counts: report.counts,
+            duration: report.duration,
+        });
+        Ok(report)
+    }
+
+    /// The chosen resources, in name order, each once.
+    pub(crate) fn choose(&self, selection: &Selection) -> Result<Vec<Chosen>, WorkError> {
+        let mut chosen = BTreeMap::new();
+        let mut add = |api: &Arc<ApiFile>, name: &Name, settings: ResourceSettings| {
+            let table = TableName::new(api.api.clone(), name.clone());
+            let api = Arc::clone(api);
+            chosen.insert(table.clone(), Chosen { table, api, settings: Arc::new(settings) });
+        };
+        for word in &selection.0 {
+            let (api, resource) = match word.split_once('.') {
+                Some((api, resource)) => (self.definitions.api(api)?, Some(resource)),
+                None => (self.definitions.api(word)?, None),
+            };
+            let Some(resource) = resource else {
+                api.resources().for_each(|(name, settings)| add(api, name, settings));
+                continue;
+            };
+            let found = api.resources().find(|(name, _)| name.as_str() == resource);
+            let (name, settings) = found.ok_or_else(|| WorkError::Unknown {
+                what: "resource",
+                name: word.clone(),
+                suggestion: nearest(resource, api.resources.keys().map(Name::as_str))
+                    .map(|near| format!("{}.{near}", api.api)),
+            })?;
+            add(api, name, settings);
+        }
+        if selection.0.is_empty() {
+            for definition in &self.definitions.apis {
+                let api = &definition.api;
+                api.resources().for_each(|(name, settings)| add(api, name, settings));
+            }
+        }
+        if chosen.is_empty() {
+            return Err(WorkError::NoResources);
+        }
+        Ok(chosen.into_values().collect())
+    }
+
+    /// Reads all chosen resources side by side; a child starts when its parent has ended.
+    async fn sync_all(
+        &self,
+        run: &RunId,
+        chosen: &[Chosen],
+        stop: &Stop,
+    ) -> Result<Vec<ResourceReport>, WorkError> {
+        let places = Semaphore::new(RESOURCES_AT_ONCE);
+        let ended: BTreeMap<&TableName, watch::Sender<Option<RunStatus>>> =
+            chosen.iter().map(|one| (&one.table, watch::Sender::new(None))).collect();
+        let syncs = chosen.iter().map(|one| async {
+            let parent = one.parent();
+            let waits = parent.as_ref().and_then(|parent| ended.get(parent));
+            let report = match waits {
+                Some(parent_ended) if !succeeded(parent_ended).await => one.parent_failed(),
+                _ => {
+                    let _place = places.acquire().await;
+                    self.sync_one(run, one, stop.clone()).await
+                }
+            };
+            if let Some(own) = ended.get(&one.table) {
+                own.send_replace(Some(report.status()));
+            }
+            report
+        });
+        let reports = join_all(syncs.map(|sync| self.written_down(run, sync))).await;
+        reports.into_iter().collect()
+    }
+
+    /// Runs one resource's sync and keeps its outcome with the run.
+    async fn written_down(
+        &self,
+        run: &RunId,
+        sync: impl Future<Output = ResourceReport>,
+    ) -> Result<ResourceReport, WorkError> {
+        let started_at = self.clock.now();
+        let report = sync.await;
+        let outcome = ResourceOutcome {
+            resource: report.resource.clone(),
+            status: report.status(),
+            counts: report.counts,
+            started_at,
+            ended_at: self.clock.now(),
+            error: report.error.as_ref().map(|error| self.run_error(error)),
+        };
+        self.store.save_resource_outcome(run, &outcome).await?;
+        Ok(report)
+    }
+
+    fn run_error(&self, error: &WorkError) -> RunError {
+        let mut message = error.to_string();
+        for cause in restway_model::chain(error) {
+            message.push_str(": ");
+            message.push_str(&cause);
+        }
+        RunError {
+            code: error.code().as_str().to_owned(),
+            message: self.redactor.redact(&message).into_owned(),
+        }
+    }
+}
+
+impl Chosen {
+    fn parent_failed(&self) -> ResourceReport {
+        let parent = self.parent().unwrap_or_else(|| self.table.clone());
+        ResourceReport {
+            resource: self.table.clone(),
+            counts: Counts::default(),
+            tables: Vec::new(),
+            error: Some(WorkError::ParentFailed { resource: self.table.clone(), parent }),
+        }
+    }
+}
+
+async fn succeeded(ended: &watch::Sender<Option<RunStatus>>) -> bool {
+    let mut receiver = ended.subscribe();
+    let status = receiver.wait_for(Option::is_some).await;
+    status.is_ok_and(|status| *status == Some(RunStatus::Succeeded))
+}
+
+fn subject(selection: &Selection) -> String {
+    if selection.0.is_empty() { "everything".into() } else { selection.0.join(" ") }
+}
+
+fn status(resources: &[ResourceReport]) -> RunStatus {
+    let failed = resources.iter().filter(|resource| resource.error.is_some()).count();
+    match failed {
+        0 => RunStatus::Succeeded,
+        all if all == resources.len() => RunStatus::Failed,
+        _ => RunStatus::Partly,
+    }
+}
+
+fn total(resources: &[ResourceReport]) -> Counts {
+    let mut counts = Counts::default();
+    resources.iter().for_each(|resource| counts.add(&resource.counts));
+    counts
+}

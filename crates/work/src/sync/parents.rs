@@ -1,0 +1,107 @@
+//! The rows of a parent table, for a resource that is read for each of them.
+
+use std::collections::BTreeSet;
+
+use restway_model::{Scope, TableName, Template, Values};
+use serde_json::{Map, Value};
+
+use super::Chosen;
+use crate::{WorkError, Workspace};
+
+/// The columns of one parent's row that the child asks for.
+pub(super) struct Parent(Map<String, Value>);
+
+impl Parent {
+    /// No parent: for a resource that is read once.
+    pub(super) fn none() -> Self {
+        Self(Map::new())
+    }
+
+    pub(super) fn column(&self, name: &str) -> Value {
+        self.0.get(name).cloned().unwrap_or(Value::Null)
+    }
+}
+
+impl Values for Parent {
+    fn value(&self, scope: Scope, name: &str) -> Result<Value, String> {
+        match scope {
+            Scope::Parent => self.0.get(name).cloned().ok_or_else(|| "there is no such column".into()),
+            _ => Err("it has no meaning in a sync".into()),
+        }
+    }
+}
+
+impl Workspace {
+    /// The parent's rows, with the columns that the child asks for and no others, each set of
+    /// values once, in an order that does not change between runs.
+    pub(super) async fn parents(
+        &self,
+        chosen: &Chosen,
+        parent: &TableName,
+    ) -> Result<Vec<Parent>, WorkError> {
+        let columns = columns(chosen);
+        let table = self.lake.table(parent).await?;
+        if let Some(missing) =
+            columns.iter().find(|column| table.columns.iter().all(|own| own.name != **column))
+        {
+            return Err(WorkError::NoParentColumn {
+                resource: chosen.table.table.clone(),
+                parent: parent.clone(),
+                column: missing.clone(),
+            });
+        }
+        let list: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
+        let list = list.join(", ");
+        let limit = self.limits.parents_max;
+        let sql = format!(
+            "select distinct {list} from {}.{} order by {list} limit {}",
+            quoted(parent.api.as_str()),
+            quoted(parent.table.as_str()),
+            limit + 1
+        );
+        let rows = self.lake.query(&sql, &[]).await?.json_rows(limit + 1).await?;
+        if rows.len() > limit {
+            return Err(WorkError::TooManyParents { parent: parent.clone(), limit });
+        }
+        rows.iter()
+            .map(|row| serde_json::from_str(row).map(Parent))
+            .collect::<Result<_, _>>()
+            .map_err(|source| WorkError::ParentRow { parent: parent.clone(), source })
+    }
+}
+
+/// Every column that a template of the child or its `carry` names.
+fn columns(chosen: &Chosen) -> BTreeSet<String> {
+    use restway_model::definition::QueryValue;
+    let settings = &chosen.settings;
+    let mut columns: BTreeSet<String> = settings.carry.values().cloned().collect();
+    let mut add = |template: &Template| {
+        let parents = template.references().filter(|(scope, _)| *scope == Scope::Parent);
+        columns.extend(parents.map(|(_, name)| name.to_owned()));
+    };
+    add(&settings.path);
+    settings.headers.values().for_each(&mut add);
+    for value in settings.query.values() {
+        if let QueryValue::Text(template) = value {
+            add(template);
+        }
+    }
+    let mut texts: Vec<&Value> = settings.json.iter().collect();
+    while let Some(value) = texts.pop() {
+        match value {
+            Value::String(text) => {
+                if let Ok(template) = text.parse::<Template>() {
+                    add(&template);
+                }
+            }
+            Value::Array(items) => texts.extend(items),
+            Value::Object(members) => texts.extend(members.values()),
+            _ => {}
+        }
+    }
+    columns
+}
+
+fn quoted(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}

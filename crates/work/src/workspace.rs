@@ -1,0 +1,131 @@
+//! An open workspace: its definitions and the rooms, wired.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use restway_connect::{Connector, ConnectorSettings, EgressPolicy};
+use restway_model::{Clock, Limits, Observer, Redactor, Scope, TableName, Values};
+use serde_json::Value;
+use restway_store::Store;
+use restway_tables::{Lake, LakeSettings};
+
+use crate::{Definitions, Selection, WorkError};
+
+/// The folder of state inside a workspace.
+const STATE: &str = ".restway";
+
+/// Shows a reference as it is written, where there is no row to take its value from.
+struct Placeholders;
+
+impl Values for Placeholders {
+    fn value(&self, scope: Scope, name: &str) -> Result<Value, String> {
+        Ok(Value::String(format!("${{{}.{name}}}", scope.as_str())))
+    }
+}
+
+/// What a workspace is opened with.
+#[derive(Clone)]
+pub struct Settings {
+    /// The bounds.
+    pub limits: Limits,
+    /// Who is told what happens.
+    pub observer: Arc<dyn Observer>,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Learns every secret that is looked up.
+    pub redactor: Redactor,
+    /// Whether the person at the command line asks, who may reach their own loopback.
+    pub may_reach_loopback: bool,
+}
+
+/// An open workspace.
+#[derive(Clone)]
+pub struct Workspace {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What its files define.
+    pub definitions: Arc<Definitions>,
+    pub(crate) limits: Limits,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) redactor: Redactor,
+    pub(crate) store: Store,
+    pub(crate) lake: Lake,
+    pub(crate) connector: Connector,
+}
+
+impl Workspace {
+    /// Reads the definitions and opens store and tables. Batches that an earlier process left
+    /// half done are finished first, unless another process is at work here, which does it.
+    ///
+    /// # Errors
+    /// Problems in the files, or a store or tables that cannot be opened.
+    pub async fn open(folder: &Path, settings: Settings) -> Result<Self, WorkError> {
+        let definitions = Definitions::read(folder)?;
+        let state = folder.join(STATE);
+        let store = Store::open(&state, Arc::clone(&settings.clock)).await?;
+        let secrets = store.secrets().load(settings.redactor.clone()).await?;
+        let lake = Lake::open(LakeSettings {
+            root: folder.join(&definitions.workspace.tables),
+            limits: settings.limits.clone(),
+            observer: Arc::clone(&settings.observer),
+            spill: state.join("spill"),
+        })?;
+        let egress =
+            EgressPolicy::new(&definitions.workspace.egress.allow, settings.may_reach_loopback)
+                .map_err(WorkError::Egress)?;
+        let connector = Connector::new(ConnectorSettings {
+            limits: settings.limits.clone(),
+            egress,
+            secrets: Arc::new(secrets),
+            clock: Arc::clone(&settings.clock),
+            observer: Arc::clone(&settings.observer),
+            redactor: settings.redactor.clone(),
+        });
+        let workspace = Self {
+            folder: folder.to_path_buf(),
+            definitions: Arc::new(definitions),
+            limits: settings.limits,
+            observer: settings.observer,
+            clock: settings.clock,
+            redactor: settings.redactor,
+            store,
+            lake,
+            connector,
+        };
+        if !workspace.store.pending_batches().await?.is_empty()
+            && let Ok(_lock) = workspace.store.lock()
+        {
+            workspace.recover().await?;
+        }
+        Ok(workspace)
+    }
+
+    /// The first requests of what is chosen, as curl lines without secrets; nothing is sent.
+    ///
+    /// # Errors
+    /// A wrong name, or a definition that makes no request.
+    pub fn plan(&self, selection: &Selection) -> Result<Vec<(TableName, String)>, WorkError> {
+        let mut plans = Vec::new();
+        for chosen in self.choose(selection)? {
+            let curl = self.connector.plan(&chosen.api, &chosen.settings, &Placeholders)?;
+            plans.push((chosen.table, curl));
+        }
+        Ok(plans)
+    }
+
+    /// The tables.
+    pub fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
+    /// Runs and secrets.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Calls.
+    pub fn connector(&self) -> &Connector {
+        &self.connector
+    }
+}
