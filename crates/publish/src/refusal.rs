@@ -10,7 +10,7 @@ use restway_model::{Code, Explain, nearest};
 /// At most so many problems of one request are told: each costs a search for the nearest name.
 const VALIDATIONS_MAX: usize = 20;
 /// At most so many characters of the caller's own text are repeated.
-const REPEATED_MAX: usize = 64;
+const REPEATED_MAX: usize = 40;
 
 /// One finding about a request. Reading knows only the severity `error`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -144,9 +144,9 @@ impl Refusal {
                 [one] => one.message.clone(),
                 many => format!("{} problems in the request", many.len()),
             },
-            Self::Closed => "this object is not open to `anonymous`, and no other caller is known \
-                             yet: the app's `access` decides"
-                .to_owned(),
+            Self::Closed => {
+                "this object is not open to `anonymous`, and nobody else is known yet".to_owned()
+            }
             Self::Unknown { near: Some(near) } => {
                 format!("nothing is published here: did you mean `{near}`?")
             }

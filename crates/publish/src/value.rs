@@ -44,14 +44,11 @@ pub(crate) fn wanted(kind: ColumnType) -> String {
         ColumnType::Bool => "`true` or `false`".to_owned(),
         ColumnType::Int64 => "a whole number of 64 bits".to_owned(),
         ColumnType::Decimal { precision, scale } => {
-            format!("a number of at most {precision} digits, {scale} of them after the point")
+            format!("at most {precision} digits, {scale} after the point")
         }
         ColumnType::Float64 => "a number".to_owned(),
         ColumnType::Date => "a day, as in `2024-02-29`".to_owned(),
-        ColumnType::Timestamp => {
-            "an instant with its offset, as in `2024-02-29T12:00:00Z` (`+` is written `%2B`)"
-                .to_owned()
-        }
+        ColumnType::Timestamp => "an instant, as in `2024-02-29T12:00:00Z`".to_owned(),
         ColumnType::Json => "the text of a JSON value".to_owned(),
     }
 }

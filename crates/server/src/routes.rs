@@ -96,7 +96,7 @@ async fn attended(State(shared): State<Arc<Shared>>, request: Request, next: Nex
 fn request_id(headers: &HeaderMap, now: DateTime<Utc>) -> HeaderValue {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
     let is_id = |id: &&HeaderValue| {
-        (1..=REQUEST_ID_LENGTH_MAX).contains(&id.len()) && id.as_bytes().iter().all(|b| is_plain(b))
+        (1..=REQUEST_ID_LENGTH_MAX).contains(&id.len()) && id.as_bytes().iter().all(is_plain)
     };
     headers.get(REQUEST_ID).filter(is_id).cloned().unwrap_or_else(|| {
         let seconds = u64::try_from(now.timestamp()).unwrap_or_default();

@@ -1,0 +1,214 @@
+//! The room as a whole, over rows that are not there: what a request becomes, and what a refusal
+//! tells. The columns are those of a table of customers; what is asked of them is a table below.
+
+mod answers;
+mod requests;
+
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use expect_test::Expect;
+use restway_model::definition::{self, AppFile};
+use restway_model::{Clock, Code, ColumnType, Event, Explain, Limits, Observer, Pause, TableName};
+use serde_json::Value;
+
+use crate::{Answering, Column, Publisher, Request, Response, Rows};
+
+const SALES: &str = "
+app: sales
+access: { anonymous: { customers: [filter], absent: [filter], unfit: [filter] } }
+objects:
+  customers:
+    from: shop.customers
+    key: [region, id]
+    default_fields: [id, name, not_landed_yet]
+  staff: { from: shop.staff, key: [id] }
+  absent: { from: shop.absent, key: [id] }
+  unfit: { from: shop.customers, key: [nothing] }
+";
+const CLOSED: &str = "
+app: closed
+objects: { customers: { from: shop.customers, key: [id] } }
+";
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Inside(&'static str, Code);
+
+impl Explain for Inside {
+    fn code(&self) -> Code {
+        self.1
+    }
+}
+
+/// What the rows do.
+#[derive(Clone, Copy, PartialEq)]
+enum Does {
+    Answer(&'static [&'static str]),
+    Fail,
+    Hang,
+}
+
+/// A statement and its values.
+type Asked = (String, Vec<(String, Value)>);
+
+struct Fake {
+    does: Does,
+    asked: Mutex<Vec<Asked>>,
+}
+
+impl Rows for Fake {
+    fn columns<'a>(&'a self, table: &'a TableName) -> Answering<'a, Vec<Column>> {
+        Box::pin(async move {
+            if table.table.as_str() == "absent" {
+                let error: Box<dyn Explain> = Box::new(Inside("not there", Code::TableMissing));
+                return Err(error);
+            }
+            let decimal = ColumnType::Decimal { precision: 6, scale: 2 };
+            let columns = [
+                ("id", ColumnType::Int64),
+                ("region", ColumnType::Text),
+                ("name", ColumnType::Text),
+                ("odd \"name\"", ColumnType::Text),
+                ("credit", decimal),
+                ("since", ColumnType::Timestamp),
+                ("is_open", ColumnType::Bool),
+                ("nothing_yet", ColumnType::Null),
+                ("extra", ColumnType::Json),
+                ("_row_id", ColumnType::Int64),
+            ];
+            Ok(columns.map(|(name, kind)| Column { name: name.to_owned(), kind }).to_vec())
+        })
+    }
+
+    fn rows<'a>(
+        &'a self,
+        sql: &'a str,
+        values: &'a [(String, Value)],
+        rows_max: usize,
+    ) -> Answering<'a, Vec<String>> {
+        self.asked.lock().unwrap().push((sql.to_owned(), values.to_vec()));
+        Box::pin(async move {
+            match self.does {
+                Does::Answer(_) if sql.contains("count(*)") => {
+                    Ok(vec!["{\"count\":42}".to_owned()])
+                }
+                Does::Answer(rows) => {
+                    Ok(rows.iter().take(rows_max).map(|row| (*row).to_owned()).collect())
+                }
+                Does::Fail => {
+                    let error: Box<dyn Explain> =
+                        Box::new(Inside("/var/secret/part-0 is gone", Code::TableDamaged));
+                    Err(error)
+                }
+                Does::Hang => pending().await,
+            }
+        })
+    }
+}
+
+/// A clock on which all waiting is over at once.
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn sleep(&self, _: Duration) -> Pause<'_> {
+        Box::pin(async {})
+    }
+
+    fn jitter(&self) -> f64 {
+        0.0
+    }
+}
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl Observer for Heard {
+    fn observe(&self, event: &Event) {
+        if let Event::Warned { about, message } = event {
+            self.0.lock().unwrap().push(format!("{about}: {message}"));
+        }
+    }
+}
+
+struct Room {
+    publisher: Publisher,
+    rows: Arc<Fake>,
+    heard: Arc<Heard>,
+}
+
+fn room(does: Does) -> Room {
+    let read = |text| definition::read::<AppFile>("apps/a.yaml", text).unwrap();
+    let rows = Arc::new(Fake { does, asked: Mutex::default() });
+    let heard = Arc::new(Heard::default());
+    let publisher = Publisher::new(
+        vec![read(SALES), read(CLOSED)],
+        rows.clone(),
+        &Limits::default(),
+        heard.clone(),
+        Arc::new(Still),
+    );
+    Room { publisher: publisher.unwrap(), rows, heard }
+}
+
+impl Room {
+    fn answer(&self, method: &str, target: &str) -> Response {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (path, query) = (path.to_owned(), query.to_owned());
+        let request = Request { method: method.to_owned(), path, query };
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(self.publisher.answer(&request))
+    }
+
+    fn asked(&self) -> String {
+        let asked = self.rows.asked.lock().unwrap();
+        let statements = asked.iter().map(|(sql, values)| {
+            let values = values.iter().map(|(name, value)| format!("\n  ${name} = {value}"));
+            format!("{}{}\n", broken(sql), values.collect::<String>())
+        });
+        statements.collect()
+    }
+}
+
+/// A statement, a line for each clause and term.
+fn broken(sql: &str) -> String {
+    [" FROM ", " WHERE ", " AND ", " OR ", " ORDER BY ", " LIMIT "]
+        .iter()
+        .fold(sql.to_owned(), |text, word| text.replace(word, &format!("\n {word}")))
+        .replace("\", \"", "\",\n    \"")
+}
+
+/// What the request asks of the rows.
+fn asks(target: &str, expected: Expect) {
+    let room = room(Does::Answer(&["{}"]));
+    let response = room.answer("GET", target);
+    assert_eq!(response.status, 200, "{}", response.body);
+    expected.assert_eq(&room.asked());
+}
+
+/// What the request is told, one line for each finding.
+fn refuses(target: &str, expected: Expect) {
+    let room = room(Does::Answer(&["{}"]));
+    let response = room.answer("GET", target);
+    let body: Value = serde_json::from_str(&response.body).unwrap();
+    let mut text = format!("{} {}\n", response.status, body["detail"].as_str().unwrap());
+    for validation in body["validations"].as_array().unwrap() {
+        assert_eq!(validation["severity"], "error");
+        let member = |name: &str| validation[name].as_str().unwrap().to_owned();
+        text.push_str(&format!("{}: {}\n", member("validationId"), member("message")));
+    }
+    assert_eq!(room.asked(), "", "nothing is read for a request that is refused");
+    expected.assert_eq(&text);
+}

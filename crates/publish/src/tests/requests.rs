@@ -1,0 +1,352 @@
+//! What a request becomes: statements and their values, or findings. One line, one case.
+
+use expect_test::expect;
+
+use super::{Does, asks, refuses, room};
+
+#[test]
+fn requests_become_statements() {
+    asks(
+        "sales/customers",
+        expect![[r#"
+            SELECT "id",
+                "name"
+              FROM "shop"."customers"
+              ORDER BY "region" ASC NULLS LAST, "id" ASC NULLS LAST
+              LIMIT 10 OFFSET 0
+        "#]],
+    );
+    asks("sales/customers?$limit=0", expect![[""]]);
+    asks(
+        "sales/customers?$limit=0&$count=true",
+        expect![[r#"
+            SELECT count(*) AS "count"
+              FROM "shop"."customers"
+        "#]],
+    );
+    asks(
+        "sales/customers?$limit=101&$offset=20&$count=false",
+        expect![[r#"
+            SELECT "id",
+                "name"
+              FROM "shop"."customers"
+              ORDER BY "region" ASC NULLS LAST, "id" ASC NULLS LAST
+              LIMIT 100 OFFSET 20
+        "#]],
+    );
+    asks(
+        "sales/customers?$limit=99999999999999999999999",
+        expect![[r#"
+            SELECT "id",
+                "name"
+              FROM "shop"."customers"
+              ORDER BY "region" ASC NULLS LAST, "id" ASC NULLS LAST
+              LIMIT 100 OFFSET 0
+        "#]],
+    );
+    asks(
+        "sales/customers?$sort=-name,region&$fields=*",
+        expect![[r#"
+            SELECT "id",
+                "region",
+                "name",
+                "odd ""name""",
+                "credit",
+                "since",
+                "is_open",
+                "nothing_yet",
+                "extra",
+                "_row_id"
+              FROM "shop"."customers"
+              ORDER BY "name" DESC NULLS LAST, "region" ASC NULLS LAST, "id" ASC NULLS LAST
+              LIMIT 10 OFFSET 0
+        "#]],
+    );
+    asks(
+        "sales/customers?$fields=_row_id,odd%20%22name%22&odd+%22name%22=x",
+        expect![[r#"
+            SELECT "_row_id",
+                "odd ""name"""
+              FROM "shop"."customers"
+              WHERE "odd ""name""" = $f0
+              ORDER BY "region" ASC NULLS LAST, "id" ASC NULLS LAST
+              LIMIT 10 OFFSET 0
+              $f0 = "x"
+        "#]],
+    );
+    asks(
+        "sales/customers?credit=1.5&since=2024-02-29&is_open=true&extra={}",
+        expect![[r#"
+            SELECT "id",
+                "name"
+              FROM "shop"."customers"
+              WHERE "credit" = CAST($f0 AS DECIMAL(6,2))
+              AND "extra" = $f1
+              AND "is_open" = CAST($f2 AS BOOLEAN)
+              AND "since" = arrow_cast(CAST($f3 AS VARCHAR), 'Timestamp(Microsecond, Some("UTC"))')
+              ORDER BY "region" ASC NULLS LAST, "id" ASC NULLS LAST
+              LIMIT 10 OFFSET 0
+              $f0 = "1.50"
+              $f1 = "{}"
+              $f2 = "true"
+              $f3 = "2024-02-29T00:00:00.000000Z"
+        "#]],
+    );
+    asks(
+        "sales/customers?nothing_yet=1&name=",
+        expect![[r#"
+            SELECT "id",
+                "name"
+              FROM "shop"."customers"
+              WHERE "name" = $f0
+              AND FALSE
+              ORDER BY "region" ASC NULLS LAST, "id" ASC NULLS LAST
+              LIMIT 10 OFFSET 0
+              $f0 = ""
+        "#]],
+    );
+    asks(
+        "sales/customers?$q=M%C3%BCller+%26+co&$fields=name%2Cid&$count=true",
+        expect![[r#"
+            SELECT "name",
+                "id"
+              FROM "shop"."customers"
+              WHERE (contains(lower(CAST("id" AS VARCHAR)), lower(CAST($q AS VARCHAR)))
+              OR contains(lower(CAST("region" AS VARCHAR)), lower(CAST($q AS VARCHAR)))
+              OR contains(lower(CAST("name" AS VARCHAR)), lower(CAST($q AS VARCHAR)))
+              OR contains(lower(CAST("odd ""name""" AS VARCHAR)), lower(CAST($q AS VARCHAR)))
+              OR contains(lower(CAST("credit" AS VARCHAR)), lower(CAST($q AS VARCHAR)))
+              OR contains(lower(CAST("since" AS VARCHAR)), lower(CAST($q AS VARCHAR)))
+              OR contains(lower(CAST("is_open" AS VARCHAR)), lower(CAST($q AS VARCHAR)))
+              OR contains(lower(CAST("extra" AS VARCHAR)), lower(CAST($q AS VARCHAR))))
+              ORDER BY "region" ASC NULLS LAST, "id" ASC NULLS LAST
+              LIMIT 10 OFFSET 0
+              $q = "Müller & co"
+        "#]],
+    );
+    asks(
+        "sales/customers?$q=",
+        expect![[r#"
+            SELECT "id",
+                "name"
+              FROM "shop"."customers"
+              ORDER BY "region" ASC NULLS LAST, "id" ASC NULLS LAST
+              LIMIT 10 OFFSET 0
+        "#]],
+    );
+    asks(
+        "sales/customers/north,7",
+        expect![[r#"
+            SELECT "id",
+                "region",
+                "name",
+                "odd ""name""",
+                "credit",
+                "since",
+                "is_open",
+                "nothing_yet",
+                "extra"
+              FROM "shop"."customers"
+              WHERE "region" = $f0
+              AND "id" = CAST($f1 AS BIGINT)
+              LIMIT 2
+              $f0 = "north"
+              $f1 = "7"
+        "#]],
+    );
+    asks(
+        "sales/customers/a%2Cb%2Fc,7?$fields=name",
+        expect![[r#"
+            SELECT "name"
+              FROM "shop"."customers"
+              WHERE "region" = $f0
+              AND "id" = CAST($f1 AS BIGINT)
+              LIMIT 2
+              $f0 = "a,b/c"
+              $f1 = "7"
+        "#]],
+    );
+}
+
+#[test]
+fn what_has_no_meaning_is_refused_by_name() {
+    refuses(
+        "sales/customers?limit=5",
+        expect![[r#"
+        400 there is no parameter `limit`: did you mean `$limit`?
+        unknown_parameter: there is no parameter `limit`: did you mean `$limit`?
+    "#]],
+    );
+    refuses(
+        "sales/customers?nmae=5&$sort=-regoin&$fields=idd,id,id",
+        expect![[r#"
+        400 4 problems in the request
+        unknown_parameter: there is no parameter `nmae`: did you mean `name`?
+        unknown_field: there is no field `idd`: did you mean `id`?
+        repeated_field: `$fields` names `id` more than once
+        unknown_field: there is no field `regoin`: did you mean `region`?
+    "#]],
+    );
+    refuses(
+        "sales/customers?$limit=5&$limit=6&name=a&name=b",
+        expect![[r#"
+        400 2 problems in the request
+        repeated_parameter: `$limit` is given more than once
+        repeated_parameter: `name` is given more than once
+    "#]],
+    );
+    refuses(
+        "sales/customers?$limit=-1&$offset=1e3",
+        expect![[r#"
+        400 2 problems in the request
+        invalid_number: `$limit` cannot be `-1`: write a number from 0
+        invalid_number: `$offset` cannot be `1e3`: write a number from 0 to 1000000
+    "#]],
+    );
+    refuses(
+        "sales/customers?$limit=&$offset=1000001&$count=yes",
+        expect![[r#"
+        400 3 problems in the request
+        invalid_number: `$limit` cannot be ``: write a number from 0
+        invalid_number: `$offset` cannot be `1000001`: write a number from 0 to 1000000
+        invalid_value: `$count` cannot be `yes`: write `true` or `false`
+    "#]],
+    );
+    refuses(
+        "sales/customers?id=x&credit=1.005&since=now&is_open=1",
+        expect![[r#"
+            400 4 problems in the request
+            invalid_value: `credit` cannot be `1.005`: write at most 6 digits, 2 after the point
+            invalid_value: `id` cannot be `x`: write a whole number of 64 bits
+            invalid_value: `is_open` cannot be `1`: write `true` or `false`
+            invalid_value: `since` cannot be `now`: write an instant, as in `2024-02-29T12:00:00Z`
+        "#]],
+    );
+    refuses(
+        "sales/customers?$sort=&$fields=",
+        expect![[r#"
+        400 2 problems in the request
+        unknown_field: there is no field ``
+        unknown_field: there is no field ``
+    "#]],
+    );
+    refuses(
+        "sales/customers?$sort=name,-name&$fields=*,id",
+        expect![[r#"
+        400 2 problems in the request
+        unknown_field: there is no field `*`
+        repeated_field: `$sort` names `name` more than once
+    "#]],
+    );
+    refuses(
+        "sales/customers?name=%zz&%ff=1",
+        expect![[r#"
+        400 2 problems in the request
+        malformed: the parameter `name=%zz` is not percent-encoded UTF-8
+        malformed: the parameter `%ff=1` is not percent-encoded UTF-8
+    "#]],
+    );
+    refuses(
+        "sales/customers?$filter=id%20eq%201",
+        expect![[r#"
+        400 there is no parameter `$filter`
+        unknown_parameter: there is no parameter `$filter`
+    "#]],
+    );
+    refuses(
+        "sales/customers/north,7?name=x&$limit=1&$fields=nme",
+        expect![[r#"
+        400 3 problems in the request
+        unknown_parameter: there is no parameter `name`
+        unknown_parameter: there is no parameter `$limit`
+        unknown_field: there is no field `nme`: did you mean `name`?
+    "#]],
+    );
+    refuses(
+        "sales/customers/%ff,7",
+        expect![[r#"
+        400 the path segment `%ff` is not percent-encoded UTF-8
+        malformed: the path segment `%ff` is not percent-encoded UTF-8
+    "#]],
+    );
+    refuses(
+        "sales/openapi.json?pretty=1",
+        expect![[r#"
+        400 there is no parameter `pretty`
+        unknown_parameter: there is no parameter `pretty`
+    "#]],
+    );
+    refuses(
+        &format!("sales/customers?{}=1", "x".repeat(500)),
+        expect![[r#"
+            400 there is no parameter `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…`
+            unknown_parameter: there is no parameter `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…`
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_not_there_or_not_open_is_refused() {
+    for target in [
+        "",
+        "sales",
+        "sales/",
+        "sales/customers/",
+        "nothing/customers",
+        "closed/customers",
+        "closed/nothing",
+        "closed/openapi.json",
+        "sales/customers/north",
+        "sales/customers/a,b,c",
+        "sales/customers/north,x",
+        "sales/customers/north,7/more",
+        "sales//north,7",
+        "SALES/customers",
+        "sales/customers%00",
+    ] {
+        let response = room(Does::Answer(&["{}"])).answer("GET", target);
+        assert_eq!(response.status, 404, "{target}: {}", response.body);
+    }
+    refuses(
+        "sale/customers",
+        expect![[r#"
+        404 nothing is published here: did you mean `sales`?
+    "#]],
+    );
+    refuses(
+        "sales/custmers",
+        expect![[r#"
+        404 nothing is published here: did you mean `sales/customers`?
+    "#]],
+    );
+    refuses(
+        "sales/staf",
+        expect![[r#"
+        404 nothing is published here
+    "#]],
+    );
+    refuses(
+        "sales/staff",
+        expect![[r#"
+            401 this object is not open to `anonymous`, and nobody else is known yet
+        "#]],
+    );
+    refuses(
+        "sales/staff/1?$nonsense=1",
+        expect![[r#"
+            401 this object is not open to `anonymous`, and nobody else is known yet
+        "#]],
+    );
+    refuses(
+        "sales/absent",
+        expect![[r#"
+        503 the table behind this object was not synced yet
+    "#]],
+    );
+    refuses(
+        "sales/unfit",
+        expect![[r#"
+        500 the answer could not be made; the server's log says why
+    "#]],
+    );
+}
