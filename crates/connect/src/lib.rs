@@ -182,7 +182,7 @@ impl Connector {
         credential.apply(&mut url, &mut request.headers);
         request.url = SafeUrl::new(url);
         lines.push(curl::planned_line(&request));
-        Ok(marks.unmark(&lines.join("\n")))
+        Ok(marks.unmark(&self.redacted(&lines.join("\n"))))
     }
 
     /// The api's base URL, with its variables filled in.

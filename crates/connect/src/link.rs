@@ -21,15 +21,15 @@ fn links(value: &str) -> Vec<(String, String)> {
             break;
         };
         let target = rest[start + 1..start + 1 + length].trim().to_owned();
-        let (parameters, after) = split_at_comma(&rest[start + 2 + length..]);
+        let (parameters, after) = split_at(&rest[start + 2 + length..], b',');
         links.push((target, relation(parameters).unwrap_or_default()));
         rest = after;
     }
     links
 }
 
-/// Up to the first `,` outside quotes, and what follows it.
-fn split_at_comma(text: &str) -> (&str, &str) {
+/// Up to the first separator outside quotes, and what follows it.
+fn split_at(text: &str, separator: u8) -> (&str, &str) {
     let mut is_quoted = false;
     let mut is_escaped = false;
     for (index, byte) in text.bytes().enumerate() {
@@ -37,7 +37,7 @@ fn split_at_comma(text: &str) -> (&str, &str) {
             _ if is_escaped => is_escaped = false,
             b'\\' if is_quoted => is_escaped = true,
             b'"' => is_quoted = !is_quoted,
-            b',' if !is_quoted => return (&text[..index], &text[index + 1..]),
+            _ if byte == separator && !is_quoted => return (&text[..index], &text[index + 1..]),
             _ => {}
         }
     }
@@ -46,11 +46,17 @@ fn split_at_comma(text: &str) -> (&str, &str) {
 
 /// The first `rel` parameter; later ones are to be ignored (RFC 8288, section 3.3).
 fn relation(parameters: &str) -> Option<String> {
-    parameters.split(';').find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        let is_rel = name.trim().eq_ignore_ascii_case("rel");
-        is_rel.then(|| value.trim().trim_matches('"').to_owned())
-    })
+    let mut rest = parameters;
+    while !rest.is_empty() {
+        let (parameter, after) = split_at(rest, b';');
+        rest = after;
+        if let Some((name, value)) = parameter.split_once('=')
+            && name.trim().eq_ignore_ascii_case("rel")
+        {
+            return Some(value.trim().trim_matches('"').to_owned());
+        }
+    }
+    None
 }
 
 #[cfg(test)]

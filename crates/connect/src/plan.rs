@@ -77,9 +77,10 @@ fn resource_url(base: &Url, path: &Template, values: &dyn Values) -> Result<Url,
         }
     }
     let text = path.text_with(values, &|value| encoded(value))?;
+    let text = text.split('#').next().unwrap_or_default();
     let (whole, query) = match text.split_once('?') {
         Some((whole, query)) => (whole, Some(query)),
-        None => (text.as_str(), None),
+        None => (text, None),
     };
     if whole.split('/').any(is_dots) {
         return Err(CallError::invalid(subject(), "has a segment `.` or `..`"));

@@ -170,7 +170,7 @@ mod tests {
         let retry = Retry {
             initial: Timespan(SECOND),
             maximum: Timespan(10 * SECOND),
-            deadline: Timespan(deadline * u32::try_from(1).map_or(SECOND, |one| one * SECOND)),
+            deadline: Timespan(Duration::from_secs(deadline)),
             ..Retry::default()
         };
         Schedule::new(&retry, 60 * SECOND, Duration::ZERO)

@@ -38,7 +38,7 @@ impl Values for Lookup<'_> {
                 Ok(Value::String(secret.expose().to_owned()))
             }
             Scope::Env => {
-                let value = std::env::var(name).map_err(|_| "it is not set".to_owned())?;
+                let value = std::env::var(name).map_err(|_| "is not set".to_owned())?;
                 if self.learns_env {
                     self.redactor.learn(&Secret::new(value.clone()));
                 }

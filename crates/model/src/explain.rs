@@ -144,6 +144,8 @@ codes! {
     StoreNewer "store.newer" Failed "The metadata store was written by a newer version",
     RequestInvalid "request.invalid" Asked "A published resource was asked for something it does not offer",
     ObjectMissing "object.missing" Asked "No such published app, object or item",
+    AccessDenied "request.denied" Asked "The published object is not for everybody, or the host name is not the server's",
+    ServerBusy "server.busy" Failed "The server answers as many requests as it may at once",
     MethodNotAllowed "request.method_not_allowed" Asked "The published object does not take this method",
     ListenFailed "server.listen" Failed "The address to listen on cannot be used",
     RunPartly "run.partly" Partly "Some resources were synced and others failed",

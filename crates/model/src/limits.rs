@@ -42,6 +42,10 @@ pub struct Limits {
     pub child_tables_max: usize,
     /// Rows that a published list answers at most.
     pub list_rows_max: usize,
+    /// Where a published list starts at most.
+    pub list_offset_max: u64,
+    /// How long one published query may take.
+    pub list_timeout: Duration,
     /// Memory that one query may hold before it fails or spills.
     pub query_memory_bytes_max: usize,
     /// Parents that one `for_each` walks.
@@ -68,6 +72,8 @@ impl Default for Limits {
             columns_max: 2_000,
             child_tables_max: 200,
             list_rows_max: 100,
+            list_offset_max: 1_000_000,
+            list_timeout: Duration::from_secs(30),
             query_memory_bytes_max: 2 << 30,
             parents_max: 1_000_000,
         }

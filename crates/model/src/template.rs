@@ -74,13 +74,13 @@ pub enum InvalidTemplate {
 
 /// A reference that has no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`${{{scope}.{name}}}` has no value: {problem}")]
+#[error("`${{{scope}.{name}}}` {problem}")]
 pub struct TemplateError {
     /// The word before the dot.
     pub scope: &'static str,
     /// The word after it.
     pub name: String,
-    /// Why there is no value.
+    /// Why there is no value, after the name: `is not set`.
     pub problem: String,
 }
 
@@ -89,7 +89,7 @@ pub trait Values {
     /// The value of `${scope.name}`.
     ///
     /// # Errors
-    /// A text that says why there is none, without the value of anything.
+    /// Why there is none, to be read after the name (`is not set`), without the value of anything.
     fn value(&self, scope: Scope, name: &str) -> Result<Value, String>;
 }
 
@@ -257,7 +257,7 @@ mod tests {
             match (scope, name) {
                 (Scope::Param, "n") => Ok(Value::from(7)),
                 (Scope::Parent, "id") => Ok(Value::from("a/b")),
-                _ => Err("it is not set".into()),
+                _ => Err("is not set".into()),
             }
         }
     }
@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(value("$${param.n}"), Ok(Ok(Value::from("${param.n}"))));
         assert_eq!(value("costs $5 {x}"), Ok(Ok(Value::from("costs $5 {x}"))));
         let missing = value("${env.X}").expect("it parses").expect_err("it has no value");
-        assert_eq!(missing.to_string(), "`${env.X}` has no value: it is not set");
+        assert_eq!(missing.to_string(), "`${env.X}` is not set");
     }
 
     #[test]

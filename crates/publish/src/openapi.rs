@@ -8,17 +8,17 @@
 use restway_model::ColumnType;
 use serde_json::{Map, Value, json};
 
-use crate::plan::{LIMIT_DEFAULT, LIST_PARAMETERS, OFFSET_MAX};
+use crate::plan::{Bounds, LIMIT_DEFAULT, LIST_PARAMETERS};
 use crate::query::Described;
 use crate::rows::Column;
 
 /// The document of an app.
-pub(crate) fn document(app: &str, objects: &[Described<'_>], limit_max: u64) -> Value {
+pub(crate) fn document(app: &str, objects: &[Described<'_>], bounds: Bounds) -> Value {
     let mut paths = Map::new();
     let mut schemas = Map::new();
     for described in objects {
         let name = described.name;
-        paths.insert(format!("/rest/v1/{app}/{name}"), list(described, limit_max));
+        paths.insert(format!("/rest/v1/{app}/{name}"), list(described, bounds));
         paths.insert(format!("/rest/v1/{app}/{name}/{{key}}"), item(described));
         schemas.insert(name.to_owned(), row(&described.columns));
     }
@@ -32,9 +32,9 @@ pub(crate) fn document(app: &str, objects: &[Described<'_>], limit_max: u64) -> 
     })
 }
 
-fn list(described: &Described<'_>, limit_max: u64) -> Value {
+fn list(described: &Described<'_>, bounds: Bounds) -> Value {
     let mut parameters: Vec<Value> =
-        LIST_PARAMETERS.iter().map(|name| collection_parameter(name, limit_max)).collect();
+        LIST_PARAMETERS.iter().map(|name| collection_parameter(name, bounds)).collect();
     let can_filter = |column: &&Column| !column.name.starts_with('$');
     parameters.extend(described.columns.iter().filter(can_filter).map(|column| {
         json!({
@@ -46,7 +46,7 @@ fn list(described: &Described<'_>, limit_max: u64) -> Value {
     }));
     let envelope = json!({
         "count": { "type": ["integer", "null"], "minimum": 0 },
-        "items": { "type": "array", "maxItems": limit_max, "items": reference(described.name) },
+        "items": { "type": "array", "maxItems": bounds.limit_max, "items": reference(described.name) },
         "message": { "type": ["string", "null"] },
         "validations": { "type": "array", "maxItems": 0 },
         "status": { "const": 200 },
@@ -88,11 +88,12 @@ fn item(described: &Described<'_>) -> Value {
     })
 }
 
-fn collection_parameter(name: &str, limit_max: u64) -> Value {
+fn collection_parameter(name: &str, bounds: Bounds) -> Value {
+    let limit_max = bounds.limit_max;
     let (description, schema) = match name {
         "$offset" => (
             "Items to skip.".to_owned(),
-            json!({ "type": "integer", "minimum": 0, "maximum": OFFSET_MAX, "default": 0 }),
+            json!({ "type": "integer", "minimum": 0, "maximum": bounds.offset_max, "default": 0 }),
         ),
         "$limit" => (
             format!("Items to answer; above {limit_max} means {limit_max}."),

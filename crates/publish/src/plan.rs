@@ -23,8 +23,15 @@ use crate::value::{Value, wanted};
 
 /// Items of a list that did not ask for a number of them.
 pub(crate) const LIMIT_DEFAULT: u64 = 10;
-/// Items that can be skipped: a page behind them costs as much as all pages before it.
-pub(crate) const OFFSET_MAX: u64 = 1_000_000;
+/// How much a caller may ask for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Items of one list.
+    pub(crate) limit_max: u64,
+    /// Items that can be skipped: a page behind them costs as much as all pages before it.
+    pub(crate) offset_max: u64,
+}
+
 /// What a list understands besides its fields.
 pub(crate) const LIST_PARAMETERS: [&str; 6] =
     ["$offset", "$limit", "$sort", "$fields", "$q", "$count"];
@@ -154,19 +161,19 @@ pub(crate) fn list<'a>(
     object: &'a Published,
     columns: &'a [Column],
     parameters: &[(String, String)],
-    limit_max: u64,
+    bounds: Bounds,
 ) -> Result<ListPlan<'a>, Refusal> {
     let key = key_columns(object, columns)?;
     let mut reader = Reader::new(columns, &LIST_PARAMETERS);
     let given = reader.once_each(parameters);
-    let (limit, message) = reader.limit(&given, limit_max);
+    let (limit, message) = reader.limit(&given, bounds.limit_max);
     let plan = ListPlan {
         table: &object.table,
         fields: reader.fields(&given).unwrap_or_else(|| default_fields(object, columns, &key)),
         filters: reader.filters(&given),
         search: search(&given, columns),
         order: reader.order(&given, &key),
-        offset: reader.offset(&given),
+        offset: reader.offset(&given, bounds.offset_max),
         limit,
         counts: reader.counts(&given),
         message,
@@ -371,14 +378,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn offset(&mut self, given: &Given<'_>) -> u64 {
+    fn offset(&mut self, given: &Given<'_>, offset_max: u64) -> u64 {
         match given.get("$offset").map(|text| (text, number(text))) {
             None => 0,
-            Some((_, Some(offset))) if offset <= OFFSET_MAX => offset,
+            Some((_, Some(offset))) if offset <= offset_max => offset,
             Some((text, _)) => {
                 let text = shown(text);
                 let message =
-                    format!("`$offset` cannot be `{text}`: write a number from 0 to {OFFSET_MAX}");
+                    format!("`$offset` cannot be `{text}`: write a number from 0 to {offset_max}");
                 self.findings.add("invalid_number", message);
                 0
             }

@@ -12,15 +12,13 @@ use restway_model::definition::AppFile;
 use restway_model::{Clock, Code, Event, Explain, Limits, Observer, TableName};
 
 use crate::openapi;
-use crate::plan::{self, Admitted, Apps, Objects, Published};
+use crate::plan::{self, Admitted, Apps, Bounds, Objects, Published};
 use crate::query::Reading;
 use crate::refusal::Refusal;
 use crate::request::{self, Request};
 use crate::respond::{self, Response};
 use crate::rows::Rows;
 
-/// How long one read of the lake may take before the caller is told to ask for less.
-const QUERY_TIME_MAX: Duration = Duration::from_secs(30);
 /// Tables that are looked at to find out whether the lake can be read.
 const READY_TABLES_MAX: usize = 16;
 
@@ -85,7 +83,8 @@ pub struct OpenObject {
 pub struct Publisher {
     apps: Apps,
     rows: Arc<dyn Rows>,
-    limit_max: u64,
+    bounds: Bounds,
+    time_max: Duration,
     observer: Arc<dyn Observer>,
     clock: Arc<dyn Clock>,
 }
@@ -111,8 +110,9 @@ impl Publisher {
             }
             ready.insert(app, objects);
         }
-        let limit_max = limits.list_rows_max as u64;
-        Ok(Self { apps: ready, rows, limit_max, observer, clock })
+        let bounds =
+            Bounds { limit_max: limits.list_rows_max as u64, offset_max: limits.list_offset_max };
+        Ok(Self { apps: ready, rows, bounds, time_max: limits.list_timeout, observer, clock })
     }
 
     /// Answers a request: request, plan, query, respond.
@@ -179,7 +179,7 @@ impl Publisher {
         match admitted {
             Admitted::List { object } => {
                 let columns = timing.lap("query", reading.columns(&object.table).await)?;
-                let plan = plan::list(object, &columns, &asked.parameters, self.limit_max);
+                let plan = plan::list(object, &columns, &asked.parameters, self.bounds);
                 let plan = timing.lap("plan", plan)?;
                 let page = timing.lap("query", reading.page(&plan).await)?;
                 Ok(respond::list(&page, plan.message.as_deref()))
@@ -195,13 +195,13 @@ impl Publisher {
                 plan::document(&asked.parameters)?;
                 let tables = reading.described(objects).await;
                 let tables = timing.lap("query", tables)?;
-                Ok(respond::document(&openapi::document(app, &tables, self.limit_max)))
+                Ok(respond::document(&openapi::document(app, &tables, self.bounds)))
             }
         }
     }
 
     fn reading(&self) -> Reading<'_> {
-        Reading { rows: &*self.rows, clock: &*self.clock, time_max: QUERY_TIME_MAX }
+        Reading { rows: &*self.rows, clock: &*self.clock, time_max: self.time_max }
     }
 
     /// Faults of ours go to the observer; a caller's mistakes are the caller's.

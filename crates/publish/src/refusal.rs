@@ -116,7 +116,8 @@ impl Refusal {
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::Invalid(_) => Code::RequestInvalid,
-            Self::Unknown { .. } | Self::Closed | Self::NoItem => Code::ObjectMissing,
+            Self::Closed => Code::AccessDenied,
+            Self::Unknown { .. } | Self::NoItem => Code::ObjectMissing,
             Self::Method => Code::MethodNotAllowed,
             Self::NotLanded(_) => Code::TableMissing,
             Self::Slow { .. } => Code::QueryFailed,

@@ -110,7 +110,10 @@ async fn signal() {
     }
 }
 
-#[expect(clippy::exit, reason = "the person asked twice; what is staged is swept at the next start")]
+#[expect(
+    clippy::exit,
+    reason = "the person asked twice; what is staged is swept at the next start"
+)]
 fn restway_signal_exit() {
     std::process::exit(3);
 }

@@ -82,9 +82,9 @@ fn parts(error: &dyn Explain) -> Vec<&dyn Explain> {
 
 /// An error as a JSON object: code, message, causes, hints, and place or null.
 pub(crate) fn as_json(error: &dyn Explain) -> Value {
-    let place = error.place().map(|place| {
-        json!({ "file": place.file, "line": place.line, "column": place.column })
-    });
+    let place = error
+        .place()
+        .map(|place| json!({ "file": place.file, "line": place.line, "column": place.column }));
     json!({
         "code": error.code().as_str(),
         "message": error.to_string(),

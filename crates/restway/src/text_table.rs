@@ -1,11 +1,15 @@
 //! Tables that fit the terminal.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 /// How wide a table may be where nobody looks on.
 const WIDTH_ELSEWHERE: u16 = 200;
 /// The most characters of one cell; longer ones end in `…`.
 const CELL_MAX: usize = 300;
+
+/// One line below the heads: rows stand apart by themselves.
+const LINES: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// A column's head, and whether its values are numbers, which stand to the right.
 pub(crate) struct Head<'a> {
@@ -24,12 +28,9 @@ impl<'a> Head<'a> {
 }
 
 /// The rows below their heads, as wide as the terminal allows.
-pub(crate) fn render(
-    heads: &[Head<'_>],
-    rows: impl IntoIterator<Item = Vec<String>>,
-) -> String {
+pub(crate) fn render(heads: &[Head<'_>], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(LINES);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     if !table.is_tty() {
         table.set_width(WIDTH_ELSEWHERE);

@@ -194,7 +194,7 @@ async fn other_method() -> Response {
 fn busy() -> Response {
     let mut response = problem(
         StatusCode::SERVICE_UNAVAILABLE,
-        Code::RequestInvalid,
+        Code::ServerBusy,
         "too many requests are under way: ask again in a moment",
     );
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_WAIT.as_secs()));
@@ -208,7 +208,7 @@ fn unwelcome_response(unwelcome: Unwelcome) -> Response {
     match unwelcome {
         Unwelcome::Name => problem(
             StatusCode::MISDIRECTED_REQUEST,
-            Code::RequestInvalid,
+            Code::AccessDenied,
             "this server listens on this machine alone and is called localhost, 127.0.0.1 or [::1]",
         ),
         Unwelcome::Body => problem(

@@ -153,6 +153,9 @@ pub(crate) struct Rows {
     buffer: String,
 }
 
+/// Bytes that a row takes without its cells: four integers.
+pub(crate) const ROW_BYTES: usize = 32;
+
 /// What the last two columns of every row say.
 #[derive(Debug, Clone)]
 pub(crate) struct Stamp {
@@ -177,10 +180,11 @@ impl Rows {
         self.roots.push(root);
         self.indexes.push(index);
         self.total += 1;
-        self.bytes += 32;
+        self.bytes += ROW_BYTES;
     }
 
-    /// Puts a cell into a row that was begun, widening its column where it must.
+    /// Puts a cell into a row that was begun, widening its column where it must; gives the bytes
+    /// that the rows grew by.
     pub(crate) fn put<'a>(
         &mut self,
         row: usize,
@@ -188,10 +192,10 @@ impl Rows {
         column: &mut Column,
         cell: &Cell,
         text: impl Fn(Span) -> &'a str,
-    ) -> Result<(), TableError> {
+    ) -> Result<usize, TableError> {
         column.seen = true;
         if *cell == Cell::Null {
-            return Ok(());
+            return Ok(0);
         }
         if self.columns.len() <= index {
             self.columns.resize_with(index + 1, || None);
@@ -208,11 +212,13 @@ impl Rows {
         if slot.is_none() {
             *slot = Cells::new(kind, None);
         }
+        let mut grown = 0;
         if let Some(cells) = slot {
             cells.fill(row);
-            self.bytes += append(cells, kind, cell, text, &mut self.buffer)?;
+            grown = append(cells, kind, cell, text, &mut self.buffer)?;
         }
-        Ok(())
+        self.bytes += grown;
+        Ok(grown)
     }
 
     fn widen(&mut self, index: usize, from: ColumnType, to: ColumnType) -> Result<(), TableError> {

@@ -410,26 +410,16 @@ impl Walker<'_> {
             Peek::String => {
                 let text = jiter.known_str()?;
                 let length = text.len();
-                // A text as long as what stands between the quotes holds no escape.
-                let unescaped = self.tape.unescaped.len();
-                self.tape.unescaped.push_str(text);
-                let cell_span = |source, start: usize| Span {
-                    source,
-                    start: start as u32,
-                    end: (start + length) as u32,
-                };
-                let raw = jiter.current_index() - start - 2 == length;
-                let span = if raw {
-                    self.tape.unescaped.truncate(unescaped);
-                    cell_span(Source::Record, start + 1)
+                // A text without escapes is a part of the record; others lie in the parser's
+                // buffer only until the next string.
+                let (source, from) = if self.record.as_ptr_range().contains(&text.as_ptr()) {
+                    (Source::Record, start + 1)
                 } else {
-                    cell_span(Source::Unescaped, unescaped)
+                    let from = self.tape.unescaped.len();
+                    self.tape.unescaped.push_str(text);
+                    (Source::Unescaped, from)
                 };
-                let text = if raw {
-                    plain(&self.record[start + 1..start + 1 + length])
-                } else {
-                    &self.tape.unescaped[unescaped..]
-                };
+                let span = Span { source, start: from as u32, end: (from + length) as u32 };
                 text_cell(text, span)
             }
             peek => {

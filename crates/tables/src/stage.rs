@@ -1,9 +1,9 @@
 //! A batch of one resource, from its first record to closed files.
 //!
 //! In: records, in the order in which they came. Out: a [`StagedBatch`]: the files of all tables
-//! of the resource and the schema that each table has afterwards, everything that a commit needs,
+//! of the resource and the schema that each table has afterwards, all that a commit needs,
 //! so that the commit only writes logs and can be done by another process after a crash. The order
-//! of the stages is parse → append → encode, the last on a thread of its own. Until the batch is
+//! of the stages is parse → append → encode, the last on its own thread. Until the batch is
 //! finished nothing stays: dropping an intake removes its files.
 
 use arrow::array::RecordBatch;
@@ -12,7 +12,7 @@ use restway_model::{ColumnType, Event, Records, RunId, TableName};
 use serde::{Deserialize, Serialize};
 
 use crate::LoadMode;
-use crate::build::{Rows, Stamp, file_schema};
+use crate::build::{ROW_BYTES, Rows, Stamp, file_schema};
 use crate::convert::convert;
 use crate::encode::{Encoded, Encoder, Job};
 use crate::error::TableError;
@@ -112,6 +112,8 @@ pub struct Intake {
     ids: Vec<i64>,
     records: u64,
     stamps: u64,
+    /// Bytes that the rows of all tables hold, roughly.
+    bytes: usize,
     encoder: Encoder,
     trail: Trail,
 }
@@ -143,6 +145,7 @@ impl Intake {
             ids: Vec::new(),
             records: 0,
             stamps: 0,
+            bytes: 0,
             encoder,
             trail,
         })
@@ -193,6 +196,7 @@ impl Intake {
             self.ids.push(id);
             let parent = if position == 0 { id } else { self.ids[row.parent] };
             rows.begin(id, parent, self.ids[0], row.index);
+            self.bytes += ROW_BYTES;
         }
         for cell in &self.tape.cells {
             let table = self.tape.rows[cell.row].table;
@@ -201,23 +205,25 @@ impl Intake {
             let row = rows.place(self.ids[cell.row]);
             let column = &mut self.shape.tables[table].columns[cell.column];
             let text = |span| self.tape.text(span, record, &carried.text);
-            rows.put(row, cell.column, column, &cell.cell, text)?;
+            self.bytes += rows.put(row, cell.column, column, &cell.cell, text)?;
         }
         Ok(())
     }
 
+    /// Hands over what is full after a record; only its own tables can be.
     fn hand_over_full(&mut self) -> Result<(), TableError> {
         let rows_max = self.shared.limits.row_group_rows_max.max(1);
-        for table in 0..self.rows.len() {
+        for index in 0..self.tape.rows.len() {
+            let table = self.tape.rows[index].table;
             if self.rows[table].len() >= rows_max {
                 self.hand_over(table)?;
             }
         }
-        let bytes: usize = self.rows.iter().map(|rows| rows.bytes).sum();
-        if bytes >= ROWS_BYTES_MAX {
+        while self.bytes >= ROWS_BYTES_MAX {
             let largest = (0..self.rows.len()).max_by_key(|table| self.rows[*table].bytes);
-            if let Some(table) = largest {
-                self.hand_over(table)?;
+            match largest {
+                Some(table) if self.rows[table].len() > 0 => self.hand_over(table)?,
+                _ => break,
             }
         }
         Ok(())
@@ -227,6 +233,7 @@ impl Intake {
         if self.rows[table].len() == 0 {
             return Ok(());
         }
+        self.bytes = self.bytes.saturating_sub(self.rows[table].bytes);
         let batch = self.rows[table].take(&self.shape.tables[table], &self.stamp)?;
         let def = self.shape.def(table);
         let folder = self.shared.folder(&def.name);

@@ -16,10 +16,8 @@ const ABOVE_MAX: usize = 32;
 /// # Errors
 /// [`WorkError::NoWorkspace`].
 pub fn find_folder(start: &Path) -> Result<PathBuf, WorkError> {
-    let found = start
-        .ancestors()
-        .take(ABOVE_MAX)
-        .find(|folder| folder.join(WORKSPACE_FILE).is_file());
+    let found =
+        start.ancestors().take(ABOVE_MAX).find(|folder| folder.join(WORKSPACE_FILE).is_file());
     found.map(Path::to_path_buf).ok_or_else(|| WorkError::NoWorkspace { start: start.into() })
 }
 

@@ -35,7 +35,9 @@ impl Workspace {
 }
 
 fn staged_of(batch: &BatchIntent) -> Result<StagedBatch, WorkError> {
-    serde_json::from_value(batch.body.clone()).map_err(|source| {
-        WorkError::Journal { stream: batch.stream.clone(), sequence: batch.sequence, source }
+    serde_json::from_value(batch.body.clone()).map_err(|source| WorkError::Journal {
+        stream: batch.stream.clone(),
+        sequence: batch.sequence,
+        source,
     })
 }

@@ -18,9 +18,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use restway_model::definition::{ApiFile, ResourceSettings};
-use restway_model::{
-    Counts, Event, Explain, Name, RunId, RunKind, RunStatus, TableName, nearest,
-};
+use restway_model::{Counts, Event, Explain, Name, RunId, RunKind, RunStatus, TableName, nearest};
 use restway_store::{ResourceOutcome, RunError};
 use tokio::sync::{Semaphore, watch};
 

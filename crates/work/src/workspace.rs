@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use restway_connect::{Connector, ConnectorSettings, EgressPolicy};
 use restway_model::{Clock, Limits, Observer, Redactor, Scope, TableName, Values};
-use serde_json::Value;
 use restway_store::Store;
 use restway_tables::{Lake, LakeSettings};
+use serde_json::Value;
 
 use crate::{Definitions, Selection, WorkError};
 

@@ -16,10 +16,8 @@ mod yaml;
 
 use std::collections::HashSet;
 
-use restway_model::definition::{
-    ApiFile, ApiLimits, Auth, Defaults, Method, Paginate, Retry,
-};
-use restway_model::{Name, RecordPath, SafeUrl, Template};
+use restway_model::definition::{ApiFile, Auth, Method, Paginate};
+use restway_model::{Name, RecordPath, SafeUrl};
 use serde_json::Value;
 use url::Url;
 
@@ -102,18 +100,13 @@ pub async fn probe(connector: &Connector, url: &str, auth: Auth) -> Result<Probe
     Ok(probed)
 }
 
-/// An api of which only a URL is known, for calls without a definition. Its credentials are for
-/// the URL's origin.
-pub fn bare_api(url: &Url, auth: Auth) -> ApiFile {
-    ApiFile {
-        api: shape::api_name(url),
-        base_url: Template::literal(&url.origin().ascii_serialization()),
-        auth,
-        limits: ApiLimits::default(),
-        retry: Retry::default(),
-        defaults: Defaults::default(),
-        resources: std::collections::BTreeMap::new(),
-    }
+/// The api of which only the URL is known; its credentials are for the URL's origin.
+fn bare_api(url: &Url, auth: Auth) -> ApiFile {
+    let mut origin = url.clone();
+    origin.set_path("");
+    origin.set_query(None);
+    origin.set_fragment(None);
+    ApiFile { auth, ..ApiFile::bare(shape::api_name(url), &origin) }
 }
 
 struct FirstPage<'a> {

@@ -143,9 +143,12 @@ fn yaml_is_strict() {
         ok
     "#]],
     );
-    check::<WorkspaceFile>("workspace: [a\n", expect![[r#"
+    check::<WorkspaceFile>(
+        "workspace: [a\n",
+        expect![[r#"
         2:1+1 this is not YAML: while parsing a flow sequence, expected ',' or ']'
-    "#]]);
+    "#]],
+    );
     check::<WorkspaceFile>(
         "",
         expect![[r#"

@@ -239,10 +239,10 @@ fn envelopes_are_what_callers_know() {
             "message":"this object is not open to `anonymous`, and nobody else is known yet",
             "validations":[],
             "status":401,
-            "type":"urn:restway:error:object.missing",
+            "type":"urn:restway:error:request.denied",
             "title":"Not open to everybody",
             "detail":"this object is not open to `anonymous`, and nobody else is known yet",
-            "code":"object.missing"}
+            "code":"request.denied"}
         "#]],
     );
     let item = room(Does::Answer(&["{\"id\":1}"])).answer("GET", "sales/customers/north,1");

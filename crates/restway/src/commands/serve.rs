@@ -20,7 +20,9 @@ pub(super) async fn run(context: &Context, arguments: &Serve) -> Result<Exit, Fa
     let server = bind(context, &workspace, arguments.listen, arguments.insecure_listen).await?;
     let url = server.url();
     context.printer.json(&json!({ "url": url }));
-    context.printer.line(&format!("serving {} (Ctrl-C ends)", context.printer.paint(Color::Bold, &url)));
+    context
+        .printer
+        .line(&format!("serving {} (Ctrl-C ends)", context.printer.paint(Color::Bold, &url)));
     if workspace.definitions.apps.is_empty() {
         context.printer.aside("nothing is published yet: write apps/NAME.yaml");
     }

@@ -22,10 +22,7 @@ pub(super) async fn run(context: &Context, arguments: &Tables) -> Result<Exit, F
 }
 
 /// Prints all tables with their sizes.
-pub(super) async fn list(
-    context: &Context,
-    lake: &restway_tables::Lake,
-) -> Result<Exit, Failure> {
+pub(super) async fn list(context: &Context, lake: &restway_tables::Lake) -> Result<Exit, Failure> {
     let tables = lake.tables().await?;
     let json: Vec<_> = tables
         .iter()

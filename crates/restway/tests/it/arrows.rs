@@ -12,10 +12,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("publish", &["model", "tables"]),
     ("work", &["model", "connect", "tables", "store", "publish"]),
     ("server", &["model", "publish", "work"]),
-    (
-        "restway",
-        &["model", "connect", "tables", "store", "publish", "work", "server", "demo-api"],
-    ),
+    ("restway", &["model", "connect", "tables", "store", "publish", "work", "server", "demo-api"]),
     ("demo-api", &[]),
 ];
 

@@ -80,7 +80,13 @@ fn what_is_not_json_is_not_read_as_nothing() {
     broken(&api, &at("/fault/empty"), 1, "page.not_json", &["/fault/empty"]);
     broken(&api, &at("/fault/no-records"), 1, "page.records_missing", &["`data`"]);
     let misspelt = api.open_file("  customers: { path: /open/page, records: itmes }");
-    broken(&api, &misspelt, 1, "page.records_missing", &["`itmes`", "did you mean `items`?"]);
+    broken(
+        &api,
+        &misspelt,
+        1,
+        "page.records_missing",
+        &["`itmes`", "did you mean `records: items`?"],
+    );
 }
 
 #[test]

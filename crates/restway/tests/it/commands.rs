@@ -62,15 +62,24 @@ fn call_prints_one_object_with_exactly_one_body() {
     let folder = tempfile::tempdir().expect("a folder");
     let workspace = Workspace::new();
     let call = |arguments: &[&str]| {
-        let said = workspace.run(&[&["-C", folder.path().to_str().expect("text"), "call"], arguments].concat());
-        let output: serde_json::Value =
-            serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {}\n{}", said.out, said.err));
+        let said = workspace
+            .run(&[&["-C", folder.path().to_str().expect("text"), "call"], arguments].concat());
+        let output: serde_json::Value = serde_json::from_str(&said.out)
+            .unwrap_or_else(|error| panic!("{error}: {}\n{}", said.out, said.err));
         (said.code, output)
     };
     let url = format!("{}/fault/echo", api.url());
     let (code, echoed) = call(&[
-        "--url", &url, "--method", "post", "--query", "a=b c", "--header", "X-One: 1",
-        "--body", "{\"n\": 9007199254740993}",
+        "--url",
+        &url,
+        "--method",
+        "post",
+        "--query",
+        "a=b c",
+        "--header",
+        "X-One: 1",
+        "--body",
+        "{\"n\": 9007199254740993}",
     ]);
     assert_eq!(code, 0);
     assert_eq!(echoed["status_code"], json!(200));
@@ -111,9 +120,12 @@ fn plan_shows_the_request_without_sending_it() {
 fn probe_writes_a_file_that_syncs() {
     let api = Api::start();
     let workspace = Workspace::new();
-    for (name, path) in
-        [("page", "/open/page"), ("link", "/open/link"), ("next", "/open/next"), ("none", "/open/none")]
-    {
+    for (name, path) in [
+        ("page", "/open/page"),
+        ("link", "/open/link"),
+        ("next", "/open/next"),
+        ("none", "/open/none"),
+    ] {
         let url = format!("{}{path}", api.url());
         workspace.ok(&["probe", &url, "--name", name]);
         let said = workspace.ok(&["sync", name, "--json"]);
@@ -144,8 +156,12 @@ fn queries_write_every_format_and_refuse_to_change_anything() {
         assert!(bytes.starts_with(magic), "{file}");
     }
     let one = workspace.ok(&[
-        "query", "--format", "csv", "select count(*) as n from open.customers where id = $id",
-        "--param", "id=7",
+        "query",
+        "--format",
+        "csv",
+        "select count(*) as n from open.customers where id = $id",
+        "--param",
+        "id=7",
     ]);
     assert_eq!(one.out, "n\n1\n");
     for sql in [

@@ -131,15 +131,28 @@ fn pocketbase_by_numbered_pages() {
         .status();
     assert!(made.expect("pocketbase runs").success());
     let peer = Peer::start("pocketbase", |port| {
-        vec!["serve".into(), "--http".into(), format!("127.0.0.1:{port}"), "--dir".into(), folder.clone()]
+        vec![
+            "serve".into(),
+            "--http".into(),
+            format!("127.0.0.1:{port}"),
+            "--dir".into(),
+            folder.clone(),
+        ]
     });
     let base = format!("http://127.0.0.1:{}", peer.port);
     let post = |path: &str, token: &str, body: &str| {
         let header = format!("Authorization: {token}");
         workspace.write("apis/pb.yaml", &format!("api: pb\nbase_url: {base}\n"));
         let said = workspace.ok(&[
-            "call", "--url", &format!("{base}{path}"), "--method", "POST", "--header", &header,
-            "--body", body,
+            "call",
+            "--url",
+            &format!("{base}{path}"),
+            "--method",
+            "POST",
+            "--header",
+            &header,
+            "--body",
+            body,
         ]);
         serde_json::from_str::<serde_json::Value>(&said.out).expect("JSON")["json"].clone()
     };

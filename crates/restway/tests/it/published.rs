@@ -37,10 +37,8 @@ impl Serving {
 
     fn get(&self, path: &str) -> (u16, Value) {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
-            self.address
-        );
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
         stream.write_all(request.as_bytes()).expect("it is read");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it ends");
@@ -73,7 +71,8 @@ fn a_table_is_published_as_its_app_says() {
     let names: Vec<&String> = list["items"][0].as_object().expect("an object").keys().collect();
     assert_eq!(names, ["id", "name"]);
 
-    let (_, sorted) = serving.get("/rest/v1/shop/customers?$sort=-id&$limit=3&$count=true&$fields=id");
+    let (_, sorted) =
+        serving.get("/rest/v1/shop/customers?$sort=-id&$limit=3&$count=true&$fields=id");
     assert_eq!(sorted["items"], json!([{"id": 200}, {"id": 199}, {"id": 198}]));
     assert_eq!(sorted["count"], json!(200));
 
@@ -89,7 +88,9 @@ fn a_table_is_published_as_its_app_says() {
     // What is synced while the server runs is what it answers next.
     workspace.write(
         "apis/open.yaml",
-        &api.open_file("  customers: { path: /open/page, query: { per_page: 20 }, records: items }"),
+        &api.open_file(
+            "  customers: { path: /open/page, query: { per_page: 20 }, records: items }",
+        ),
     );
     workspace.ok(&["sync"]);
     let (_, after) = serving.get("/rest/v1/shop/customers?$count=true&$limit=1");

@@ -15,12 +15,15 @@ fn no_command_shows_a_secret_at_trace_level() {
     let api = Api::start();
     let workspace = Workspace::new();
     let url = api.url();
-    let file = |auth: &str| format!(
-        "api: demo\nbase_url: {url}\nauth: {auth}\nresources:\n  \
+    let file = |auth: &str| {
+        format!(
+            "api: demo\nbase_url: {url}\nauth: {auth}\nresources:\n  \
          echo: /fault/echo\n  html: /fault/html\n  missing: /fault/status/404\n  \
          list: {{ path: /auth/key/customers, records: data }}\n"
-    );
-    let set = workspace.feed(&["--log", "trace", "secret", "set", "marker"], &format!("{MARKER}\n"));
+        )
+    };
+    let set =
+        workspace.feed(&["--log", "trace", "secret", "set", "marker"], &format!("{MARKER}\n"));
     assert_eq!(set.code, 0, "{}", set.err);
     assert_clean("secret set", &set);
     for auth in [
@@ -46,7 +49,11 @@ fn no_command_shows_a_secret_at_trace_level() {
         ] {
             let said = workspace.run(&[&["--log", "trace"], arguments.as_slice()].concat());
             assert_clean(&format!("{arguments:?} with {auth}"), &said);
-            assert!(!arguments.contains(&"sync") || said.err.contains("request_sent"), "{}", said.err);
+            assert!(
+                !arguments.contains(&"sync") || said.err.contains("request_sent"),
+                "{}",
+                said.err
+            );
         }
     }
     for file in workspace.files(".restway") {
@@ -74,7 +81,7 @@ fn a_secret_that_is_not_set_is_named_with_the_remedy() {
     );
     let said = workspace.run(&["sync"]);
     assert_eq!(said.code, 2, "{}", said.err);
-    assert!(said.err.contains("`nope` is not set"), "{}", said.err);
+    assert!(said.err.contains("`${secret.nope}` is not set"), "{}", said.err);
     assert!(said.err.contains("restway secret set nope"), "{}", said.err);
     assert_eq!(api.get().count("/"), 0, "nothing was sent");
 }

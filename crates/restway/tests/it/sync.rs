@@ -118,8 +118,7 @@ fn append_adds_to_what_is_there() {
 
 #[test]
 fn tokens_that_end_during_the_walk_are_renewed() {
-    let settings =
-        Settings { token_lifetime: Duration::from_millis(1500), ..Settings::default() };
+    let settings = Settings { token_lifetime: Duration::from_millis(1500), ..Settings::default() };
     let api = Api::with(settings);
     let workspace = synced(&api, "  orders: { path: /orders, query: { pageSize: 5 } }");
     assert_eq!(workspace.value("select count(*) from demo.orders"), json!(1000));
@@ -129,12 +128,7 @@ fn tokens_that_end_during_the_walk_are_renewed() {
 
 #[test]
 fn a_broken_page_is_read_again_and_lands_once() {
-    let fault = Fault {
-        path: "/v1/orders".into(),
-        after: 2,
-        times: 1,
-        effect: Effect::Truncate,
-    };
+    let fault = Fault { path: "/v1/orders".into(), after: 2, times: 1, effect: Effect::Truncate };
     let api = Api::with(Settings { faults: vec![fault], ..Settings::default() });
     let workspace = synced(&api, "  orders: /orders");
     assert_eq!(workspace.value("select count(*) from demo.orders"), json!(1000));

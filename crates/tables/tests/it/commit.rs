@@ -62,7 +62,10 @@ async fn appending_a_wider_type_rewrites_the_files_in_one_commit() {
     let detail = fixture.lake.table(&name("acme.items")).await.expect("a table");
     assert_eq!((detail.summary.version, detail.summary.files), (3, 3));
     let seen = fixture.seen.0.lock().expect("events");
-    let widened = |event: &Event| matches!(event, Event::ColumnChanged { column, from: Some(_), .. } if column == "a");
+    let widened = |event: &Event| match event {
+        Event::ColumnChanged { column, from, .. } => column == "a" && from.is_some(),
+        _ => false,
+    };
     assert_eq!(seen.iter().filter(|event| widened(event)).count(), 1);
 }
 

@@ -1,7 +1,7 @@
 //! What can be asked, in which forms it is answered, and what is refused.
 
 use restway_model::{Code, Explain};
-use restway_tables::{Format, LoadMode, TableError};
+use restway_tables::{Answer, Format, Intake, Lake, Landing, LoadMode, StagedBatch, TableError};
 
 use crate::support::{Fixture, param};
 
@@ -168,4 +168,47 @@ async fn slips_get_a_hint() {
     let answer = fixture.lake.query("select arrow_cast(name, 'Int64') from acme.items", &[]).await;
     let failed = answer.expect("planned").json_rows(10).await.expect_err("no number");
     assert_eq!(failed.code(), Code::QueryFailed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_would_be_read_wrongly_are_refused() {
+    let fixture = fixture().await;
+    let schema = r#"{\"type\":\"struct\",\"fields\":[{\"name\":\"a\",\"type\":\"long\",\"nullable\":true,\"metadata\":{}}]}"#;
+    let mapped = r#"{"delta.columnMapping.mode":"name"}"#;
+    for (table, versions, partitions, configuration, part) in [
+        ("mapped", [2, 5], "[]", mapped, "column mapping"),
+        ("parted", [1, 2], "[\"a\"]", "{}", "partitions"),
+    ] {
+        let log = fixture.root().join("other").join(table).join("_delta_log");
+        fs_err::create_dir_all(&log).expect("a folder");
+        let [reader, writer] = versions;
+        let entry = format!(
+            "{{\"protocol\":{{\"minReaderVersion\":{reader},\"minWriterVersion\":{writer}}}}}\n\
+             {{\"metaData\":{{\"id\":\"x\",\"format\":{{\"provider\":\"parquet\",\"options\":{{}}}},\
+             \"schemaString\":\"{schema}\",\"partitionColumns\":{partitions},\
+             \"configuration\":{configuration},\"createdTime\":0}}}}\n"
+        );
+        fs_err::write(log.join("00000000000000000000.json"), entry).expect("a log");
+        let error = error(&fixture, &format!("select * from other.{table}")).await;
+        assert_eq!(error.code(), Code::TableDamaged, "{table}: {error:?}");
+        assert!(format!("{error:?}").to_lowercase().contains(part), "{table}: {error:?}");
+    }
+}
+
+#[test]
+fn everything_can_move_to_another_thread() {
+    fn check<T: Send>(_: T) {}
+    fn futures(lake: &Lake, batch: &StagedBatch, landing: Landing, answer: Answer) {
+        check(lake.begin(landing));
+        check(lake.commit(batch));
+        check(lake.discard(batch));
+        check(lake.tables());
+        check(lake.query("", &[]));
+        check(answer.json_rows(1));
+    }
+    fn kinds<T: Send + 'static>() {}
+    kinds::<Intake>();
+    kinds::<Answer>();
+    kinds::<Lake>();
+    let _ = futures;
 }

@@ -25,8 +25,10 @@ impl Parent {
 impl Values for Parent {
     fn value(&self, scope: Scope, name: &str) -> Result<Value, String> {
         match scope {
-            Scope::Parent => self.0.get(name).cloned().ok_or_else(|| "there is no such column".into()),
-            _ => Err("it has no meaning in a sync".into()),
+            Scope::Parent => {
+                self.0.get(name).cloned().ok_or_else(|| "is no column of the parent".into())
+            }
+            _ => Err("has no meaning in a sync".into()),
         }
     }
 }

@@ -75,7 +75,8 @@ fn a_path_that_finds_nothing_says_what_is_there() {
         ("data", "{\"data\":null}", "there is null", None, vec![]),
         ("data", "{\"data\":\"x\"}", "there is a text", None, vec![]),
         ("data.rows", "{\"data\":[]}", "there is no `rows` in a list", None, vec![]),
-        ("x", "{\"r\":{\"list\":[{}]}}", "there is no `x` in an object", Some("r.list"), vec!["r"]),
+        ("items", "{\"r\":{\"list\":[{}]}}", "there is no `items` in an object",
+            Some("r.list"), vec!["r"]),
         ("", "7", "there is a number", None, vec![]),
         ("", "\"x\"", "there is a text", None, vec![]),
         ("$[0]", "{}", "there is no `[0]` in an object", None, vec![]),
@@ -84,7 +85,8 @@ fn a_path_that_finds_nothing_says_what_is_there() {
         match read_with(bounds(), at, &[text.as_bytes()]) {
             Err(Failure::RecordsMissing { problem, suggestion, fields, .. }) => {
                 assert_eq!(problem, wanted, "{at} in {text}");
-                assert_eq!((suggestion.as_deref(), fields), (suggested, there.iter().map(|&field| field.to_owned()).collect()), "{at} in {text}");
+                assert_eq!(suggestion.as_deref(), suggested, "{at} in {text}");
+                assert_eq!(fields, there, "{at} in {text}");
             }
             other => panic!("{at} in {text}: {other:?}"),
         }
@@ -135,7 +137,8 @@ fn every_bound_holds() {
 #[test]
 fn batches_are_cut_at_records() {
     let text = format!("[{}]", (0..100).map(|n| n.to_string()).collect::<Vec<_>>().join(","));
-    for (batch_records, batch_bytes, sizes) in [(40, 1 << 20, vec![40, 40, 20]), (200, 60, vec![35, 30, 30, 5])] {
+    let table = [(40, 1 << 20, vec![40, 40, 20]), (200, 60, vec![35, 30, 30, 5])];
+    for (batch_records, batch_bytes, sizes) in table {
         let bounds = Bounds { batch_records, batch_bytes, ..bounds() };
         let mut reader = PageReader::new(None, bounds);
         reader.feed(text.as_bytes()).expect("JSON");
@@ -166,7 +169,8 @@ fn any_json() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
-        (-1e9..1e9_f64).prop_map(Value::from),
+        // Quarters are exact in every parser of floats.
+        any::<i32>().prop_map(|n| Value::from(f64::from(n) / 4.0)),
         text.prop_map(Value::from),
     ];
     leaf.prop_recursive(4, 40, 6, move |inner| {
