@@ -28,7 +28,7 @@ use crate::text::{quoted, write_json, write_plain};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// RFC 4180 with a header; null is an empty field, the empty text `""`.
+    /// RFC 4180 with a header, lines ended as Unix does; null is an empty field, the empty text `""`.
     Csv,
     /// One array of objects.
     Json,
@@ -184,7 +184,7 @@ impl Answer {
             }
             field(&column.name, &mut text);
         }
-        text.push_str("\r\n");
+        text.push('\n');
         while let Some(batch) = self.next().await? {
             for row in 0..batch.num_rows() {
                 for (index, column) in batch.columns().iter().enumerate() {
@@ -195,7 +195,7 @@ impl Answer {
                         field(&value, &mut text);
                     }
                 }
-                text.push_str("\r\n");
+                text.push('\n');
                 rows += 1;
             }
             out.write_all(text.as_bytes()).map_err(output)?;

@@ -86,18 +86,28 @@ fn conflict(batch: &StagedBatch, table: &TableName, problem: &str) -> TableError
     TableError::Conflict { table, sequence: batch.sequence, problem }
 }
 
+/// The newest batch of the stream that the table has.
+pub(crate) async fn landed(
+    opened: &Opened,
+    name: &TableName,
+    stream: &str,
+) -> Result<Option<u64>, TableError> {
+    let landed = opened
+        .snapshot
+        .transaction_version(opened.store.as_ref(), stream)
+        .await
+        .map_err(|error| TableError::damaged(name, error))?;
+    Ok(landed.and_then(|landed| u64::try_from(landed).ok()))
+}
+
 /// Whether the table has the batch already.
 async fn is_done(
     opened: &Opened,
     name: &TableName,
     batch: &StagedBatch,
 ) -> Result<bool, TableError> {
-    let landed = opened
-        .snapshot
-        .transaction_version(opened.store.as_ref(), &batch.stream)
-        .await
-        .map_err(|error| TableError::damaged(name, error))?;
-    Ok(landed.is_some_and(|landed| u64::try_from(landed).is_ok_and(|at| at >= batch.sequence)))
+    let landed = landed(opened, name, &batch.stream).await?;
+    Ok(landed.is_some_and(|landed| landed >= batch.sequence))
 }
 
 fn check_creatable(batch: &StagedBatch, table: &StagedTable) -> Result<(), TableError> {

@@ -126,6 +126,16 @@ pub enum TableError {
         /// What differs.
         problem: String,
     },
+    /// The journal numbers a batch that the table has already.
+    #[error("table `{table}` has batch {landed} already, and the journal is only at {sequence}")]
+    JournalBehind {
+        /// The table.
+        table: TableName,
+        /// The newest batch that the table has.
+        landed: u64,
+        /// The batch that was to begin.
+        sequence: u64,
+    },
     /// A file or folder could not be read or written.
     #[error("cannot read or write `{}`", path.display())]
     File {
@@ -186,7 +196,7 @@ impl Explain for TableError {
             Self::DeclaredNarrower { .. } => Code::DefinitionInvalid,
             Self::TableMissing { .. } => Code::TableMissing,
             Self::Foreign { .. } => Code::TableDamaged,
-            Self::Conflict { .. } => Code::TableConflict,
+            Self::Conflict { .. } | Self::JournalBehind { .. } => Code::TableConflict,
             Self::Damaged { source, .. } | Self::File { source, .. }
                 if is_disk_full(source.as_ref()) =>
             {
@@ -221,6 +231,10 @@ impl Explain for TableError {
                 vec!["`restway tables` lists what there is".into()]
             }
             Self::Foreign { .. } => vec!["rewrite the table as plain Delta, protocol 1/2".into()],
+            Self::JournalBehind { .. } => vec![
+                "bring back the `.restway/restway.db` that belongs to these tables".into(),
+                "or remove the table's folder, to land it anew".into(),
+            ],
             Self::Conflict { .. } => {
                 vec!["let Restway be the only writer of its tables, and sync again".into()]
             }

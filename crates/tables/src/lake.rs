@@ -17,10 +17,11 @@ use crate::build::Stamp;
 use crate::commit;
 use crate::delta::{self, Opened, is_table, open};
 use crate::error::TableError;
-use crate::naming::may_be_child;
+use crate::naming::{SEPARATOR, may_be_child};
 use crate::query;
 use crate::shape::{Policy, Shape, TableDef};
 use crate::stage::{Base, Intake, StagedBatch};
+use crate::write::part_prefix;
 use crate::{CommittedTable, LakeSettings, Landing};
 
 /// Names that a hint is looked for among.
@@ -117,6 +118,30 @@ pub struct TableSummary {
     pub columns: u64,
 }
 
+/// Removes the files of a batch that a process left when it died before recording it. No table
+/// has the batch, so no log names them.
+fn sweep(shared: &Shared, resource: &TableName, sequence: u64) -> Result<(), TableError> {
+    let prefix = part_prefix(sequence);
+    let children = format!("{}{SEPARATOR}", resource.table);
+    for table in folders(&shared.root.join(resource.api.as_str()))? {
+        let name = TableName::new(resource.api.clone(), table);
+        if name != *resource && !name.table.as_str().starts_with(&children) {
+            continue;
+        }
+        let folder = shared.folder(&name);
+        let entries =
+            fs_err::read_dir(&folder).map_err(|error| TableError::file(&folder, error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| TableError::file(&folder, error))?;
+            if entry.file_name().to_string_lossy().starts_with(&prefix) {
+                let path = entry.path();
+                fs_err::remove_file(&path).map_err(|error| TableError::file(&path, error))?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// A table by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableDetail {
@@ -161,7 +186,8 @@ impl Lake {
     pub async fn begin(&self, landing: Landing) -> Result<Intake, TableError> {
         let shared = &self.shared;
         let resource = &landing.resource;
-        let (bases, foreign) = self.family(resource).await?;
+        let (bases, foreign) = self.family(resource, &landing.stream, landing.sequence).await?;
+        sweep(shared, resource, landing.sequence)?;
         let policy = Policy {
             types: landing.types,
             nest_depth: landing.nest_depth,
@@ -187,9 +213,15 @@ impl Lake {
 
     /// The tables of a resource, and the names of tables that look like its child tables and are
     /// another resource's.
+    ///
+    /// # Errors
+    /// [`TableError::JournalBehind`] when one of them has the batch that is to begin: its rows
+    /// would be taken for landed, and lost.
     async fn family(
         &self,
         resource: &TableName,
+        stream: &str,
+        sequence: u64,
     ) -> Result<(Vec<Base>, HashSet<String>), TableError> {
         let shared = &self.shared;
         let mut bases = Vec::new();
@@ -220,6 +252,10 @@ impl Lake {
         }
         for (def, opened) in candidates {
             if family.contains(&def.name) {
+                let landed = commit::landed(&opened, &def.name, stream).await?;
+                if let Some(landed) = landed.filter(|landed| *landed >= sequence) {
+                    return Err(TableError::JournalBehind { table: def.name, landed, sequence });
+                }
                 let files = opened.files().into_iter().map(|file| file.path).collect();
                 bases.push(Base { def, files });
             } else {

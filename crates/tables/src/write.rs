@@ -106,6 +106,11 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), TableError> {
     synced.map_err(|error| TableError::file(folder, error))
 }
 
+/// How the names of a batch's files begin.
+pub(crate) fn part_prefix(sequence: u64) -> String {
+    format!("part-{sequence:020}-")
+}
+
 /// A file that is being written.
 pub(crate) struct OpenFile {
     path: PathBuf,
@@ -124,7 +129,7 @@ impl OpenFile {
         trail: &Trail,
     ) -> Result<Self, TableError> {
         trail.make_folder(folder)?;
-        let name = format!("part-{sequence:020}-{}.parquet", Uuid::now_v7());
+        let name = format!("{}{}.parquet", part_prefix(sequence), Uuid::now_v7());
         let path = folder.join(&name);
         let file =
             fs_err::File::create_new(&path).map_err(|error| TableError::file(&path, error))?;

@@ -131,11 +131,12 @@ async fn a_table_that_changed_under_a_batch_is_a_conflict() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_commits_survive_a_checkpoint() {
     let fixture = Fixture::new();
-    for sequence in 1..=102 {
+    for sequence in 1..=101 {
         fixture.land(sequence, LoadMode::Append, &format!("{{\"a\": {sequence}}}")).await;
     }
-    let again = fixture.land(102, LoadMode::Append, "{\"a\": 0}").await;
-    assert_eq!(again.sequence(), 102);
+    let last = fixture.land(102, LoadMode::Append, "{\"a\": 102}").await;
+    let again = fixture.lake.commit(&last).await.expect("committed");
+    assert!(again.iter().all(|table| !table.is_new), "the log remembers it past the checkpoint");
     assert_eq!(
         fixture.rows("select count(*) as n, sum(a) as s from acme.items").await,
         ["{\"n\":102,\"s\":5253}"]
@@ -143,4 +144,37 @@ async fn many_commits_survive_a_checkpoint() {
     let checkpoints =
         fixture.files().iter().filter(|file| file.to_string_lossy().contains("checkpoint")).count();
     assert!(checkpoints > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_a_process_that_died_are_swept_when_their_batch_begins_again() {
+    let fixture = Fixture::new();
+    fixture.land(1, LoadMode::Append, "{\"a\": 1, \"l\": [1]}").await;
+    let kept = fixture.files();
+    // Staged, and neither recorded nor discarded: what a kill leaves.
+    let staged = fixture.stage(landing(2, LoadMode::Append), "{\"a\": 2, \"l\": [2]}").await;
+    drop(staged.expect("staged"));
+    assert_eq!(fixture.files().len(), kept.len() + 2);
+    fixture.begin(landing(2, LoadMode::Append)).await.abandon();
+    let mut left = fixture.files();
+    left.sort();
+    let mut kept = kept;
+    kept.sort();
+    assert_eq!(left, kept);
+    assert_eq!(fixture.tables().await, ["acme.items 1", "acme.items__l 1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_older_than_the_tables_is_refused_and_loses_nothing() {
+    let fixture = Fixture::new();
+    fixture.land(1, LoadMode::Append, "{\"a\": 1}").await;
+    fixture.land(2, LoadMode::Append, "{\"a\": 2}").await;
+    let before = fixture.files();
+    let Err(error) = fixture.lake.begin(landing(1, LoadMode::Replace)).await else {
+        panic!("its rows would be taken for landed");
+    };
+    assert_eq!(error.code(), Code::TableConflict);
+    assert!(error.hints().iter().any(|hint| hint.contains("restway.db")), "{:?}", error.hints());
+    assert_eq!(fixture.files(), before);
+    assert_eq!(fixture.tables().await, ["acme.items 2"]);
 }

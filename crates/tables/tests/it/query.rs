@@ -43,10 +43,10 @@ async fn text_formats_are_exact() {
     assert_eq!(text(written(&fixture, ALL, Format::Ndjson).await), (3, ndjson));
     let json = format!("[{}]\n", objects.join(",\n"));
     assert_eq!(text(written(&fixture, ALL, Format::Json).await), (3, json));
-    let csv = "id,name,at,day,price,money,free\r\n\
-               9007199254740993,\"a,\"\"b\"\"\",2024-01-02T03:04:05Z,,0.1,0.1234567890123456789,\r\n\
-               2,\"\",,2024-01-02,1e21,,1\r\n\
-               3,,,,,,\"{\"\"x\"\":[1,null]}\"\r\n";
+    let csv = "id,name,at,day,price,money,free\n\
+               9007199254740993,\"a,\"\"b\"\"\",2024-01-02T03:04:05Z,,0.1,0.1234567890123456789,\n\
+               2,\"\",,2024-01-02,1e21,,1\n\
+               3,,,,,,\"{\"\"x\"\":[1,null]}\"\n";
     assert_eq!(text(written(&fixture, ALL, Format::Csv).await), (3, csv.to_owned()));
     let nothing = "select id from acme.items where false";
     assert_eq!(text(written(&fixture, nothing, Format::Json).await), (0, "[]\n".into()));
