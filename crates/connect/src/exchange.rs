@@ -109,7 +109,7 @@ impl Exchange {
             };
             if declared.is_some() {
                 let until = self.connector.clock().monotonic() + wait;
-                self.target.gate.close_until(until).await;
+                self.target.gate.close_until(until);
             }
             self.wait(wait, &failure).await;
         }
@@ -329,4 +329,3 @@ impl Exchange {
         Ok(incoming)
     }
 }
-

@@ -6,7 +6,7 @@
 //! outside, because its limit counts all of them. Who came first enters first.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use restway_model::definition::ApiLimits;
@@ -18,12 +18,10 @@ const CONCURRENCY_DEFAULT: u16 = 4;
 /// The gate of one api.
 pub(crate) struct Gate {
     permits: Arc<Semaphore>,
-    turnstile: Mutex<Turnstile>,
-}
-
-struct Turnstile {
-    windows: Vec<Window>,
-    closed_until: Duration,
+    /// All rates' windows. Held while its holder waits, which makes a queue of those behind.
+    windows: Mutex<Vec<Window>>,
+    /// Apart from the windows, so that the gate can be closed while somebody waits.
+    closed_until: std::sync::Mutex<Duration>,
 }
 
 /// A rate and the calls of the last `rate.per`.
@@ -36,10 +34,10 @@ impl Gate {
     pub(crate) fn new(limits: &ApiLimits) -> Self {
         let concurrency = limits.concurrency.unwrap_or(CONCURRENCY_DEFAULT).max(1);
         let windows = limits.rate.iter().map(|rate| Window { rate: *rate, calls: VecDeque::new() });
-        let turnstile = Turnstile { windows: windows.collect(), closed_until: Duration::ZERO };
         Self {
             permits: Arc::new(Semaphore::new(usize::from(concurrency))),
-            turnstile: Mutex::new(turnstile),
+            windows: Mutex::new(windows.collect()),
+            closed_until: std::sync::Mutex::default(),
         }
     }
 
@@ -51,13 +49,14 @@ impl Gate {
 
     /// Waits until one more request may go out, and counts it.
     pub(crate) async fn pass(&self, clock: &dyn Clock) {
-        // The lock is held over the wait on purpose: it makes a queue of those who wait.
-        let mut turnstile = self.turnstile.lock().await;
+        let mut windows = self.windows.lock().await;
         loop {
             let now = clock.monotonic();
-            let wait = turnstile.wait(now);
+            let closed = self.closed_until().saturating_sub(now);
+            let wait =
+                windows.iter_mut().map(|window| window.wait(now)).fold(closed, Duration::max);
             if wait.is_zero() {
-                turnstile.count(now);
+                windows.iter_mut().for_each(|window| window.calls.push_back(now));
                 return;
             }
             clock.sleep(wait).await;
@@ -65,22 +64,13 @@ impl Gate {
     }
 
     /// Keeps everybody outside until then.
-    pub(crate) async fn close_until(&self, moment: Duration) {
-        let mut turnstile = self.turnstile.lock().await;
-        turnstile.closed_until = turnstile.closed_until.max(moment);
-    }
-}
-
-impl Turnstile {
-    fn wait(&mut self, now: Duration) -> Duration {
-        let closed = self.closed_until.saturating_sub(now);
-        self.windows.iter_mut().map(|window| window.wait(now)).fold(closed, Duration::max)
+    pub(crate) fn close_until(&self, moment: Duration) {
+        let mut closed = self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *closed = moment.max(*closed);
     }
 
-    fn count(&mut self, now: Duration) {
-        for window in &mut self.windows {
-            window.calls.push_back(now);
-        }
+    fn closed_until(&self) -> Duration {
+        *self.closed_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -123,8 +113,8 @@ mod tests {
     async fn a_closed_gate_keeps_everybody_outside() {
         let clock = HandClock::default();
         let gate = gate(&[]);
-        gate.close_until(Duration::from_secs(30)).await;
-        gate.close_until(Duration::from_secs(10)).await;
+        gate.close_until(Duration::from_secs(30));
+        gate.close_until(Duration::from_secs(10));
         gate.pass(&clock).await;
         assert_eq!(clock.monotonic().as_secs(), 30);
     }

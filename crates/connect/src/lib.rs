@@ -19,10 +19,10 @@
 //! api's; a wait, page walk, body or buffer without a bound; an answer that was not understood
 //! taken for an empty one.
 
+mod curl;
 mod plan;
 mod request;
 mod values;
-mod curl;
 
 mod authorize;
 mod token;

@@ -7,7 +7,8 @@
 pub(crate) fn next_link(headers: &[(String, String)]) -> Option<String> {
     let all = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("link"));
     all.flat_map(|(_, value)| links(value)).find_map(|(target, relations)| {
-        let is_next = relations.split_ascii_whitespace().any(|one| one.eq_ignore_ascii_case("next"));
+        let is_next =
+            relations.split_ascii_whitespace().any(|one| one.eq_ignore_ascii_case("next"));
         is_next.then_some(target)
     })
 }
@@ -80,7 +81,8 @@ mod tests {
             let headers = [("Link".to_owned(), value.to_owned())];
             assert_eq!(next_link(&headers).as_deref(), expected, "{value}");
         }
-        let two = [("link".into(), "</p>; rel=prev".into()), ("link".into(), "</n>; rel=next".into())];
+        let two =
+            [("link".into(), "</p>; rel=prev".into()), ("link".into(), "</n>; rel=next".into())];
         assert_eq!(next_link(&two).as_deref(), Some("/n"));
     }
 }

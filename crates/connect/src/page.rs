@@ -55,10 +55,7 @@ impl Pager {
 
     /// Whether the answer's own fields are needed.
     pub(crate) const fn reads_envelope(&self) -> bool {
-        !matches!(
-            self.paginate,
-            Paginate::None {} | Paginate::Link {} | Paginate::Keyset { .. }
-        )
+        !matches!(self.paginate, Paginate::None {} | Paginate::Link {} | Paginate::Keyset { .. })
     }
 
     /// The number of all records, where the definition says where it stands.
@@ -234,8 +231,7 @@ mod tests {
             last: Option<&'static str>,
         ) -> String {
             let last = last.map(|text| Bytes::from_static(text.as_bytes()));
-            let end =
-                PageEnd { envelope, records, bytes: 0, last, hash: 0, is_root_record: false };
+            let end = PageEnd { envelope, records, bytes: 0, last, hash: 0, is_root_record: false };
             let url = self.request.url.expose().clone();
             match self.pager.next(&self.request, &Seen { url: &url, headers, end: &end }) {
                 Ok(None) => "end".into(),
@@ -269,9 +265,12 @@ mod tests {
     fn links_stay_on_their_origin() {
         let paginate = json!({"type": "url", "next": "next"});
         let table = [
-            ("/y?page=2", "https://h/y?page=2"), ("?page=2#top", "https://h/x?page=2"),
-            ("https://h/z", "https://h/z"), ("https://h:443/z", "https://h/z"),
-            ("http://h/z", "https://h/z"), ("//h/z", "https://h/z"),
+            ("/y?page=2", "https://h/y?page=2"),
+            ("?page=2#top", "https://h/x?page=2"),
+            ("https://h/z", "https://h/z"),
+            ("https://h:443/z", "https://h/z"),
+            ("http://h/z", "https://h/z"),
+            ("//h/z", "https://h/z"),
             ("https://evil/z", "the next page lies on another origin: https://evil/z"),
             ("http://h:81/z", "the next page lies on another origin: http://h:81/z"),
             ("https://h.evil/z", "the next page lies on another origin: https://h.evil/z"),

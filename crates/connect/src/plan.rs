@@ -68,8 +68,10 @@ pub(crate) fn resource_request(
 fn resource_url(base: &Url, path: &Template, values: &dyn Values) -> Result<Url, CallError> {
     let subject = || format!("the path `{path}`");
     for (scope, name) in path.references() {
-        let value = values.value(scope, name).map_err(|problem| {
-            restway_model::TemplateError { scope: scope.as_str(), name: name.into(), problem }
+        let value = values.value(scope, name).map_err(|problem| restway_model::TemplateError {
+            scope: scope.as_str(),
+            name: name.into(),
+            problem,
         })?;
         if matches!(&value, Value::Null) || value.as_str() == Some("") {
             let problem = format!("has nothing for `${{{}.{name}}}`", scope.as_str());
@@ -141,23 +143,22 @@ fn append_query(
         QueryValue::Number(number) => Value::from(*number),
         QueryValue::Bool(flag) => Value::from(*flag),
     };
-    let mut pairs = url.query_pairs_mut();
     match value {
         Value::Null => {}
-        Value::Array(items) => {
-            for item in &items {
-                pairs.append_pair(name, &plain_text(item));
-            }
-        }
-        value => {
-            pairs.append_pair(name, &plain_text(&value));
-        }
-    }
-    drop(pairs);
-    if url.query() == Some("") {
-        url.set_query(None);
+        Value::Array(items) => items.iter().for_each(|item| append(url, name, &plain_text(item))),
+        value => append(url, name, &plain_text(&value)),
     }
     Ok(())
+}
+
+/// Appends a pair. A space becomes `%20`, which every server reads, and not `+`, which most do.
+fn append(url: &mut Url, name: &str, value: &str) {
+    let pair = format!("{}={}", encoded(name), encoded(value));
+    let query = match url.query() {
+        Some(query) if !query.is_empty() => format!("{query}&{pair}"),
+        _ => pair,
+    };
+    url.set_query(Some(&query));
 }
 
 /// A value as it stands in a query.
@@ -193,23 +194,17 @@ fn filled(json: &Value, values: &dyn Values) -> Result<Value, CallError> {
     }
 }
 
-/// Sets a query parameter: in place of one of that name, or at the end.
+/// Sets a query parameter: in place of those of that name. The others stay as they are written.
 pub(crate) fn set_query(url: &Url, name: &str, value: &str) -> Url {
-    let mut is_set = false;
-    let mut pairs: Vec<(String, String)> = Vec::new();
-    for (known, old) in url.query_pairs() {
-        if known != name {
-            pairs.push((known.into_owned(), old.into_owned()));
-        } else if !is_set {
-            is_set = true;
-            pairs.push((name.to_owned(), value.to_owned()));
-        }
-    }
-    if !is_set {
-        pairs.push((name.to_owned(), value.to_owned()));
-    }
+    let is_other = |pair: &&str| {
+        let mut decoded = url::form_urlencoded::parse(pair.as_bytes());
+        decoded.next().is_none_or(|(known, _)| known != name)
+    };
+    let others: Vec<&str> = url.query().unwrap_or_default().split('&').filter(is_other).collect();
+    let others = others.join("&");
     let mut url = url.clone();
-    url.query_pairs_mut().clear().extend_pairs(pairs);
+    url.set_query((!others.is_empty()).then_some(others.as_str()));
+    append(&mut url, name, value);
     url
 }
 
@@ -267,11 +262,16 @@ mod tests {
     #[test]
     fn a_path_that_would_mean_something_else_is_an_error() {
         let table = [
-            ("/p/${param.dots}/x", "segment"), ("/p/.${param.dots}", ""),
-            ("/p/../x", "segment"), ("/p/%2e%2E/x", "segment"),
-            ("/p/${param.empty}", "nothing for"), ("/p/${param.null}/x", "nothing for"),
-            ("https://other/x", "another origin"), ("http://h/x", "another origin"),
-            ("https://h:444/x", "another origin"), ("https://u:p@h/x", "user name"),
+            ("/p/${param.dots}/x", "segment"),
+            ("/p/.${param.dots}", ""),
+            ("/p/../x", "segment"),
+            ("/p/%2e%2E/x", "segment"),
+            ("/p/${param.empty}", "nothing for"),
+            ("/p/${param.null}/x", "nothing for"),
+            ("https://other/x", "another origin"),
+            ("http://h/x", "another origin"),
+            ("https://h:444/x", "another origin"),
+            ("https://u:p@h/x", "user name"),
             ("/p/${param.missing}", "it is not given"),
         ];
         for (path, problem) in table.iter().filter(|(_, problem)| !problem.is_empty()) {
@@ -298,7 +298,12 @@ mod tests {
     #[test]
     fn a_parameter_is_set_once() {
         let url = Url::parse("https://h/x?page=1&q=a+b&page=9").expect("a URL");
-        assert_eq!(set_query(&url, "page", "2").query(), Some("page=2&q=a+b"));
-        assert_eq!(set_query(&url, "after", "ü&").query(), Some("page=1&q=a+b&page=9&after=%C3%BC%26"));
+        assert_eq!(set_query(&url, "page", "2").query(), Some("q=a+b&page=2"));
+        assert_eq!(
+            set_query(&url, "after", "ü &").query(),
+            Some("page=1&q=a+b&page=9&after=%C3%BC%20%26")
+        );
+        let flag = Url::parse("https://h/x?active&f=a,b").expect("a URL");
+        assert_eq!(set_query(&flag, "p", "1").query(), Some("active&f=a,b&p=1"));
     }
 }

@@ -45,8 +45,7 @@ impl Hop {
         if location.is_empty() {
             return Err(refused("the answer has no Location"));
         }
-        let mut url =
-            self.url.join(location).map_err(|_| refused("its Location is not a URL"))?;
+        let mut url = self.url.join(location).map_err(|_| refused("its Location is not a URL"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(refused("it is not http or https"));
         }
@@ -113,9 +112,14 @@ mod tests {
     fn methods_and_bodies_follow_the_status() {
         use Method::{Get, Head, Post};
         let table = [
-            (Post, 301, Get, false), (Post, 302, Get, false), (Post, 303, Get, false),
-            (Post, 307, Post, true), (Post, 308, Post, true), (Head, 302, Head, false),
-            (Get, 302, Get, false), (Method::Put, 303, Get, false),
+            (Post, 301, Get, false),
+            (Post, 302, Get, false),
+            (Post, 303, Get, false),
+            (Post, 307, Post, true),
+            (Post, 308, Post, true),
+            (Head, 302, Head, false),
+            (Get, 302, Get, false),
+            (Method::Put, 303, Get, false),
         ];
         for (method, status, then, has_body) in table {
             let sent = hop(method, "https://h/a", matches!(method, Post | Method::Put));
@@ -148,9 +152,12 @@ mod tests {
         let post = hop(Method::Post, "https://h/a", true);
         let get = hop(Method::Get, "https://h/a", false);
         let table = [
-            (&post, 307, "https://other/x", "body"), (&get, 302, "http://h/a", "https to http"),
-            (&get, 302, "ftp://h/a", "not http"), (&get, 302, "", "no Location"),
-            (&get, 302, "https://u:p@h/", "user name"), (&get, 302, "https://", "not a URL"),
+            (&post, 307, "https://other/x", "body"),
+            (&get, 302, "http://h/a", "https to http"),
+            (&get, 302, "ftp://h/a", "not http"),
+            (&get, 302, "", "no Location"),
+            (&get, 302, "https://u:p@h/", "user name"),
+            (&get, 302, "https://", "not a URL"),
         ];
         for (sent, status, target, problem) in table {
             let error = follow(sent, status, target).expect_err(target);

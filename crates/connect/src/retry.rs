@@ -235,7 +235,8 @@ mod tests {
     #[test]
     fn every_form_of_a_declared_wait_is_read() {
         let now = DateTime::from_timestamp(1_700_000_000, 0).expect("a moment");
-        let table: [(&[(&str, &str)], Option<u64>); 20] = [
+        type Headers = &'static [(&'static str, &'static str)];
+        let table: [(Headers, Option<u64>); 20] = [
             (&[("retry-after", "120")], Some(120)),
             (&[("Retry-After", " 0 ")], Some(0)),
             (&[("retry-after", "1.5")], Some(1)),

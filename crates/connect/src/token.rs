@@ -69,9 +69,10 @@ impl TokenCache {
         let mut state = self.state.lock().await;
         let now = connector.clock().monotonic();
         let is_refused = refused == Some(state.serial);
-        let is_alive = state.token.as_ref().is_some_and(|token| {
-            !is_refused && token.ends_at.is_none_or(|end| now < end)
-        });
+        let is_alive = state
+            .token
+            .as_ref()
+            .is_some_and(|token| !is_refused && token.ends_at.is_none_or(|end| now < end));
         let is_fresh = is_alive
             && state
                 .token
@@ -209,11 +210,7 @@ pub(crate) fn token_request(
 }
 
 /// The token request as a plan shows it. Variables are spelled out where a URL needs them.
-pub(crate) fn planned(
-    auth: &Auth,
-    base: &Url,
-    marks: &Marks<'_>,
-) -> Result<Request, CallError> {
+pub(crate) fn planned(auth: &Auth, base: &Url, marks: &Marks<'_>) -> Result<Request, CallError> {
     let asked = token_request(auth, base, marks, &WithEnv(marks)).map_err(crate::plan_failure)?;
     let mut request = Request::new(Method::Post, SafeUrl::new(asked.url));
     request.headers = asked.headers;

@@ -133,7 +133,10 @@ impl Walk {
                 }
                 State::Broken => {
                     let problem = "was stopped in the middle of a page";
-                    return Err(CallError::invalid(format!("the walk of `{}`", self.name), problem));
+                    return Err(CallError::invalid(
+                        format!("the walk of `{}`", self.name),
+                        problem,
+                    ));
                 }
                 State::Start => {
                     let request = self.first_request()?;

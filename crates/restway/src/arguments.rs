@@ -35,7 +35,7 @@ pub(crate) struct Global {
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
     /// Write what happens to standard error, up to this level
-    #[arg(long, global = true, value_name = "LEVEL", env = "RESTWAY_LOG")]
+    #[arg(long, global = true, value_name = "LEVEL", env = "RESTWAY_LOG", hide_env_values = true)]
     pub(crate) log: Option<LogLevel>,
 }
 

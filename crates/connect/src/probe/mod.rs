@@ -21,13 +21,13 @@ use restway_model::{Name, RecordPath, SafeUrl};
 use serde_json::Value;
 use url::Url;
 
+use crate::Connector;
 use crate::decode::PageEnd;
 use crate::error::{CallError, Excerpt, Failure};
 use crate::excerpt::excerpt;
 use crate::page::{Pager, Seen};
 use crate::plan::web_url;
 use crate::request::{Answer, Expected, Request};
-use crate::Connector;
 
 use signs::Sign;
 
@@ -69,13 +69,19 @@ pub struct Probed {
     pub yaml: String,
 }
 
-/// Calls `url` and guesses the definition that reads it whole.
+/// Calls `url` and guesses the definition that reads it whole. Without a `name` the api is named
+/// after its host.
 ///
 /// # Errors
 /// When the URL cannot be called, or does not answer with JSON.
-pub async fn probe(connector: &Connector, url: &str, auth: Auth) -> Result<Probed, CallError> {
+pub async fn probe(
+    connector: &Connector,
+    url: &str,
+    auth: Auth,
+    name: Option<Name>,
+) -> Result<Probed, CallError> {
     let url = web_url(url, "the URL")?;
-    let api = bare_api(&url, auth);
+    let api = bare_api(&url, auth, name);
     let answer = connector.call(&api, page_request(url.clone())).await?;
     let mut probed = Probed::named(&url, &api);
     if answer.status == 401 {
@@ -101,12 +107,13 @@ pub async fn probe(connector: &Connector, url: &str, auth: Auth) -> Result<Probe
 }
 
 /// The api of which only the URL is known; its credentials are for the URL's origin.
-fn bare_api(url: &Url, auth: Auth) -> ApiFile {
+fn bare_api(url: &Url, auth: Auth, name: Option<Name>) -> ApiFile {
     let mut origin = url.clone();
     origin.set_path("");
     origin.set_query(None);
     origin.set_fragment(None);
-    ApiFile { auth, ..ApiFile::bare(shape::api_name(url), &origin) }
+    let name = name.unwrap_or_else(|| shape::api_name(url));
+    ApiFile { auth, ..ApiFile::bare(name, &origin) }
 }
 
 struct FirstPage<'a> {

@@ -18,8 +18,18 @@ const LISTS: [&str; 9] =
 const KEYS: [&str; 8] = ["uuid", "guid", "_id", "key", "code", "sku", "slug", "number"];
 /// Names, in lower case without `_`, of fields that tell when a row changed; the best first.
 const CURSORS: [&str; 12] = [
-    "updatedat", "modifiedat", "lastmodified", "updated", "modified", "lastupdated", "updatedon",
-    "modifiedon", "changedat", "datemodified", "lastmodifieddate", "sysupdatedon",
+    "updatedat",
+    "modifiedat",
+    "lastmodified",
+    "updated",
+    "modified",
+    "lastupdated",
+    "updatedon",
+    "modifiedon",
+    "changedat",
+    "datemodified",
+    "lastmodifieddate",
+    "sysupdatedon",
 ];
 
 /// The path to the likeliest list of objects; `None` when the answer is the list, or one record.
@@ -126,7 +136,9 @@ pub(super) fn cursor(rows: &[&Value]) -> Option<String> {
     CURSORS.iter().find_map(|wanted| {
         let name = first.keys().find(|name| plain(name) == *wanted)?;
         let is_time = |value: &Value| match value {
-            Value::String(text) => text.len() >= 10 && text.as_bytes()[..4].iter().all(u8::is_ascii_digit),
+            Value::String(text) => {
+                text.len() >= 10 && text.as_bytes()[..4].iter().all(u8::is_ascii_digit)
+            }
             Value::Number(_) => true,
             _ => false,
         };
@@ -216,11 +228,9 @@ pub(super) fn auth_for(scheme: &str, api: &Name) -> Auth {
     match scheme.to_ascii_lowercase().as_str() {
         "basic" => Auth::Basic { username: secret("user"), password: secret("password") },
         "" | "bearer" => Auth::Bearer { token: secret("token"), scheme: "Bearer".into() },
-        "apikey" | "api-key" | "key" => Auth::ApiKey {
-            key: secret("key"),
-            header: Some("X-API-Key".into()),
-            query: None,
-        },
+        "apikey" | "api-key" | "key" => {
+            Auth::ApiKey { key: secret("key"), header: Some("X-API-Key".into()), query: None }
+        }
         _ => Auth::Bearer { token: secret("token"), scheme: scheme.to_owned() },
     }
 }
@@ -272,10 +282,34 @@ mod tests {
     #[test]
     fn urls_become_names() {
         let table = [
-            ("https://api.acme.example/v2/projects?x=1", "acme", "projects", "https://api.acme.example/v2", "/projects?x=1"),
-            ("https://shop.co.uk/orders.json", "shop", "orders", "https://shop.co.uk", "/orders.json"),
-            ("http://127.0.0.1:8081/open/page", "local", "page", "http://127.0.0.1:8081", "/open/page"),
-            ("https://h.example/api/v1.1/users/7", "h", "users", "https://h.example/api/v1.1", "/users/7"),
+            (
+                "https://api.acme.example/v2/projects?x=1",
+                "acme",
+                "projects",
+                "https://api.acme.example/v2",
+                "/projects?x=1",
+            ),
+            (
+                "https://shop.co.uk/orders.json",
+                "shop",
+                "orders",
+                "https://shop.co.uk",
+                "/orders.json",
+            ),
+            (
+                "http://127.0.0.1:8081/open/page",
+                "local",
+                "page",
+                "http://127.0.0.1:8081",
+                "/open/page",
+            ),
+            (
+                "https://h.example/api/v1.1/users/7",
+                "h",
+                "users",
+                "https://h.example/api/v1.1",
+                "/users/7",
+            ),
             ("https://x.example/", "x", "records", "https://x.example", "/"),
             ("https://x.example/api", "x", "api", "https://x.example", "/api"),
         ];

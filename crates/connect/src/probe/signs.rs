@@ -16,13 +16,27 @@ use crate::link::next_link;
 const DEPTH_MAX: usize = 3;
 /// Names, in lower case without `_` and `-`, of fields that hold a token or URL.
 const NEXTS: [&str; 16] = [
-    "next", "nextpagetoken", "nextcursor", "nexttoken", "nexturl", "nextlink", "odata.nextlink",
-    "nextpage", "nextpageurl", "nextmarker", "nextoffset", "endcursor", "after", "continuation",
-    "continuationtoken", "bookmark",
+    "next",
+    "nextpagetoken",
+    "nextcursor",
+    "nexttoken",
+    "nexturl",
+    "nextlink",
+    "odata.nextlink",
+    "nextpage",
+    "nextpageurl",
+    "nextmarker",
+    "nextoffset",
+    "endcursor",
+    "after",
+    "continuation",
+    "continuationtoken",
+    "bookmark",
 ];
 const PAGE_COUNTS: [&str; 6] =
     ["totalpages", "pagecount", "lastpage", "pages", "numpages", "pagestotal"];
-const COUNTS: [&str; 6] = ["total", "totalcount", "count", "totalresults", "totalrecords", "totalitems"];
+const COUNTS: [&str; 6] =
+    ["total", "totalcount", "count", "totalresults", "totalrecords", "totalitems"];
 const MORE: [&str; 4] = ["hasmore", "hasnext", "hasnextpage", "more"];
 /// A first page of exactly so many rows may well be one of several.
 const SIZES: [usize; 11] = [10, 15, 20, 25, 30, 40, 50, 100, 200, 250, 500];

@@ -70,7 +70,9 @@ fn auth(text: &mut String, probed: &Probed) {
             lines.extend(header.iter().map(|name| format!("header: {}", scalar(name))));
             lines.extend(query.iter().map(|name| format!("query: {}", scalar(name))));
         }
-        Auth::Oauth2 { token_url, client_id, client_secret, client_auth, scopes, params, .. } => {
+        Auth::Oauth2 {
+            token_url, client_id, client_secret, client_auth, scopes, params, ..
+        } => {
             lines.push("type: oauth2".to_owned());
             lines.push(format!("token_url: {}", scalar(token_url.source())));
             lines.push(format!("client_id: {}", scalar(client_id.source())));
@@ -144,10 +146,18 @@ mod tests {
     #[test]
     fn scalars_are_quoted_where_yaml_would_read_something_else() {
         let table = [
-            ("data.items", "data.items"), ("/x", "/x"), ("https://h:80/x", "https://h:80/x"),
-            ("true", "\"true\""), ("12", "\"12\""), ("", "\"\""), ("a: b", "\"a: b\""),
-            ("/x?a=1#b", "\"/x?a=1#b\""), ("['@odata.next']", "\"['@odata.next']\""),
-            ("${secret.x}", "\"${secret.x}\""), ("No", "\"No\""), ("a\nb", "\"a\\nb\""),
+            ("data.items", "data.items"),
+            ("/x", "/x"),
+            ("https://h:80/x", "https://h:80/x"),
+            ("true", "\"true\""),
+            ("12", "\"12\""),
+            ("", "\"\""),
+            ("a: b", "\"a: b\""),
+            ("/x?a=1#b", "\"/x?a=1#b\""),
+            ("['@odata.next']", "\"['@odata.next']\""),
+            ("${secret.x}", "\"${secret.x}\""),
+            ("No", "\"No\""),
+            ("a\nb", "\"a\\nb\""),
         ];
         for (text, expected) in table {
             assert_eq!(scalar(text), expected);

@@ -107,9 +107,8 @@ async fn redirects_are_followed_to_a_bound() {
     let demo = demo().await;
     let rig = Rig::with(Limits { redirects_max: 3, ..Limits::default() }, &[], true);
     let api = api(&demo.url(), json!({}));
-    let call = async |path: &str| {
-        rig.connector.call(&api, get(&format!("{}{path}", demo.url()))).await
-    };
+    let call =
+        async |path: &str| rig.connector.call(&api, get(&format!("{}{path}", demo.url()))).await;
     let answer = call("/fault/redirect/3").await.expect("an answer");
     assert!(answer.url.to_string().ends_with("/fault/redirect/0"));
     let error = call("/fault/redirect/4").await.expect_err("too many");
@@ -162,9 +161,9 @@ async fn a_declared_wait_is_obeyed_uses_no_step_and_is_bounded() {
     assert_eq!(waits, [seconds(30), seconds(600), None]);
     let error = rig.connector.call(&api, get(&url)).await.expect_err("ten days");
     assert_eq!((code(&error), error.code().fault()), ("call.rate_limited", Move::Partly));
-    let retries = rig.events().into_iter().filter(|event| {
-        matches!(event, Event::RetryScheduled { reason, .. } if reason.contains("429"))
-    });
+    let retries = rig.events().into_iter().filter(
+        |event| matches!(event, Event::RetryScheduled { reason, .. } if reason.contains("429")),
+    );
     assert_eq!(retries.count(), 2);
 }
 

@@ -20,10 +20,13 @@ async fn every_wrong_answer_has_its_code() {
         ("/fault/status/304", "call.status", "status 304"),
     ];
     for (path, expected, words) in table {
-        let file = api(&demo.url(), json!({
-            "retry": {"deadline": "2s"},
-            "resources": {"wrong": {"path": path, "records": "data"}},
-        }));
+        let file = api(
+            &demo.url(),
+            json!({
+                "retry": {"deadline": "2s"},
+                "resources": {"wrong": {"path": path, "records": "data"}},
+            }),
+        );
         let error = rig.walk(&file, "wrong").await.expect_err(path);
         assert_eq!(code(&error), expected, "{path}: {error}");
         assert!(error.to_string().contains(words), "{path}: {error}");
@@ -36,10 +39,13 @@ async fn every_wrong_answer_has_its_code() {
 #[tokio::test]
 async fn a_wrong_path_names_the_right_one() {
     let (demo, rig) = (demo().await, Rig::new());
-    let file = api(&demo.url(), json!({"resources": {
-        "slip": {"path": "/open/page?per_page=1", "records": "itms"},
-        "other": {"path": "/open/page?per_page=1", "records": "data.rows"},
-    }}));
+    let file = api(
+        &demo.url(),
+        json!({"resources": {
+            "slip": {"path": "/open/page?per_page=1", "records": "itms"},
+            "other": {"path": "/open/page?per_page=1", "records": "data.rows"},
+        }}),
+    );
     for resource in ["slip", "other"] {
         let error = rig.walk(&file, resource).await.expect_err("no records");
         let hints = error.hints();

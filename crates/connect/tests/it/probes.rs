@@ -28,7 +28,7 @@ async fn every_style_is_found_and_reads_everything() {
     for (path, kind, records) in table {
         demo.forget_requests();
         let url = format!("{}{path}", demo.url());
-        let probed = probe(&rig.connector, &url, Auth::None).await.expect(path);
+        let probed = probe(&rig.connector, &url, Auth::None, None).await.expect(path);
         let found = match &probed.paginate {
             Paginate::None {} => "none",
             Paginate::Link {} => "link",
@@ -61,7 +61,7 @@ async fn a_challenge_becomes_an_auth_to_fill_in() {
     ];
     for (path, line, secret) in table {
         let url = format!("{}{path}", demo.url());
-        let probed = probe(&rig.connector, &url, Auth::None).await.expect(path);
+        let probed = probe(&rig.connector, &url, Auth::None, None).await.expect(path);
         assert!(probed.needs_auth, "{path}");
         assert!(probed.yaml.contains(line) && probed.yaml.contains(secret), "{}", probed.yaml);
         read_back(&probed.yaml);
@@ -74,7 +74,7 @@ async fn a_credential_that_was_given_is_used_and_not_written_down() {
     let key = demo_api::API_KEY.parse().expect("a template");
     let auth = Auth::ApiKey { key, header: Some("X-API-Key".into()), query: None };
     let url = format!("{}/auth/key/customers?pageSize=20", demo.url());
-    let probed = probe(&rig.connector, &url, auth).await.expect("an answer");
+    let probed = probe(&rig.connector, &url, auth, None).await.expect("an answer");
     assert!(!probed.yaml.contains(demo_api::API_KEY), "{}", probed.yaml);
     assert!(probed.yaml.contains("key: \"${secret.local_key}\""), "{}", probed.yaml);
     assert!(matches!(probed.paginate, Paginate::Token { .. }));
@@ -85,7 +85,7 @@ async fn a_credential_that_was_given_is_used_and_not_written_down() {
 async fn a_sign_that_leads_nowhere_is_said_and_not_believed() {
     let rig = Rig::new();
     let url = canned(json_answer("{\"rows\":[{\"id\":1}],\"next_cursor\":\"x\"}")).await;
-    let probed = probe(&rig.connector, &url, Auth::None).await.expect("an answer");
+    let probed = probe(&rig.connector, &url, Auth::None, None).await.expect("an answer");
     assert_eq!(probed.paginate, Paginate::None {});
     let note = probed.notes.iter().find(|note| note.contains("leads nowhere"));
     assert!(note.is_some_and(|note| note.contains("`next_cursor`")), "{:?}", probed.notes);
@@ -99,7 +99,7 @@ async fn odd_names_survive_the_way_through_the_file() {
     let body = json!({"the: rows #1": [{"Id": "a"}], "@odata.nextLink": null}).to_string();
     let url = canned(json_answer(&body)).await;
     let url = format!("{url}/a%20b/x?q=${{y}}&z=%23");
-    let probed = probe(&rig.connector, &url, Auth::None).await.expect("an answer");
+    let probed = probe(&rig.connector, &url, Auth::None, None).await.expect("an answer");
     let file = read_back(&probed.yaml);
     let walked = rig.walk(&file, probed.resource.as_str()).await.expect(&probed.yaml);
     assert_eq!(walked.records, [json!({"Id": "a"})]);
@@ -109,15 +109,17 @@ async fn odd_names_survive_the_way_through_the_file() {
 async fn what_is_no_api_is_an_error() {
     let (demo, rig) = (demo().await, Rig::new());
     for (path, expected) in [
-        ("/fault/html", "page.not_json"), ("/fault/empty", "page.not_json"),
-        ("/fault/status/500", "call.status"), ("/fault/huge/16", "call.body_too_large"),
+        ("/fault/html", "page.not_json"),
+        ("/fault/empty", "page.not_json"),
+        ("/fault/status/500", "call.status"),
+        ("/fault/huge/16", "call.body_too_large"),
     ] {
         let url = format!("{}{path}", demo.url());
-        let error = probe(&rig.connector, &url, Auth::None).await.expect_err(path);
+        let error = probe(&rig.connector, &url, Auth::None, None).await.expect_err(path);
         assert_eq!(code(&error), expected, "{path}: {error}");
     }
     for url in ["ftp://x.example/", "nonsense", "https://u:p@x.example/"] {
-        let error = probe(&rig.connector, url, Auth::None).await.expect_err(url);
+        let error = probe(&rig.connector, url, Auth::None, None).await.expect_err(url);
         assert_eq!(code(&error), "definition.invalid", "{url}: {error}");
     }
 }

@@ -230,5 +230,13 @@ pub(crate) async fn canned(answer: impl Into<Vec<u8>>) -> String {
 /// A 200 answer with JSON in it.
 pub(crate) fn json_answer(body: &str) -> String {
     let length = body.len();
-    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+    format!(
+        "HTTP/1.1 200 OK
+content-type: application/json
+content-length: {length}
+\
+         connection: close
+
+{body}"
+    )
 }

@@ -16,22 +16,25 @@ fn all(count: u64) -> Vec<u64> {
 
 /// One resource for each style of `/open`.
 fn open(base_url: &str) -> ApiFile {
-    api(base_url, json!({"resources": {
-        "by_page": {"path": "/open/page", "records": "items",
-            "paginate": {"type": "page", "total_pages": "total_pages"}},
-        "by_number": {"path": "/open/page", "records": "items", "query": {"per_page": 30},
-            "paginate": {"type": "page"}},
-        "by_offset": {"path": "/open/offset", "records": "results",
-            "paginate": {"type": "offset", "limit": 70, "total": "count"}},
-        "by_short_page": {"path": "/open/offset", "records": "results",
-            "paginate": {"type": "offset", "limit": 70}},
-        "by_link": {"path": "/open/link", "paginate": "link", "query": {"per_page": 199}},
-        "by_url": {"path": "/open/next", "records": "records",
-            "paginate": {"type": "url", "next": "next"}},
-        "by_key": {"path": "/open/keyset?limit=100", "records": "rows",
-            "paginate": {"type": "keyset", "field": "id", "param": "after"}},
-        "at_once": "/open/none",
-    }}))
+    api(
+        base_url,
+        json!({"resources": {
+            "by_page": {"path": "/open/page", "records": "items",
+                "paginate": {"type": "page", "total_pages": "total_pages"}},
+            "by_number": {"path": "/open/page", "records": "items", "query": {"per_page": 30},
+                "paginate": {"type": "page"}},
+            "by_offset": {"path": "/open/offset", "records": "results",
+                "paginate": {"type": "offset", "limit": 70, "total": "count"}},
+            "by_short_page": {"path": "/open/offset", "records": "results",
+                "paginate": {"type": "offset", "limit": 70}},
+            "by_link": {"path": "/open/link", "paginate": "link", "query": {"per_page": 199}},
+            "by_url": {"path": "/open/next", "records": "records",
+                "paginate": {"type": "url", "next": "next"}},
+            "by_key": {"path": "/open/keyset?limit=100", "records": "rows",
+                "paginate": {"type": "keyset", "field": "id", "param": "after"}},
+            "at_once": "/open/none",
+        }}),
+    )
 }
 
 #[tokio::test]
@@ -39,8 +42,14 @@ async fn every_style_reads_every_record_once() {
     let (demo, rig) = (demo().await, Rig::new());
     let file = open(&demo.url());
     let table = [
-        ("by_page", 4), ("by_number", 8), ("by_offset", 3), ("by_short_page", 3), ("by_link", 2),
-        ("by_url", 4), ("by_key", 3), ("at_once", 1),
+        ("by_page", 4),
+        ("by_number", 8),
+        ("by_offset", 3),
+        ("by_short_page", 3),
+        ("by_link", 2),
+        ("by_url", 4),
+        ("by_key", 3),
+        ("at_once", 1),
     ];
     for (resource, pages) in table {
         let walked = rig.walk(&file, resource).await.expect(resource);
@@ -55,10 +64,13 @@ async fn every_style_reads_every_record_once() {
 #[tokio::test]
 async fn tokens_lead_through_a_walk_that_outlives_its_login() {
     let (demo, rig) = (demo().await, Rig::new());
-    let file = oauth(&demo, json!({"resources": {"customers": {
-        "path": "/v1/customers", "query": {"pageSize": 40}, "records": "data",
-        "paginate": {"type": "token", "next": "nextPageToken", "param": "pageToken"},
-    }}}));
+    let file = oauth(
+        &demo,
+        json!({"resources": {"customers": {
+            "path": "/v1/customers", "query": {"pageSize": 40}, "records": "data",
+            "paginate": {"type": "token", "next": "nextPageToken", "param": "pageToken"},
+        }}}),
+    );
     let mut walk = rig.start(&file, "customers", json!({}));
     let mut ids: Vec<u64> = Vec::new();
     while let Some(part) = walk.next().await.expect("a page") {
@@ -88,14 +100,17 @@ async fn tokens_lead_through_a_walk_that_outlives_its_login() {
 #[tokio::test]
 async fn a_401_is_answered_with_one_new_token_and_no_more() {
     let (demo, rig) = (demo().await, Rig::new());
-    let file = oauth(&demo, json!({
-        "defaults": {"records": "data",
-            "paginate": {"type": "token", "next": "nextPageToken", "param": "pageToken"}},
-        "resources": {
-            "twice": "/fault/unauthorized-after/2/twice",
-            "never": "/fault/unauthorized-after/0/never",
-        },
-    }));
+    let file = oauth(
+        &demo,
+        json!({
+            "defaults": {"records": "data",
+                "paginate": {"type": "token", "next": "nextPageToken", "param": "pageToken"}},
+            "resources": {
+                "twice": "/fault/unauthorized-after/2/twice",
+                "never": "/fault/unauthorized-after/0/never",
+            },
+        }),
+    );
     let walked = rig.walk(&file, "twice").await.expect("each token works twice");
     assert_eq!((walked.ids(), demo.tokens_issued()), (all(200), 2));
     demo.forget_requests();
@@ -106,12 +121,8 @@ async fn a_401_is_answered_with_one_new_token_and_no_more() {
 
 #[tokio::test]
 async fn a_broken_page_is_read_again_from_its_start_and_nothing_comes_twice() {
-    let truncate = |after| Fault {
-        path: "/open/page".into(),
-        after,
-        times: 1,
-        effect: Effect::Truncate,
-    };
+    let truncate =
+        |after| Fault { path: "/open/page".into(), after, times: 1, effect: Effect::Truncate };
     let faults = vec![truncate(0), truncate(2), truncate(3)];
     let demo = demo_with(Settings { faults, ..Settings::default() }).await;
     let rig = Rig::new();
@@ -123,11 +134,14 @@ async fn a_broken_page_is_read_again_from_its_start_and_nothing_comes_twice() {
 #[tokio::test]
 async fn pages_that_fail_a_few_times_are_read_in_the_end() {
     let (demo, rig) = (demo().await, Rig::new());
-    let file = api(&demo.url(), json!({
-        "defaults": {"records": "data",
-            "paginate": {"type": "token", "next": "nextPageToken", "param": "pageToken"}},
-        "resources": {"flaky": "/fault/flaky/6/walk", "limited": "/fault/rate/walk"},
-    }));
+    let file = api(
+        &demo.url(),
+        json!({
+            "defaults": {"records": "data",
+                "paginate": {"type": "token", "next": "nextPageToken", "param": "pageToken"}},
+            "resources": {"flaky": "/fault/flaky/6/walk", "limited": "/fault/rate/walk"},
+        }),
+    );
     let walked = rig.walk(&file, "flaky").await.expect("the seventh works");
     assert_eq!((walked.ids(), walked.counts.retries), (all(200), 6));
     let before = restway_model::Clock::monotonic(rig.clock.as_ref());
@@ -176,18 +190,24 @@ async fn a_large_page_is_streamed_and_fails_when_it_breaks() {
 async fn walks_in_a_circle_end() {
     let (demo, rig) = (demo().await, Rig::new());
     let token = json!({"type": "token", "next": "nextPageToken", "param": "pageToken"});
-    let file = api(&demo.url(), json!({"resources": {
-        "same": {"path": "/fault/loop", "records": "data", "paginate": token},
-    }}));
+    let file = api(
+        &demo.url(),
+        json!({"resources": {
+            "same": {"path": "/fault/loop", "records": "data", "paginate": token},
+        }}),
+    );
     let error = rig.walk(&file, "same").await.expect_err("a circle");
     assert_eq!((code(&error), demo.count("/fault/loop")), ("page.loop", 2));
     // A server that answers every page with the same records, and one that ignores the offset.
     let clamped = canned(json_answer("{\"items\":[{\"id\":1},{\"id\":2}]}")).await;
-    let file = api(&clamped, json!({"defaults": {"records": "items"}, "resources": {
-        "pages": {"path": "/", "paginate": {"type": "page"}},
-        "offsets": {"path": "/", "paginate": {"type": "offset", "limit": 2}},
-        "keys": {"path": "/", "paginate": {"type": "keyset", "field": "id", "param": "after"}},
-    }}));
+    let file = api(
+        &clamped,
+        json!({"defaults": {"records": "items"}, "resources": {
+            "pages": {"path": "/", "paginate": {"type": "page"}},
+            "offsets": {"path": "/", "paginate": {"type": "offset", "limit": 2}},
+            "keys": {"path": "/", "paginate": {"type": "keyset", "field": "id", "param": "after"}},
+        }}),
+    );
     for resource in ["pages", "offsets", "keys"] {
         let mut walk = rig.start(&file, resource, json!({}));
         let mut pages = 0;
@@ -206,16 +226,22 @@ async fn walks_in_a_circle_end() {
 #[tokio::test]
 async fn pages_are_bounded_and_stay_on_their_origin() {
     let (demo, rig) = (demo().await, Rig::new());
-    let bounded = api(&demo.url(), json!({"resources": {"few": {
-        "path": "/open/link", "paginate": "link", "max_pages": 3,
-    }}}));
+    let bounded = api(
+        &demo.url(),
+        json!({"resources": {"few": {
+            "path": "/open/link", "paginate": "link", "max_pages": 3,
+        }}}),
+    );
     let error = rig.walk(&bounded, "few").await.expect_err("four pages");
     assert_eq!((code(&error), demo.count("/open")), ("page.bound", 3));
     let body = format!("{{\"data\":[{{}}],\"next\":\"{}/open/none\"}}", demo.url());
     let elsewhere = canned(json_answer(&body)).await;
-    let file = api(&elsewhere, json!({"resources": {"away": {
-        "path": "/", "records": "data", "paginate": {"type": "url", "next": "next"},
-    }}}));
+    let file = api(
+        &elsewhere,
+        json!({"resources": {"away": {
+            "path": "/", "records": "data", "paginate": {"type": "url", "next": "next"},
+        }}}),
+    );
     let error = rig.walk(&file, "away").await.expect_err("another origin");
     assert_eq!((code(&error), demo.count("/open/none")), ("page.target", 0));
 }
@@ -223,10 +249,13 @@ async fn pages_are_bounded_and_stay_on_their_origin() {
 #[tokio::test]
 async fn a_walk_that_ends_early_is_warned_of() {
     let (demo, rig) = (demo().await, Rig::new());
-    let file = api(&demo.url(), json!({"resources": {"short": {
-        "path": "/fault/slow/0", "records": "data",
-        "paginate": {"type": "token", "next": "next_page_token", "param": "pageToken"},
-    }}}));
+    let file = api(
+        &demo.url(),
+        json!({"resources": {"short": {
+            "path": "/fault/slow/0", "records": "data",
+            "paginate": {"type": "token", "next": "next_page_token", "param": "pageToken"},
+        }}}),
+    );
     let walked = rig.walk(&file, "short").await.expect("one page");
     assert_eq!((walked.pages, walked.total), (1, Some(200)));
     assert!(rig.warnings()[0].contains("200 records, and 50 were read"), "{:?}", rig.warnings());
@@ -235,13 +264,16 @@ async fn a_walk_that_ends_early_is_warned_of() {
 #[tokio::test]
 async fn statuses_mean_what_the_resource_says() {
     let (demo, rig) = (demo().await, Rig::new());
-    let file = oauth(&demo, json!({"defaults": {"records": "data"}, "resources": {
-        "issues": {"path": "/v1/projects/${parent.id}/issues", "query": {"pageSize": 200},
-            "on_status": {"404": "skip"}},
-        "strict": "/v1/projects/${parent.id}/issues",
-        "nothing": {"path": "/fault/status/204"},
-        "skipped": {"path": "/fault/status/403", "on_status": {"403": "skip"}},
-    }}));
+    let file = oauth(
+        &demo,
+        json!({"defaults": {"records": "data"}, "resources": {
+            "issues": {"path": "/v1/projects/${parent.id}/issues", "query": {"pageSize": 200},
+                "on_status": {"404": "skip"}},
+            "strict": "/v1/projects/${parent.id}/issues",
+            "nothing": {"path": "/fault/status/204"},
+            "skipped": {"path": "/fault/status/403", "on_status": {"403": "skip"}},
+        }}),
+    );
     let walk = async |resource: &str, id: Value| {
         rig.walk_with(&file, resource, json!({"parent": {"id": id}})).await
     };
@@ -263,11 +295,14 @@ async fn statuses_mean_what_the_resource_says() {
 #[tokio::test]
 async fn rates_hold_over_parallel_walks() {
     let (demo, rig) = (demo().await, Rig::new());
-    let file = api(&demo.url(), json!({
-        "limits": {"rate": ["4/s", "6/m"], "concurrency": 2},
-        "resources": {"by_url": {"path": "/open/next", "records": "records",
-            "paginate": {"type": "url", "next": "next"}}},
-    }));
+    let file = api(
+        &demo.url(),
+        json!({
+            "limits": {"rate": ["4/s", "6/m"], "concurrency": 2},
+            "resources": {"by_url": {"path": "/open/next", "records": "records",
+                "paginate": {"type": "url", "next": "next"}}},
+        }),
+    );
     let walks = (0..3).map(|_| rig.walk(&file, "by_url"));
     for walked in futures::future::join_all(walks).await {
         assert_eq!(walked.expect("a walk").ids(), all(200));
@@ -291,12 +326,15 @@ async fn a_plan_shows_names_and_sends_nothing() {
         "type": "oauth2", "token_url": "/oauth/token", "client_id": "me",
         "client_secret": "${secret.nobody_set_it}", "scopes": ["read", "write"],
     });
-    let file = api(&demo.url(), json!({"auth": auth, "resources": {"issues": {
-        "path": "/v1/projects/${parent.id}/issues", "method": "POST", "safe": true,
-        "headers": {"X-Key": "${secret.other}"}, "query": {"q": "${param.q}", "size": 5},
-        "json": {"since": "${param.since}", "n": "${param.n}"},
-        "paginate": {"type": "offset", "limit": 10},
-    }}}));
+    let file = api(
+        &demo.url(),
+        json!({"auth": auth, "resources": {"issues": {
+            "path": "/v1/projects/${parent.id}/issues", "method": "POST", "safe": true,
+            "headers": {"X-Key": "${secret.other}"}, "query": {"q": "${param.q}", "size": 5},
+            "json": {"since": "${param.since}", "n": "${param.n}"},
+            "paginate": {"type": "offset", "limit": 10},
+        }}}),
+    );
     let name = "issues".parse().expect("a name");
     let resource = file.resource(&name).expect("a resource");
     let given = Given(json!({"param": {"q": "a b", "n": 7}}));
@@ -311,7 +349,7 @@ async fn a_plan_shows_names_and_sends_nothing() {
          -H 'user-agent: restway/0.1.0' -H 'content-type: application/json' \
          -H 'authorization: Bearer ${{token}}' \
          --data-raw '{{\"since\":\"${{param.since}}\",\"n\":7}}' \
-         '{url}/v1/projects/${{parent.id}}/issues?q=a+b&size=5&limit=10&offset=0'"
+         '{url}/v1/projects/${{parent.id}}/issues?q=a%20b&size=5&limit=10&offset=0'"
     );
     assert_eq!(plan, expected);
     assert_eq!(demo.count("/"), 0);

@@ -47,17 +47,37 @@ fn finds_the_records_wherever_the_path_leads() {
         ("", "[{\"a\":1}, 2 ,\"x\",null]", vec!["{\"a\":1}", "2", "\"x\"", "null"], json!([])),
         ("", "[]", vec![], json!([])),
         ("$", " {\"a\": [1]} ", vec!["{\"a\": [1]}"], json!({})),
-        ("data", "{\"n\":1,\"data\":[{},[]],\"t\":\"x\"}", vec!["{}", "[]"],
-            json!({"n": 1, "data": [], "t": "x"})),
-        ("data", "{\"data\":{\"id\":7},\"t\":[{}]}", vec!["{\"id\":7}"],
-            json!({"data": {}, "t": [{}]})),
-        ("a.b", "{\"b\":[1],\"a\":{\"c\":{\"b\":[2]},\"b\":[3]}}", vec!["3"],
-            json!({"b": [1], "a": {"c": {"b": [2]}, "b": []}})),
-        ("$[1].x[0]", "[{\"x\":[[1]]},{\"x\":[[2],[3]]},{\"x\":[[4]]}]", vec!["2"],
-            json!([{"x": [[1]]}, {"x": [[], [3]]}, {"x": [[4]]}])),
+        (
+            "data",
+            "{\"n\":1,\"data\":[{},[]],\"t\":\"x\"}",
+            vec!["{}", "[]"],
+            json!({"n": 1, "data": [], "t": "x"}),
+        ),
+        (
+            "data",
+            "{\"data\":{\"id\":7},\"t\":[{}]}",
+            vec!["{\"id\":7}"],
+            json!({"data": {}, "t": [{}]}),
+        ),
+        (
+            "a.b",
+            "{\"b\":[1],\"a\":{\"c\":{\"b\":[2]},\"b\":[3]}}",
+            vec!["3"],
+            json!({"b": [1], "a": {"c": {"b": [2]}, "b": []}}),
+        ),
+        (
+            "$[1].x[0]",
+            "[{\"x\":[[1]]},{\"x\":[[2],[3]]},{\"x\":[[4]]}]",
+            vec!["2"],
+            json!([{"x": [[1]]}, {"x": [[], [3]]}, {"x": [[4]]}]),
+        ),
         ("dätä", "{\"d\\u00e4tä\":[1]}", vec!["1"], json!({"dätä": []})),
-        ("data", "{\"x\":\"\\\"data\\\":[9]\",\"data\":[1]}", vec!["1"],
-            json!({"x": "\"data\":[9]", "data": []})),
+        (
+            "data",
+            "{\"x\":\"\\\"data\\\":[9]\",\"data\":[1]}",
+            vec!["1"],
+            json!({"x": "\"data\":[9]", "data": []}),
+        ),
         ("data", "\u{feff}{\"data\":[1]}", vec!["1"], json!({"data": []})),
     ];
     for (at, text, records, envelope) in table {
@@ -69,14 +89,24 @@ fn finds_the_records_wherever_the_path_leads() {
 #[test]
 fn a_path_that_finds_nothing_says_what_is_there() {
     let table = [
-        ("data", "{\"dta\":[1],\"total\":2}", "there is no `data` in an object",
-            Some("dta"), vec!["dta", "total"]),
+        (
+            "data",
+            "{\"dta\":[1],\"total\":2}",
+            "there is no `data` in an object",
+            Some("dta"),
+            vec!["dta", "total"],
+        ),
         ("items", "{\"error\":\"nope\"}", "there is no `items` in an object", None, vec!["error"]),
         ("data", "{\"data\":null}", "there is null", None, vec![]),
         ("data", "{\"data\":\"x\"}", "there is a text", None, vec![]),
         ("data.rows", "{\"data\":[]}", "there is no `rows` in a list", None, vec![]),
-        ("items", "{\"r\":{\"list\":[{}]}}", "there is no `items` in an object",
-            Some("r.list"), vec!["r"]),
+        (
+            "items",
+            "{\"r\":{\"list\":[{}]}}",
+            "there is no `items` in an object",
+            Some("r.list"),
+            vec!["r"],
+        ),
         ("", "7", "there is a number", None, vec![]),
         ("", "\"x\"", "there is a text", None, vec![]),
         ("$[0]", "{}", "there is no `[0]` in an object", None, vec![]),
@@ -96,16 +126,24 @@ fn a_path_that_finds_nothing_says_what_is_there() {
 #[test]
 fn what_is_not_json_says_where() {
     let table = [
-        ("", "it is empty"), (" \n", "it is empty"),
-        ("<html><title>Log in</title>", "a page titled `Log in`"), ("<a/>", "begins with `<`"),
+        ("", "it is empty"),
+        (" \n", "it is empty"),
+        ("<html><title>Log in</title>", "a page titled `Log in`"),
+        ("<a/>", "begins with `<`"),
         ("{\"data\":[{:6}]}", "at byte 10 a field name or `}` was expected"),
-        ("{\"data\":[1 2]}", "at byte 11 `,`"), ("{\"data\":[1,]}", "at byte 11 a value"),
-        ("{\"data\":[}", "at byte 9 a value or `]`"), ("{\"data\":[1}}", "at byte 10 `,`"),
-        ("{\"data\" [1]}", "at byte 8 `:`"), ("{data:[1]}", "at byte 1 a field name"),
-        ("{\"data\":[1]}{", "at byte 12 nothing more"), ("{\"data\":[NaN]}", "at byte 9"),
-        ("{\"data\":[1],}", "at byte 12 a field name"), ("{\"data\":[1],\"x\":tru}", "outside"),
+        ("{\"data\":[1 2]}", "at byte 11 `,`"),
+        ("{\"data\":[1,]}", "at byte 11 a value"),
+        ("{\"data\":[}", "at byte 9 a value or `]`"),
+        ("{\"data\":[1}}", "at byte 10 `,`"),
+        ("{\"data\" [1]}", "at byte 8 `:`"),
+        ("{data:[1]}", "at byte 1 a field name"),
+        ("{\"data\":[1]}{", "at byte 12 nothing more"),
+        ("{\"data\":[NaN]}", "at byte 9"),
+        ("{\"data\":[1],}", "at byte 12 a field name"),
+        ("{\"data\":[1],\"x\":tru}", "outside"),
         ("{\"data\":[1],\"data\":[2]}", "`data` is there twice"),
-        ("\u{0}{\u{0}", "UTF-16"), ("Service Unavailable", "at byte 0 a value"),
+        ("\u{0}{\u{0}", "UTF-16"),
+        ("Service Unavailable", "at byte 0 a value"),
     ];
     for (text, problem) in table {
         let error = read("data", text).expect_err(text);
@@ -194,11 +232,8 @@ fn any_page() -> impl Strategy<Value = (Value, Vec<Value>)> {
 }
 
 fn text_of(page: &Value, is_pretty: bool) -> String {
-    let text = if is_pretty {
-        serde_json::to_string_pretty(page)
-    } else {
-        serde_json::to_string(page)
-    };
+    let text =
+        if is_pretty { serde_json::to_string_pretty(page) } else { serde_json::to_string(page) };
     text.expect("a text")
 }
 
@@ -239,9 +274,8 @@ proptest! {
     fn any_list_and_any_object_are_read_without_a_path(value in any_json(), is_pretty: bool) {
         let text = text_of(&value, is_pretty);
         let outcome = read_with(bounds(), "", &[text.as_bytes()]);
-        let found = outcome.map(|(found, _)| {
-            found.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect::<Vec<Value>>()
-        });
+        let parse = |text: &String| serde_json::from_str::<Value>(text).expect("JSON");
+        let found = outcome.map(|(found, _)| found.iter().map(parse).collect::<Vec<_>>());
         match value {
             Value::Array(items) => prop_assert_eq!(found.ok(), Some(items)),
             Value::Object(_) => prop_assert_eq!(found.ok(), Some(vec![value])),
