@@ -203,3 +203,76 @@ fn two_syncs_of_one_workspace_do_not_mix() {
     assert!(first.wait().expect("it ends").success());
     assert_eq!(workspace.value("select count(*) from demo.customers"), json!(200));
 }
+
+#[test]
+fn a_killed_sync_leaves_the_old_rows_and_the_next_one_starts_clean() {
+    let settings = |faults| Settings { faults, ..Settings::default() };
+    let hangs = Fault {
+        path: "/v1/orders".into(),
+        after: 15,
+        times: 1,
+        effect: Effect::Wait(Duration::from_secs(60)),
+    };
+    let api = Api::with(settings(vec![hangs]));
+    // Ten pages land; the second sync hangs after six more and is killed there.
+    let workspace = synced(&api, "  orders: /orders");
+    let before = workspace.files(".restway/tables");
+    let mut child = workspace
+        .command(&["sync"])
+        .env("DEMO_SECRET", api.get().client_secret())
+        .stderr(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    while api.get().count("/v1/orders") < 16 {
+        std::thread::yield_now();
+    }
+    child.kill().expect("it is killed");
+    child.wait().expect("it is gone");
+    assert_eq!(workspace.value("select count(*) from demo.orders"), json!(1000));
+    let runs = |position: usize| {
+        workspace.json(&["runs"])["runs"][position]["status"].as_str().map(str::to_owned)
+    };
+    assert_eq!(runs(0).as_deref(), Some("running"));
+
+    assert_eq!(sync(&workspace, &api, &["sync"]).code, 0);
+    assert_eq!(workspace.value("select count(distinct id) from demo.orders"), json!(1000));
+    assert_eq!(workspace.value("select count(*) from demo.orders__lines"), json!(3021));
+    assert_eq!(runs(1).as_deref(), Some("failed"), "the killed run is closed");
+    let parts = |files: &[std::path::PathBuf]| {
+        files.iter().filter(|file| file.extension().is_some_and(|end| end == "parquet")).count()
+    };
+    let after = workspace.files(".restway/tables");
+    // The rows of before stay for time travel, beside the new ones; nothing of the killed sync.
+    assert_eq!(parts(&after), 2 * parts(&before));
+}
+
+#[test]
+fn a_sync_that_is_asked_to_stop_says_so_and_changes_nothing() {
+    let hangs = Fault {
+        path: "/v1/orders".into(),
+        after: 3,
+        times: 1,
+        effect: Effect::Wait(Duration::from_secs(60)),
+    };
+    let api = Api::with(Settings { faults: vec![hangs], ..Settings::default() });
+    let workspace = Workspace::new();
+    workspace.write("apis/demo.yaml", &api.file("  orders: /orders"));
+    let child = workspace
+        .command(&["sync"])
+        .env("DEMO_SECRET", api.get().client_secret())
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    while api.get().count("/v1/orders") < 4 {
+        std::thread::yield_now();
+    }
+    let asked = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(asked.expect("kill runs").success());
+    let output = child.wait_with_output().expect("it ends");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{err}");
+    assert!(err.contains("[run.interrupted]"), "{err}");
+    assert!(workspace.json(&["tables"])["tables"].as_array().is_some_and(Vec::is_empty));
+}
