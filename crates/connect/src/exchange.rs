@@ -97,6 +97,11 @@ impl Exchange {
             }
             let declared = declared_wait(&opened.incoming.headers, self.connector.clock().now());
             let decision = self.decide(status, declared);
+            if let Some(wait) = declared.filter(|wait| *wait <= self.target.wait_max) {
+                // The limit counts all calls to the api, also when this one is not repeated.
+                let until = self.connector.clock().monotonic() + wait;
+                self.target.gate.close_until(until);
+            }
             if self.request.expected == Expected::Any && !matches!(decision, Decision::Again(_)) {
                 self.note(Some(status), None);
                 return Ok(opened);
@@ -107,10 +112,6 @@ impl Exchange {
             let Decision::Again(wait) = decision else {
                 return Err(self.error(failure));
             };
-            if declared.is_some() {
-                let until = self.connector.clock().monotonic() + wait;
-                self.target.gate.close_until(until);
-            }
             self.wait(wait, &failure).await;
         }
     }

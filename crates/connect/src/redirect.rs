@@ -140,8 +140,10 @@ mod tests {
             let away = follow(&sent, 302, target).expect(target);
             let names: Vec<&str> = away.headers.iter().map(|(name, _)| name.as_str()).collect();
             assert_eq!((names, away.is_home), (vec!["Accept"], false), "{target}");
+            let stays_away = follow(&away, 302, "/y").expect("it is followed");
+            assert!(!stays_away.is_home);
             let back = follow(&away, 302, "https://h/b").expect("it is followed");
-            assert!(!back.is_home);
+            assert!(!back.is_home && !follow(&back, 302, "/c").expect("it is followed").is_home);
         }
         let to_https = follow(&hop(Method::Get, "http://h/a", false), 301, "https://h/a");
         assert!(!to_https.expect("it is followed").is_home);

@@ -74,9 +74,9 @@ impl FromStr for RecordPath {
         };
         while !rest.is_empty() {
             let (step, after) = if let Some(inside) = rest.strip_prefix('[') {
-                bracket(inside).map_err(|problem| invalid(problem))?
+                bracket(inside).map_err(&invalid)?
             } else if let Some(name) = rest.strip_prefix('.') {
-                member(name).map_err(|problem| invalid(problem))?
+                member(name).map_err(&invalid)?
             } else {
                 return Err(invalid("a `.` or `[` is missing"));
             };

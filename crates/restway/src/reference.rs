@@ -116,7 +116,8 @@ fn keys(page: &mut String, part: &Value) {
             Value::Null => String::new(),
             value => format!("`{value}`"),
         };
-        let about = rules["description"].as_str().unwrap_or("").replace('|', "\\|").replace('\n', " ");
+        let about =
+            rules["description"].as_str().unwrap_or("").replace('|', "\\|").replace('\n', " ");
         let _ = writeln!(page, "{head}| `{key}` | {} | {default} | {about} |", shape(rules));
         head = "";
     }

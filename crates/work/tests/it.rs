@@ -63,7 +63,8 @@ async fn record(workspace: &Workspace, sequence: u64, record: &str) -> StagedBat
 }
 
 async fn rows(workspace: &Workspace, table: &str) -> Vec<String> {
-    let sql = format!("select * exclude (_row_id, _run_id, _fetched_at) from {table} order by _row_id");
+    let sql =
+        format!("select * exclude (_row_id, _run_id, _fetched_at) from {table} order by _row_id");
     let answer = workspace.lake().query(&sql, &[]).await.expect("an answer");
     answer.json_rows(100).await.expect("rows")
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use demo_api::{Effect, Fault, Settings};
 use restway_connect::{Body, Expected, Request, curl_line};
 use restway_model::definition::Method;
-use restway_model::{Event, Explain, Fault as Move, Limits};
+use restway_model::{Clock, Event, Explain, Fault as Move, Limits};
 use serde_json::{Value, json};
 
 use crate::support::{Rig, api, canned, code, demo, demo_with, get, oauth};
@@ -165,6 +165,20 @@ async fn a_declared_wait_is_obeyed_uses_no_step_and_is_bounded() {
         |event| matches!(event, Event::RetryScheduled { reason, .. } if reason.contains("429")),
     );
     assert_eq!(retries.count(), 2);
+}
+
+#[tokio::test]
+async fn a_limit_that_one_call_met_holds_for_all() {
+    let (demo, rig) = (demo().await, Rig::new());
+    let api = api(&demo.url(), json!({}));
+    let limited = format!("{}/fault/rate/all", demo.url());
+    let once = Request { repeatable: false, ..get(&limited) };
+    let error = rig.connector.call(&api, once).await.expect_err("429, and not repeated");
+    assert_eq!(code(&error), "call.status");
+    let before = Clock::monotonic(rig.clock.as_ref());
+    let other = get(&format!("{}/open/none", demo.url()));
+    rig.connector.call(&api, other).await.expect("an answer, after the limit");
+    assert_eq!(Clock::monotonic(rig.clock.as_ref()) - before, Duration::from_secs(1));
 }
 
 #[tokio::test]

@@ -117,6 +117,18 @@ async fn a_401_is_answered_with_one_new_token_and_no_more() {
     let error = rig.walk(&file, "never").await.expect_err("no token works");
     assert_eq!((code(&error), demo.count("/fault")), ("call.unauthorized", 2));
     assert!(error.to_string().contains("(page 1 of `demo.never`)"), "{error}");
+    // Not even where a 401 is declared to be worth another try.
+    let stubborn = oauth(
+        &demo,
+        json!({
+            "retry": {"status": [401], "deadline": "10s"},
+            "resources": {"never": {"path": "/fault/unauthorized-after/0/again", "records": "data"}},
+        }),
+    );
+    demo.forget_requests();
+    let error = rig.walk(&stubborn, "never").await.expect_err("no token works");
+    assert_eq!((code(&error), demo.count("/fault")), ("call.unauthorized", 5));
+    assert_eq!(demo.count("/oauth"), 2);
 }
 
 #[tokio::test]
@@ -125,9 +137,10 @@ async fn a_broken_page_is_read_again_from_its_start_and_nothing_comes_twice() {
         |after| Fault { path: "/open/page".into(), after, times: 1, effect: Effect::Truncate };
     let faults = vec![truncate(0), truncate(2), truncate(3)];
     let demo = demo_with(Settings { faults, ..Settings::default() }).await;
-    let rig = Rig::new();
+    // Several batches of each page are ready when it breaks.
+    let rig = Rig::with(Limits { batch_records_max: 7, ..Limits::default() }, &[], true);
     let walked = rig.walk(&open(&demo.url()), "by_page").await.expect("it recovers");
-    assert_eq!((walked.ids(), walked.pages), (all(200), 4));
+    assert_eq!((walked.ids(), walked.pages, walked.parts), (all(200), 4, 4 * 8));
     assert_eq!((walked.counts.requests, walked.counts.retries), (7, 3));
 }
 

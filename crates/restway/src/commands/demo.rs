@@ -40,8 +40,9 @@ async fn show(
 ) -> Result<Exit, Failure> {
     let printer = &context.printer;
     step(context, &format!("A workspace in {}, and a REST API at {}", folder.display(), api.url()));
-    let workspace = prepare(context, folder, api).await?;
-    printer.line(&std::fs::read_to_string(folder.join("apis/demo.yaml")).unwrap_or_default());
+    let api_file = api_file(api);
+    printer.line(&api_file);
+    let workspace = prepare(context, folder, api, &api_file).await?;
 
     step(context, "restway sync");
     let (_stopper, stop) = Stopper::new();
@@ -80,12 +81,10 @@ fn step(context: &Context, what: &str) {
     printer.line(&format!("\n{}", printer.paint(Color::Bold, &format!("── {what}"))));
 }
 
-/// Writes the files that a person would write, and opens the workspace.
-async fn prepare(context: &Context, folder: &Path, api: &DemoApi) -> Result<Workspace, Failure> {
-    let name: Name = Name::slug("demo");
-    restway_work::init(folder, Some(name))?;
+/// What a person would write to `apis/demo.yaml`.
+fn api_file(api: &DemoApi) -> String {
     let url = api.url();
-    let api_file = format!(
+    format!(
         "\
 api: demo
 base_url: {url}/v1
@@ -110,7 +109,17 @@ resources:
     key: [project_id, id]
 ",
         api.client_id()
-    );
+    )
+}
+
+/// Writes the files that a person would write, and opens the workspace.
+async fn prepare(
+    context: &Context,
+    folder: &Path,
+    api: &DemoApi,
+    api_file: &str,
+) -> Result<Workspace, Failure> {
+    restway_work::init(folder, Some(Name::slug("demo")))?;
     let app_file = "\
 app: demo
 access: { anonymous: all }
@@ -127,7 +136,7 @@ objects:
     let write = |file: &str, text: &str| {
         fs_err::write(folder.join(file), text).map_err(restway_work::WorkError::File)
     };
-    write("apis/demo.yaml", &api_file)?;
+    write("apis/demo.yaml", api_file)?;
     write("apps/demo.yaml", app_file)?;
     let secret = Secret::new(api.client_secret());
     context.printer.redactor.learn(&secret);

@@ -3,6 +3,8 @@
 //! One test binary, a module per area, so that DataFusion is linked once. Every test has a folder
 //! and ports of its own; nothing sleeps.
 
+#![expect(clippy::disallowed_methods, reason = "a test that cannot read a file may say so badly")]
+
 mod arrows;
 mod bad_input;
 mod commands;

@@ -268,7 +268,8 @@ fn a_sync_that_is_asked_to_stop_says_so_and_changes_nothing() {
     while api.get().count("/v1/orders") < 4 {
         std::thread::yield_now();
     }
-    let asked = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    let asked =
+        std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
     assert!(asked.expect("kill runs").success());
     let output = child.wait_with_output().expect("it ends");
     let err = String::from_utf8_lossy(&output.stderr);
