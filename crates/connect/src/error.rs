@@ -260,6 +260,7 @@ impl Failure {
             Self::Redirect { .. } => Code::CallRedirect,
             Self::Unauthorized { .. } => Code::CallUnauthorized,
             Self::RateLimited { .. } => Code::CallRateLimited,
+            Self::Status { status: 429, .. } => Code::CallRateLimited,
             Self::Status { .. } => Code::CallStatus,
             Self::Token { failure, .. } => match failure.as_ref() {
                 Self::Status { .. } | Self::Unauthorized { .. } => Code::TokenRefused,
@@ -293,7 +294,7 @@ impl Failure {
             Self::Timeout { .. } => "a longer `limits.timeout` or smaller pages may help",
             Self::Unauthorized { status: 401, .. } => "check `auth` and the secrets it names",
             Self::Unauthorized { .. } => "the credentials are known and may not do this",
-            Self::RateLimited { .. } => {
+            Self::RateLimited { .. } | Self::Status { status: 429, .. } => {
                 "run it again later, or allow longer waits with `limits.max_wait`"
             }
             Self::TokenRefused { .. } => {

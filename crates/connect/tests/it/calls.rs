@@ -174,7 +174,7 @@ async fn a_limit_that_one_call_met_holds_for_all() {
     let limited = format!("{}/fault/rate/all", demo.url());
     let once = Request { repeatable: false, ..get(&limited) };
     let error = rig.connector.call(&api, once).await.expect_err("429, and not repeated");
-    assert_eq!(code(&error), "call.status");
+    assert_eq!(code(&error), "call.rate_limited");
     let before = Clock::monotonic(rig.clock.as_ref());
     let other = get(&format!("{}/open/none", demo.url()));
     rig.connector.call(&api, other).await.expect("an answer, after the limit");
