@@ -4,6 +4,12 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyl
 
 /// How wide a table may be where nobody looks on.
 const WIDTH_ELSEWHERE: u16 = 200;
+/// A narrower terminal is not believed.
+const WIDTH_MIN: u16 = 20;
+/// Wider columns wrap before others are left out.
+const COLUMN_FAIR: usize = 24;
+/// What stands between two columns.
+const COLUMN_PADDING: usize = 3;
 /// The most characters of one cell; longer ones end in `…`.
 const CELL_MAX: usize = 300;
 
@@ -27,24 +33,48 @@ impl<'a> Head<'a> {
     }
 }
 
-/// The rows below their heads, as wide as the terminal allows.
+/// The rows below their heads, as wide as the terminal allows. Columns that would be squeezed into
+/// nothing are left out from the right, and named below.
 pub(crate) fn render(heads: &[Head<'_>], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(LINES);
     table.set_content_arrangement(ContentArrangement::Dynamic);
-    if !table.is_tty() {
-        table.set_width(WIDTH_ELSEWHERE);
-    }
-    table.set_header(heads.iter().map(|head| head.name));
+    // Some terminals say that they are nothing wide; what they mean is that they do not know.
+    let width = table.width().filter(|width| table.is_tty() && *width >= WIDTH_MIN);
+    let width = width.unwrap_or(WIDTH_ELSEWHERE);
+    table.set_width(width);
+    let rows: Vec<Vec<String>> =
+        rows.into_iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
+    let shown = fitting(heads, &rows, usize::from(width));
+    table.set_header(heads[..shown].iter().map(|head| head.name));
     for row in rows {
-        table.add_row(row.into_iter().map(|cell| clean(&cell)));
+        table.add_row(row.into_iter().take(shown));
     }
     for (column, head) in table.column_iter_mut().zip(heads) {
         if head.is_number {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.trim_fmt()
+    let mut text = table.trim_fmt();
+    if shown < heads.len() {
+        let names: Vec<&str> = heads[shown..].iter().map(|head| head.name).collect();
+        text.push_str(&format!("\n and columns that do not fit: {}", names.join(", ")));
+    }
+    text
+}
+
+/// How many columns, from the left, have room for what they hold or for a fair part of it.
+fn fitting(heads: &[Head<'_>], rows: &[Vec<String>], width: usize) -> usize {
+    let mut used = 0;
+    for (index, head) in heads.iter().enumerate() {
+        let cells = rows.iter().filter_map(|row| row.get(index));
+        let longest = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
+        used += longest.max(head.name.chars().count()).min(COLUMN_FAIR) + COLUMN_PADDING;
+        if used > width && index > 0 {
+            return index;
+        }
+    }
+    heads.len()
 }
 
 /// A cell on one line, without characters that steer a terminal.
@@ -91,6 +121,18 @@ mod tests {
     fn counts_are_readable() {
         assert_eq!(count(7), "7");
         assert_eq!(count(1_234_567), "1 234 567");
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_are_named_and_not_squeezed() {
+        let heads = ["a", "b", "c"].map(Head::text);
+        let row = vec![vec!["x".repeat(30), "y".repeat(10), "z".repeat(30)]];
+        assert_eq!(fitting(&heads, &row, 80), 3);
+        assert_eq!(fitting(&heads, &row, 60), 2);
+        assert_eq!(fitting(&heads, &row, 10), 1, "the first column is always there");
+        let many: Vec<Head<'_>> = (0..30).map(|_| Head::text("a_long_enough_name")).collect();
+        let text = render(&many, [vec!["1".to_owned(); 30]]);
+        assert!(text.contains("columns that do not fit"), "{text}");
     }
 
     #[test]
