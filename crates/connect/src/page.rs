@@ -6,7 +6,7 @@
 //! the end (no token, no link, a short or empty page, the last number) is one.
 
 use restway_model::definition::Paginate;
-use restway_model::{RecordPath, SafeUrl};
+use restway_model::{RecordPath, SafeUrl, exact_json};
 use serde_json::Value;
 use url::Url;
 
@@ -183,7 +183,7 @@ fn number(path: &RecordPath, envelope: &Value) -> Option<u64> {
 /// The field of the last record that the next page starts after.
 fn key(field: &RecordPath, last: &[u8]) -> Result<String, Failure> {
     let subject = || format!("`paginate.field: {field}`");
-    let record: Value = serde_json::from_slice(last).map_err(|error| {
+    let record: Value = exact_json(last).map_err(|error| {
         Failure::invalid(subject(), format!("cannot be read from the last record: {error}"))
     })?;
     match field.find(&record) {

@@ -18,7 +18,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use restway_model::definition::{ApiFile, ResourceSettings};
-use restway_model::{Counts, Event, Records, TableName, Values};
+use restway_model::{Counts, Event, Records, TableName, Values, exact_json};
 use serde_json::Value;
 
 use crate::Connector;
@@ -375,7 +375,7 @@ fn fingerprint(request: &Request) -> u64 {
 /// The whole answer is one record, and the pager needs its fields.
 fn root_record(end: &PageEnd) -> Result<Value, Failure> {
     let record = end.last.as_deref().unwrap_or(b"{}");
-    serde_json::from_slice(record).map_err(|error| Failure::NotJson {
+    exact_json(record).map_err(|error| Failure::NotJson {
         problem: error.to_string(),
         excerpt: Excerpt::default(),
     })

@@ -5,50 +5,99 @@
 //! was looked up during the process is replaced, also where a server repeats it back to us.
 
 use std::borrow::Cow;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::Secret;
 
-/// Values shorter than this are not searched for: they would black out ordinary words.
-const LENGTH_MIN: usize = 6;
-/// How many values are remembered; the oldest of rotated tokens go first.
-const VALUES_MAX: usize = 512;
+use serde_json::Value;
+
+/// Values shorter than this are not searched for: they would black out ordinary words. Whoever
+/// takes a secret from a person says so.
+pub const REDACTED_LENGTH_MIN: usize = 6;
+/// How many forms of values are remembered; beyond it the one goes that was not used for longest.
+const FORMS_MAX: usize = 4096;
 const MASK: &str = "***";
 
 /// The secrets seen so far, shared by everything that prints.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    values: Arc<RwLock<Vec<Secret>>>,
+    known: Arc<RwLock<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Longest first, so that a form is found before another that is a part of it; each with the
+    /// number of the call that used it last.
+    forms: Vec<(Secret, u64)>,
+    calls: u64,
 }
 
 impl Redactor {
-    /// Remembers a value that must never be shown, and its percent-encoded form.
+    /// Remembers a value that must never be shown, in every form in which servers and URLs write
+    /// it: as it is, percent-encoded (with `+` and with `%20` for a space, as a query and as a
+    /// path), and escaped as JSON.
     pub fn learn(&self, secret: &Secret) {
-        let encoded: String =
-            url::form_urlencoded::byte_serialize(secret.expose().as_bytes()).collect();
-        self.keep(Secret::new(encoded));
+        let value = secret.expose();
+        let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+        let json = Value::from(value).to_string();
+        let mut url = url::Url::parse("http://h/").ok();
+        let mut as_parts = Vec::new();
+        if let Some(url) = &mut url {
+            if let Ok(mut segments) = url.path_segments_mut() {
+                segments.push(value);
+            }
+            as_parts.push(url.path().trim_start_matches('/').to_owned());
+            url.set_query(Some(value));
+            as_parts.extend(url.query().map(str::to_owned));
+        }
+        let strict = form.replace('+', "%20");
+        let escaped = json.trim_matches('"').to_owned();
+        for form in [form, strict, escaped].into_iter().chain(as_parts) {
+            self.keep(Secret::new(form));
+        }
         self.keep(secret.clone());
     }
 
-    fn keep(&self, secret: Secret) {
-        if secret.expose().len() < LENGTH_MIN {
+    fn keep(&self, form: Secret) {
+        let length = form.expose().len();
+        if length < REDACTED_LENGTH_MIN {
             return;
         }
-        let mut values = self.values.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if values.contains(&secret) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.calls += 1;
+        let call = known.calls;
+        if let Some((_, used)) = known.forms.iter_mut().find(|(other, _)| *other == form) {
+            *used = call;
             return;
         }
-        if values.len() >= VALUES_MAX {
-            values.remove(0);
+        if known.forms.len() >= FORMS_MAX {
+            let oldest = known.forms.iter().enumerate().min_by_key(|(_, (_, used))| *used);
+            if let Some(oldest) = oldest.map(|(index, _)| index) {
+                known.forms.remove(oldest);
+            }
         }
-        values.push(secret);
+        let at = known.forms.partition_point(|(other, _)| other.expose().len() >= length);
+        known.forms.insert(at, (form, call));
+    }
+
+    /// The value with every text in it redacted, names of members too.
+    pub fn redact_json(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.redact(text).into_owned()),
+            Value::Array(items) => items.iter().map(|item| self.redact_json(item)).collect(),
+            Value::Object(members) => members
+                .iter()
+                .map(|(name, value)| (self.redact(name).into_owned(), self.redact_json(value)))
+                .collect(),
+            plain => plain.clone(),
+        }
     }
 
     /// The text with every remembered value replaced by `***`.
     pub fn redact<'text>(&self, text: &'text str) -> Cow<'text, str> {
-        let values = self.values.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut clean = Cow::Borrowed(text);
-        for value in values.iter() {
+        for (value, _) in &known.forms {
             if clean.contains(value.expose()) {
                 clean = Cow::Owned(clean.replace(value.expose(), MASK));
             }
@@ -68,5 +117,22 @@ mod tests {
         redactor.learn(&Secret::new("abc"));
         assert_eq!(redactor.redact("pw=hunter2 &co q=hunter2+%26co abc"), "pw=*** q=*** abc");
         assert!(matches!(redactor.redact("nothing here"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn masks_what_urls_and_json_make_of_a_secret() {
+        let redactor = Redactor::default();
+        let secret = "aa\"b\\c d/e-é";
+        redactor.learn(&Secret::new(secret));
+        let mut url = url::Url::parse("https://h/x").expect("a URL");
+        url.path_segments_mut().expect("a path").push(secret);
+        let path = url.to_string();
+        url.query_pairs_mut().append_pair("k", secret);
+        let json = serde_json::json!({ "echo": [secret] });
+        for text in [path, url.to_string(), json.to_string(), "aa%22b%5Cc%20d%2Fe-%C3%A9".into()] {
+            let clean = redactor.redact(&text);
+            assert!(clean.contains("***") && !clean.contains("e-"), "{clean}");
+        }
+        assert_eq!(redactor.redact_json(&json), serde_json::json!({ "echo": ["***"] }));
     }
 }

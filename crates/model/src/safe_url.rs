@@ -72,7 +72,8 @@ fn mask_pair(pair: &str) -> String {
     }
 }
 
-fn is_telling(name: &str) -> bool {
+/// Whether a parameter or header of that name holds a credential, as far as names tell.
+pub fn is_telling(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     !HARMLESS.contains(&name.as_str()) && TELLING.iter().any(|part| name.contains(part))
 }

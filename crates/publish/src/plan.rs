@@ -20,6 +20,7 @@ use crate::refusal::{Findings, Refusal, shown};
 use crate::request::{Asked, Target};
 use crate::rows::Column;
 use crate::value::{Value, wanted};
+use restway_tables::SYSTEM_COLUMNS;
 
 /// Items of a list that did not ask for a number of them.
 pub(crate) const LIMIT_DEFAULT: u64 = 10;
@@ -237,7 +238,7 @@ fn or_key<'a>(fields: Vec<&'a Column>, key: &[&'a Column]) -> Vec<&'a Column> {
 
 /// The columns that the api's records have, without those that Restway adds.
 fn plain(columns: &[Column]) -> Vec<&Column> {
-    columns.iter().filter(|column| !column.name.starts_with('_')).collect()
+    columns.iter().filter(|column| !SYSTEM_COLUMNS.contains(&column.name.as_str())).collect()
 }
 
 fn column<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {

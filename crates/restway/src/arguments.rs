@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use restway_model::Timespan;
 
 /// Call any REST API, land what it answers as tables, query them with SQL, publish them as a REST
 /// API.
@@ -81,10 +82,11 @@ pub(crate) enum Command {
         echo 'select 1' | restway query -")]
     Query(Query),
     /// List the tables, or show one
-    #[command(after_help = "Examples:\n  restway tables\n  restway tables show acme.projects")]
+    #[command(after_help = "Examples:\n  restway tables\n  restway tables show acme.projects\n  \
+        restway tables vacuum --older-than 1d")]
     Tables(Tables),
     /// List what was done, or show one run
-    #[command(after_help = "Examples:\n  restway runs\n  restway runs show 0199")]
+    #[command(after_help = "Examples:\n  restway runs\n  restway runs show 01a200bb-b3aa")]
     Runs(Runs),
     /// Publish the apps of the workspace as REST APIs
     #[command(after_help = "Examples:\n  restway serve\n  restway serve --listen 127.0.0.1:0")]
@@ -221,6 +223,14 @@ pub(crate) enum TablesCommand {
     Show {
         /// The table, as `api.resource`
         table: String,
+    },
+    /// Remove the files that only old versions of the tables need
+    Vacuum {
+        /// Tables, as `api.resource` [default: all]
+        tables: Vec<String>,
+        /// Keep what the versions since then need
+        #[arg(long, value_name = "AGE", default_value = "7d")]
+        older_than: Timespan,
     },
 }
 

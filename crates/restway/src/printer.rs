@@ -61,14 +61,14 @@ impl Printer {
     /// A line of what was asked for.
     pub(crate) fn line(&self, text: &str) {
         if !self.json {
-            self.raw(&format!("{text}\n"));
+            self.raw(&format!("{}\n", self.redactor.redact(text)));
         }
     }
 
-    /// The one JSON object that a program asked for.
+    /// The one JSON object that a program asked for, its texts redacted.
     pub(crate) fn json(&self, value: &Value) {
         if self.json {
-            self.raw(&format!("{value:#}\n"));
+            self.raw(&format!("{:#}\n", self.redactor.redact_json(value)));
         }
     }
 

@@ -13,6 +13,10 @@ use restway_model::{Code, Explain, Name, RunId};
 const SQLITE_BUSY: i32 = 5;
 const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_FULL: i32 = 13;
+const SQLITE_READONLY: i32 = 8;
+const SQLITE_CANTOPEN: i32 = 14;
+/// An extended code: the file of shared memory cannot grow, which a full disk comes to.
+const SQLITE_IOERR_SHMSIZE: i32 = 4874;
 const SQLITE_NOTADB: i32 = 26;
 
 /// Where a master key was found.
@@ -192,10 +196,18 @@ pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
     primary_code(error) == Some(SQLITE_BUSY)
 }
 
+/// Whether the disk is full.
+fn is_full(error: &sqlx::Error) -> bool {
+    primary_code(error) == Some(SQLITE_FULL) || extended_code(error) == Some(SQLITE_IOERR_SHMSIZE)
+}
+
+fn extended_code(error: &sqlx::Error) -> Option<i32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
 /// SQLite's primary result code, which is the low byte of the extended one.
 fn primary_code(error: &sqlx::Error) -> Option<i32> {
-    let code = error.as_database_error()?.code()?;
-    code.parse::<i32>().ok().map(|code| code & 0xff)
+    extended_code(error).map(|code| code & 0xff)
 }
 
 impl Explain for StoreError {
@@ -203,10 +215,8 @@ impl Explain for StoreError {
         match self {
             Self::File(source) if source.kind() == io::ErrorKind::StorageFull => Code::DiskFull,
             Self::File(_) => Code::FileFailed,
-            Self::Database { source, .. } => match primary_code(source) {
-                Some(SQLITE_FULL) => Code::DiskFull,
-                _ => Code::StoreFailed,
-            },
+            Self::Database { source, .. } if is_full(source) => Code::DiskFull,
+            Self::Database { .. } => Code::StoreFailed,
             Self::Unreadable { .. } | Self::BatchTooLarge { .. } => Code::StoreFailed,
             Self::Newer { .. } => Code::StoreNewer,
             Self::Busy { .. } => Code::WorkspaceBusy,
@@ -262,7 +272,10 @@ impl Explain for StoreError {
 
 fn database_hints(source: &sqlx::Error) -> &'static [&'static str] {
     match primary_code(source) {
-        Some(SQLITE_FULL) => &["free some space and try again"],
+        _ if is_full(source) => &["free some space on the disk of `.restway` and try again"],
+        Some(SQLITE_READONLY | SQLITE_CANTOPEN) => {
+            &["the folder `.restway` must be yours to write, also for reading"]
+        }
         Some(SQLITE_BUSY) => &["another process is writing: try again"],
         Some(SQLITE_CORRUPT | SQLITE_NOTADB) => {
             &["`.restway/restway.db` is damaged: put a backup of the folder `.restway` back"]

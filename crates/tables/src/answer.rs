@@ -77,6 +77,18 @@ impl Answer {
         &self.columns
     }
 
+    /// Whether each column has a name of its own: everywhere but in CSV a second one is lost.
+    fn check_names(&self) -> Result<(), TableError> {
+        let mut names = std::collections::HashSet::new();
+        match self.columns.iter().find(|column| !names.insert(column.name.as_str())) {
+            None => Ok(()),
+            Some(column) => Err(TableError::QueryInvalid {
+                problem: format!("two columns of the answer are named `{}`", column.name),
+                hint: Some(format!("give one of them another name: `{} as …`", column.name)),
+            }),
+        }
+    }
+
     async fn next(&mut self) -> Result<Option<RecordBatch>, TableError> {
         self.stream.next().await.transpose().map_err(failed)
     }
@@ -104,7 +116,11 @@ impl Answer {
 
     /// The first rows, each as the text of one JSON object: numbers stay exact in it, which they
     /// would not as parsed values.
+    ///
+    /// # Errors
+    /// Also when two columns have one name: an object would lose one of them.
     pub async fn json_rows(mut self, rows_max: usize) -> Result<Vec<String>, TableError> {
+        self.check_names()?;
         let mut rows = Vec::new();
         while let Some(batch) = self.next().await? {
             for row in 0..batch.num_rows() {
@@ -125,6 +141,9 @@ impl Answer {
         format: Format,
         out: &mut (dyn Write + Send),
     ) -> Result<u64, TableError> {
+        if format != Format::Csv {
+            self.check_names()?;
+        }
         match format {
             Format::Csv => self.write_csv(out).await,
             Format::Json => self.write_json(out, ["[", ",\n", "]\n"]).await,

@@ -20,7 +20,7 @@ use url::Url;
 use crate::build::system_columns;
 use crate::error::TableError;
 use crate::naming::path_text;
-use crate::shape::{ColumnDef, RESERVED, TableDef};
+use crate::shape::{ColumnDef, SYSTEM_COLUMNS, TableDef};
 
 const PATH_KEY: &str = "restway.path";
 const TYPE_KEY: &str = "restway.type";
@@ -134,7 +134,7 @@ impl Opened {
         let parent = configuration.get(PARENT_KEY).and_then(|parent| parent.parse().ok());
         let list = configuration.get(LIST_KEY).cloned();
         let schema = self.snapshot.schema();
-        let data = schema.fields().filter(|field| !RESERVED.contains(&field.name.as_str()));
+        let data = schema.fields().filter(|field| !SYSTEM_COLUMNS.contains(&field.name.as_str()));
         let columns = data.map(column_def).collect();
         TableDef { name: name.clone(), parent: parent.zip(list), columns }
     }
@@ -151,7 +151,7 @@ fn column_def(field: &StructField) -> ColumnDef {
         Some(MetadataValue::String(text)) => Some(text.clone()),
         _ => None,
     };
-    let is_system = RESERVED.contains(&field.name.as_str());
+    let is_system = SYSTEM_COLUMNS.contains(&field.name.as_str());
     let default_path =
         if is_system { String::new() } else { path_text(std::slice::from_ref(&field.name)) };
     let kind = text(TYPE_KEY).and_then(|text| match text.as_str() {

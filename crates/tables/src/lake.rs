@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use restway_model::{ColumnType, Limits, Name, Observer, TableName, nearest};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ use crate::naming::{SEPARATOR, may_be_child};
 use crate::query;
 use crate::shape::{Policy, Shape, TableDef};
 use crate::stage::{Base, Intake, StagedBatch};
+use crate::vacuum;
 use crate::write::part_prefix;
 use crate::{CommittedTable, LakeSettings, Landing};
 
@@ -286,6 +288,15 @@ impl Lake {
             }
         }
         Ok(summaries)
+    }
+
+    /// Removes the data files that only versions older than `age` need, and says how many. Must
+    /// not run beside a commit to the table.
+    pub async fn vacuum(&self, name: &TableName, age: Duration) -> Result<u64, TableError> {
+        if open(&self.shared.root, name).await?.is_none() {
+            return Err(self.shared.missing(&name.to_string()));
+        }
+        vacuum::vacuum(&self.shared.folder(name), name, age).await
     }
 
     /// One table and its columns.

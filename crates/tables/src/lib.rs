@@ -35,11 +35,13 @@ mod raw;
 mod shape;
 mod stage;
 mod text;
+mod vacuum;
 mod write;
 
 pub use answer::{Answer, AnswerColumn, Format};
 pub use error::{Cause, TableError};
 pub use lake::{ColumnDetail, Lake, ListOf, TableDetail, TableSummary};
+pub use shape::SYSTEM_COLUMNS;
 pub use stage::{Intake, StagedBatch};
 
 /// Where the tables are, and who watches.

@@ -11,6 +11,7 @@
 
 use jiter::{Jiter, Peek};
 use restway_model::{ColumnType, TableName};
+use serde_json::value::RawValue;
 
 use crate::error::TableError;
 use crate::infer::{Decimal, FLOAT_INTEGER_MAX, Number, Written, decimal, number, written};
@@ -141,25 +142,26 @@ impl Carried {
     /// Finds the columns and types of `values`.
     pub(crate) fn read(
         shape: &mut Shape,
-        values: &[(String, serde_json::Value)],
+        values: &[(String, Box<RawValue>)],
     ) -> Result<Self, TableError> {
         let mut carried = Self::default();
         for (name, value) in values {
             let column = shape.carried_column(name)?;
             let start = carried.text.len() as u32;
-            match value {
-                serde_json::Value::String(text) => carried.text.push_str(text),
-                other => carried.text.push_str(&other.to_string()),
+            let json = value.get();
+            match serde_json::from_str::<String>(json) {
+                Ok(text) => carried.text.push_str(&text),
+                Err(_) => carried.text.push_str(json),
             }
             let end = carried.text.len() as u32;
             let span = Span { source: Source::Carried, start, end };
             let text = &carried.text[start as usize..];
-            let cell = match value {
-                serde_json::Value::Null => Cell::Null,
-                serde_json::Value::Bool(value) => Cell::Bool(*value),
-                serde_json::Value::Number(_) => number_cell(text, span),
-                serde_json::Value::String(_) => text_cell(text, span),
-                _ => Cell::Json(span),
+            let cell = match json.as_bytes().first() {
+                Some(b'n') => Cell::Null,
+                Some(b't' | b'f') => Cell::Bool(json == "true"),
+                Some(b'"') => text_cell(text, span),
+                Some(b'{' | b'[') => Cell::Json(span),
+                _ => number_cell(text, span),
             };
             carried.cells.push((column, cell));
         }

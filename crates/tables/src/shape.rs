@@ -26,7 +26,8 @@ pub(crate) const ROOT_ID: &str = "_root_id";
 pub(crate) const INDEX: &str = "_idx";
 pub(crate) const RUN_ID: &str = "_run_id";
 pub(crate) const FETCHED_AT: &str = "_fetched_at";
-pub(crate) const RESERVED: [&str; 6] = [ROW_ID, PARENT_ID, ROOT_ID, INDEX, RUN_ID, FETCHED_AT];
+/// The columns that Restway adds to tables; no column of an api's records has one of these names.
+pub const SYSTEM_COLUMNS: [&str; 6] = [ROW_ID, PARENT_ID, ROOT_ID, INDEX, RUN_ID, FETCHED_AT];
 
 /// The path prefix of a column that the caller adds to every record.
 const CARRIED: &str = "carried:";
@@ -311,7 +312,7 @@ impl Shape {
             lookup: HashMap::new(),
             next: 0,
         });
-        let taken = RESERVED.iter().map(|name| (*name).to_owned()).collect();
+        let taken = SYSTEM_COLUMNS.iter().map(|name| (*name).to_owned()).collect();
         let columns = Vec::new();
         self.tables.push(Table {
             name,
@@ -386,7 +387,7 @@ impl Shape {
         let name = unique(name, |name| self.tables[table].taken.contains(name));
         let declared = self.declared(table, &name);
         let target = &mut self.tables[table];
-        if target.taken.len() >= self.policy.columns_max + RESERVED.len() {
+        if target.taken.len() >= self.policy.columns_max + SYSTEM_COLUMNS.len() {
             return Err(TableError::TooManyColumns {
                 table: target.name.clone(),
                 columns_max: self.policy.columns_max,

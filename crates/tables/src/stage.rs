@@ -10,6 +10,7 @@ use arrow::array::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use restway_model::{ColumnType, Event, Records, RunId, TableName};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::LoadMode;
 use crate::build::{ROW_BYTES, Rows, Stamp, file_schema};
@@ -156,7 +157,7 @@ impl Intake {
     pub fn push(
         &mut self,
         records: &Records,
-        carried: &[(String, serde_json::Value)],
+        carried: &[(String, Box<RawValue>)],
     ) -> Result<(), TableError> {
         let carried = Carried::read(&mut self.shape, carried)?;
         for record in records.iter() {

@@ -4,7 +4,7 @@
 //! there and the path that was likely meant. Pure.
 
 use bytes::Bytes;
-use restway_model::{RecordPath, Step, nearest};
+use restway_model::{RecordPath, Step, exact_json, nearest};
 use serde_json::Value;
 
 use crate::error::{Excerpt, Failure};
@@ -31,7 +31,7 @@ pub(crate) struct PageEnd {
 }
 
 pub(super) fn read(text: &[u8]) -> Result<Value, Failure> {
-    serde_json::from_slice(text).map_err(|error| Failure::NotJson {
+    exact_json(text).map_err(|error| Failure::NotJson {
         problem: format!("outside its records {error}"),
         excerpt: Excerpt::default(),
     })

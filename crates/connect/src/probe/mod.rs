@@ -80,10 +80,17 @@ pub async fn probe(
     auth: Auth,
     name: Option<Name>,
 ) -> Result<Probed, CallError> {
-    let url = web_url(url, "the URL")?;
-    let api = bare_api(&url, auth, name);
+    let (url, given) = shape::take_credential(web_url(url, "the URL")?);
+    let has_credential = given.is_some();
+    let api = bare_api(&url, given.unwrap_or(auth), name);
     let answer = connector.call(&api, page_request(url.clone())).await?;
     let mut probed = Probed::named(&url, &api);
+    if has_credential {
+        probed.notes.push(
+            "The credential in the URL is not in the file: set the secret that `auth` names."
+                .into(),
+        );
+    }
     if answer.status == 401 {
         return Ok(challenged(probed, &api, &answer));
     }

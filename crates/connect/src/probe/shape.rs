@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use restway_model::definition::Auth;
-use restway_model::{Name, RecordPath, Template};
+use restway_model::{Name, RecordPath, Template, is_telling};
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
@@ -233,6 +233,22 @@ pub(super) fn auth_for(scheme: &str, api: &Name) -> Auth {
         }
         _ => Auth::Bearer { token: secret("token"), scheme: scheme.to_owned() },
     }
+}
+
+/// Takes the first parameter that holds a credential, as names tell, out of a URL: as the `auth`
+/// that sends it again.
+pub(super) fn take_credential(mut url: Url) -> (Url, Option<Auth>) {
+    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let Some((name, value)) = pairs.iter().find(|(name, _)| is_telling(name)).cloned() else {
+        return (url, None);
+    };
+    let rest: Vec<_> = pairs.into_iter().filter(|(other, _)| *other != name).collect();
+    url.set_query(None);
+    if !rest.is_empty() {
+        url.query_pairs_mut().extend_pairs(rest);
+    }
+    let key = Template::literal(&value);
+    (url, Some(Auth::ApiKey { key, header: None, query: Some(name) }))
 }
 
 #[cfg(test)]

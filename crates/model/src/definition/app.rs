@@ -62,7 +62,7 @@ pub struct Object {
     pub from: String,
     /// The columns that tell items apart, in the order of the URL.
     pub key: Vec<String>,
-    /// The columns of an answer that did not ask for any; all without it.
+    /// The columns of a list that did not ask for any; all without it. An item has all.
     #[serde(default)]
     pub default_fields: Vec<String>,
 }

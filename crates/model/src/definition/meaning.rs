@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::problem::{At, Problem, Source};
 use super::yaml::{Node, Value};
 use super::{ApiFile, AppFile, Auth, Paginate, ResourceSettings, WorkspaceFile};
-use crate::{Name, Scope, TableName, Template, nearest};
+use crate::{Name, Scope, TableName, Template, is_telling, nearest};
 
 /// The check of a definition's meaning.
 pub trait Meaning {
@@ -68,6 +68,16 @@ impl<'a> Finder<'a> {
             } else if scope == Scope::Secret && name.parse::<Name>().is_err() {
                 self.report(path, format!("`{name}` cannot be a secret's name"), None);
             }
+        }
+    }
+
+    /// A value whose name says that it is a credential, and that stands in the file.
+    fn named_credential(&mut self, path: &[&str], name: &str, template: &Template) {
+        if is_telling(name) && template.references().next().is_none() {
+            let hint = "use `auth`, or store it with `restway secret set NAME` and write \
+                        `${secret.NAME}`";
+            let message = format!("`{name}` looks like a credential that stands in the file");
+            self.report(path, message, Some(hint.to_owned()));
         }
     }
 
@@ -135,6 +145,13 @@ impl Meaning for ApiFile {
             let hint = Some("write the scheme and the host, as in `https://api.acme.example/v2`");
             finder.report(&["base_url"], "not a web address", hint.map(str::to_owned));
         }
+        let address = url::Url::parse(source).ok().filter(|_| is_plain);
+        let has_user = |url: &url::Url| !url.username().is_empty() || url.password().is_some();
+        let has_key = |url: &url::Url| url.query_pairs().any(|(name, _)| is_telling(&name));
+        if address.as_ref().is_some_and(|url| has_user(url) || has_key(url)) {
+            let hint = "leave it out of the address and use `auth`".to_owned();
+            finder.report(&["base_url"], "a credential stands in the address", Some(hint));
+        }
         self.check_auth(finder);
         if self.limits.concurrency == Some(0) {
             finder.report(&["limits", "concurrency"], "must be at least 1", None);
@@ -144,6 +161,11 @@ impl Meaning for ApiFile {
         }
         for (name, template) in &self.defaults.headers {
             check_header(finder, &["defaults", "headers", name], name, template);
+        }
+        for (name, value) in &self.defaults.query {
+            if let super::QueryValue::Text(template) = value {
+                finder.named_credential(&["defaults", "query", name], name, template);
+            }
         }
         for (name, resource) in self.resources() {
             self.check_resource(finder, name, &resource);
@@ -202,14 +224,22 @@ impl ApiFile {
         };
         finder.only(&at("path"), &resource.path, scopes);
         for (header, template) in &resource.headers {
-            check_header(finder, &at("headers"), header, template);
-            finder.only(&at("headers"), template, scopes);
-        }
-        for value in resource.query.values() {
-            if let super::QueryValue::Text(template) = value {
-                finder.only(&at("query"), template, scopes);
+            let place = ["resources", name.as_str(), "headers", header];
+            finder.only(&place, template, scopes);
+            if self.defaults.headers.get(header) != Some(template) {
+                check_header(finder, &place, header, template);
             }
         }
+        for (parameter, value) in &resource.query {
+            if let super::QueryValue::Text(template) = value {
+                let place = ["resources", name.as_str(), "query", parameter];
+                finder.only(&place, template, scopes);
+                if self.defaults.query.get(parameter) != Some(value) {
+                    finder.named_credential(&place, parameter, template);
+                }
+            }
+        }
+        self.check_path(finder, &at("path"), &resource.path);
         if resource.json.is_some() && !matches!(resource.method.as_str(), "POST" | "PUT" | "PATCH")
         {
             let hint = "write `method: POST`".to_owned();
@@ -228,6 +258,27 @@ impl ApiFile {
             if !status.parse::<u16>().is_ok_and(|status| (100..600).contains(&status)) {
                 finder.report(&at("on_status"), format!("`{status}` is not a status"), None);
             }
+        }
+    }
+
+    /// A path that would leave the api, as far as it can be told without values.
+    fn check_path(&self, finder: &mut Finder<'_>, place: &[&str], path: &Template) {
+        let text = path.source().split('?').next().unwrap_or("");
+        let dots = |segment: &str| matches!(segment, "." | "..");
+        if text.split('/').any(|part| dots(&part.to_ascii_lowercase().replace("%2e", "."))) {
+            finder.report(place, "`.` and `..` lead out of the path", None);
+        }
+        if let Some((_, query)) = path.source().split_once('?') {
+            for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+                let value = value.parse().unwrap_or_else(|_| Template::literal(&value));
+                finder.named_credential(place, &name, &value);
+            }
+        }
+        let Ok(url) = url::Url::parse(path.source()) else { return };
+        let base = url::Url::parse(self.base_url.source());
+        if base.is_ok_and(|base| base.origin() != url.origin()) {
+            let hint = "a resource lies on the origin of `base_url`".to_owned();
+            finder.report(place, "the path is on another origin", Some(hint));
         }
     }
 
@@ -265,6 +316,7 @@ fn check_header(finder: &mut Finder<'_>, path: &[&str], name: &str, template: &T
         let hint = "credentials belong under `auth`; the rest is set by the connection".to_owned();
         finder.report(path, format!("the header `{name}` is not yours to set"), Some(hint));
     }
+    finder.named_credential(path, name, template);
     if template.source().contains(['\n', '\r']) {
         finder.report(path, "a header's value is one line", None);
     }

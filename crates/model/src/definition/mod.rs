@@ -42,8 +42,8 @@ pub fn schema<T: Definition>() -> serde_json::Value {
 /// Every problem of the file, in the order of its lines.
 pub fn read<T: Definition>(file: &str, text: &str) -> Result<T, Vec<Problem>> {
     let source = Source { file, text };
-    let node = yaml::parse(&source).map_err(|problem| vec![problem])?;
-    let mut problems = grammar::check(&source, &schema::<T>(), &node);
+    let (node, mut problems) = yaml::parse(&source).map_err(|problem| vec![problem])?;
+    problems.extend(grammar::check(&source, &schema::<T>(), &node));
     let read = if problems.is_empty() {
         match decode::decode::<T>(&node) {
             Ok(definition) => {
@@ -68,7 +68,8 @@ pub fn read<T: Definition>(file: &str, text: &str) -> Result<T, Vec<Problem>> {
 /// The problem of two files that define the same name, at the name in the second of them.
 pub fn duplicate(file: &str, text: &str, name: &Name, first_file: &str) -> Problem {
     let source = Source { file, text };
-    let at = yaml::parse(&source).map_or(problem::At::START, |node| yaml::first_text(&node, name));
+    let at =
+        yaml::parse(&source).map_or(problem::At::START, |(node, _)| yaml::first_text(&node, name));
     source
         .problem(at, format!("`{name}` is defined twice; first in {first_file}"))
         .with_hint("give one of the two another name".to_owned())

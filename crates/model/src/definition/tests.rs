@@ -112,7 +112,53 @@ resources:
             7:28+1 `for_each` leads back to this resource
             7:37+1 a body needs POST, PUT or PATCH -- write `method: POST`
             8:14+17 `${parent.id}` has no meaning here -- this place knows env, secret
-            8:42+1 the header `Authorization` is not yours to set -- credentials belong under `auth`; the rest is set by the connection
+            8:59+1 the header `Authorization` is not yours to set -- credentials belong under `auth`; the rest is set by the connection
+            8:59+1 `Authorization` looks like a credential that stands in the file -- use `auth`, or store it with `restway secret set NAME` and write `${secret.NAME}`
+        "#]],
+    );
+}
+
+#[test]
+fn numbers_are_kept_as_they_are_written_or_refused() {
+    check::<ApiFile>(
+        "
+api: acme
+base_url: https://a.example
+resources:
+  a: { path: /a, query: { version: 1.10, big: 12345678901234567890123, plain: 0.5, n: -7 } }
+  a: /again
+  b: { path: /b, method: POST, json: { x: 1e400, y: -0, z: 0x10, w: '1.10' } }
+",
+        expect![[r#"
+            5:36+4 the number `1.10` is not kept as it is written -- write `1.1` for the number, or put it in quotes for the text
+            5:47+23 the number `12345678901234567890123` is not kept as it is written -- write `1.2345678901234568e22` for the number, or put it in quotes for the text
+            6:3+1 `a` stands here twice; first in line 5
+            7:43+5 the number `1e400` is not kept as it is written -- put it in quotes
+            7:53+2 the number `-0` is not kept as it is written -- write `0` for the number, or put it in quotes for the text
+        "#]],
+    );
+}
+
+#[test]
+fn credentials_do_not_stand_in_the_file() {
+    check::<ApiFile>(
+        "
+api: acme
+base_url: https://u:p@a.example?token=abc
+defaults: { headers: { X-Api-Key: abc, X-Page-Token: '${secret.t}' } }
+resources:
+  a: { path: '/a?access_token=abc', query: { api_key: abc, pageToken: x } }
+  b: { path: '/../b' }
+  c: { path: 'http://other.example/c' }
+  d: { path: /d, query: { api_key: '${secret.k}' } }
+",
+        expect![[r#"
+            3:11+31 a credential stands in the address -- leave it out of the address and use `auth`
+            4:35+3 `X-Api-Key` looks like a credential that stands in the file -- use `auth`, or store it with `restway secret set NAME` and write `${secret.NAME}`
+            6:14+21 `access_token` looks like a credential that stands in the file -- use `auth`, or store it with `restway secret set NAME` and write `${secret.NAME}`
+            6:55+3 `api_key` looks like a credential that stands in the file -- use `auth`, or store it with `restway secret set NAME` and write `${secret.NAME}`
+            7:14+8 `.` and `..` lead out of the path
+            8:14+25 the path is on another origin -- a resource lies on the origin of `base_url`
         "#]],
     );
 }

@@ -55,22 +55,27 @@ impl Value {
     }
 }
 
-/// Reads one document.
-pub(super) fn parse(source: &Source<'_>) -> Result<Node, Problem> {
+/// Reads one document, as far as it can be read, with what is wrong in it.
+///
+/// # Errors
+/// The one problem that stopped the reading.
+pub(super) fn parse(source: &Source<'_>) -> Result<(Node, Vec<Problem>), Problem> {
     if source.text.len() > LENGTH_MAX {
         return Err(source.problem(At::START, "the file is larger than 4 MiB"));
     }
-    let mut reader = Reader { source, events: Parser::new_from_str(source.text) };
+    let events = Parser::new_from_str(source.text);
+    let mut reader = Reader { source, events, problems: Vec::new() };
     loop {
         match reader.next()? {
             (Event::StreamStart | Event::DocumentStart(_), _) => {}
             (Event::StreamEnd | Event::DocumentEnd, _) => {
-                return Ok(Node { at: At::START, value: Value::Map(Vec::new()) });
+                let empty = Node { at: At::START, value: Value::Map(Vec::new()) };
+                return Ok((empty, reader.problems));
             }
             (event, span) => {
                 let node = reader.node(event, span, 0)?;
                 reader.expect_end()?;
-                return Ok(node);
+                return Ok((node, reader.problems));
             }
         }
     }
@@ -87,6 +92,8 @@ pub(super) fn first_text(node: &Node, text: &crate::Name) -> At {
 struct Reader<'a> {
     source: &'a Source<'a>,
     events: Parser<'a, saphyr_parser::StrInput<'a>>,
+    /// What is wrong and does not stop the reading.
+    problems: Vec<Problem>,
 }
 
 impl<'a> Reader<'a> {
@@ -133,7 +140,7 @@ impl<'a> Reader<'a> {
             Event::Scalar(text, style, anchor, tag) => {
                 refuse_tag(tag.is_some(), anchor != 0)?;
                 match style {
-                    ScalarStyle::Plain => plain(&text),
+                    ScalarStyle::Plain => self.plain(&text, at),
                     _ => Value::Text(text.into_owned()),
                 }
             }
@@ -155,6 +162,26 @@ impl<'a> Reader<'a> {
         Ok(Node { at, value })
     }
 
+    /// A plain scalar. A number that would be sent otherwise than it stands here is a problem: an
+    /// api version of `1.10` must not become `1.1`.
+    fn plain(&mut self, text: &str, at: At) -> Value {
+        let value = plain(text);
+        let printed = match &value {
+            Value::Whole(whole) if !text.contains(['x', 'o']) => whole.to_string(),
+            Value::Number(number) => format!("{number:?}"),
+            _ => return value,
+        };
+        if printed != text {
+            let message = format!("the number `{text}` is not kept as it is written");
+            let hint = match &value {
+                Value::Number(number) if !number.is_finite() => "put it in quotes".to_owned(),
+                _ => format!("write `{printed}` for the number, or put it in quotes for the text"),
+            };
+            self.problems.push(self.source.problem(at, message).with_hint(hint));
+        }
+        value
+    }
+
     fn list(&mut self, depth: usize) -> Result<Vec<Node>, Problem> {
         let mut items = Vec::new();
         loop {
@@ -173,14 +200,17 @@ impl<'a> Reader<'a> {
                 (Event::Scalar(text, ..), span) => (text.into_owned(), at(span)),
                 (_, span) => return Err(self.source.problem(at(span), "a key must be a text")),
             };
-            if let Some(first) = entries.iter().find(|entry| entry.key == key) {
-                let message =
-                    format!("`{key}` stands here twice; first in line {}", first.key_at.line);
-                return Err(self.source.problem(key_at, message));
+            let first =
+                entries.iter().find(|entry| entry.key == key).map(|entry| entry.key_at.line);
+            if let Some(line) = first {
+                let message = format!("`{key}` stands here twice; first in line {line}");
+                self.problems.push(self.source.problem(key_at, message));
             }
             let (event, span) = self.next()?;
             let node = self.node(event, span, depth + 1)?;
-            entries.push(Entry { key, key_at, node });
+            if first.is_none() {
+                entries.push(Entry { key, key_at, node });
+            }
         }
     }
 }

@@ -5,13 +5,14 @@
 //! an empty answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use restway_connect::{
     Answer, Attempt, Body, Connector, ConnectorSettings, EgressPolicy, Expected, Request,
 };
 use restway_model::definition::{ApiFile, Method};
-use restway_model::{Limits, MissingSecret, Name, SafeUrl, Secret, SecretSource};
+use restway_model::{Limits, MissingSecret, Name, SafeUrl, Secret, SecretSource, Timespan};
 use restway_work::{WorkError, Workspace};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -21,6 +22,8 @@ use crate::arguments::Call;
 use crate::context::Context;
 use crate::report::{BadArgument, Exit, Failure};
 
+/// How long one call that no api file describes is tried again: a person waits for it.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The statuses that count as success when nobody says otherwise; Cloudomation's default.
 const EXPECTED: [u16; 4] = [200, 201, 202, 204];
 
@@ -34,7 +37,8 @@ pub(super) async fn run(context: &Context, arguments: &Call) -> Result<Exit, Fai
         }
         None => {
             let request = request(arguments, None)?;
-            let api = ApiFile::bare(Name::slug("call"), request.url.expose());
+            let mut api = ApiFile::bare(Name::slug("call"), request.url.expose());
+            api.retry.deadline = Timespan(PATIENCE);
             alone(context)?.call(&api, request).await?
         }
     };
@@ -130,7 +134,8 @@ fn print(context: &Context, answer: &Answer) -> Result<(), Failure> {
     let mut outputs: Map<String, Value> = Map::new();
     outputs.insert("status_code".into(), json!(answer.status));
     outputs.insert("headers".into(), headers(context, &answer.headers));
-    outputs.insert("cookies".into(), cookies(&answer.headers));
+    outputs
+        .insert("cookies".into(), context.printer.redactor.redact_json(&cookies(&answer.headers)));
     let log: Vec<Value> = answer.attempts.iter().map(attempt).collect();
     let mut body = None;
     match Payload::of(answer) {

@@ -1,6 +1,7 @@
 //! `restway query`: SQL over the tables.
 
 use std::io::{BufWriter, IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use restway_tables::Answer;
@@ -134,25 +135,44 @@ pub(super) async fn table(
     Ok(())
 }
 
-/// Writes beside the file and renames, so that the file is whole or not there.
+/// Writes beside the file and renames, so that the file is whole or not there; its permissions
+/// stay. A link is followed, and what is no file (a pipe, a device) is written to as it is.
 async fn to_file(
     answer: Answer,
     format: restway_tables::Format,
     file: &Path,
 ) -> Result<u64, Failure> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
     let named = |error: std::io::Error| {
         let text = format!("{}: {error}", file.display());
         restway_work::WorkError::File(std::io::Error::new(error.kind(), text))
     };
-    let temporary = tempfile::NamedTempFile::new_in(folder).map_err(named)?;
+    let found = fs_err::metadata(file).ok();
+    if found.as_ref().is_some_and(|found| !found.is_file()) {
+        let opened = fs_err::OpenOptions::new().write(true).open(file).map_err(named)?;
+        let mut out = BufWriter::new(opened);
+        let rows = answer.write(format, &mut out).await?;
+        out.flush().map_err(named)?;
+        return Ok(rows);
+    }
+    let target = fs_err::canonicalize(file).unwrap_or_else(|_| file.to_path_buf());
+    let folder = match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // A new file is as open as the umask lets it be, as with any other program.
+    let open_to_all = std::fs::Permissions::from_mode(0o666);
+    let made = tempfile::Builder::new().permissions(open_to_all).tempfile_in(folder);
+    let temporary = made.map_err(|error| {
+        let error = error.kind();
+        named(std::io::Error::from(error))
+    })?;
+    if let Some(found) = found {
+        temporary.as_file().set_permissions(found.permissions()).map_err(named)?;
+    }
     let mut out = BufWriter::new(temporary);
     let rows = answer.write(format, &mut out).await?;
     let temporary = out.into_inner().map_err(|error| named(error.into_error()))?;
     temporary.as_file().sync_all().map_err(named)?;
-    temporary.persist(file).map_err(|error| named(error.error))?;
+    temporary.persist(&target).map_err(|error| named(error.error))?;
     Ok(rows)
 }

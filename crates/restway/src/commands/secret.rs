@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use restway_model::{Name, Secret};
+use restway_model::{Name, REDACTED_LENGTH_MIN, Secret};
 use serde_json::json;
 
 use crate::arguments::{Secret as Arguments, SecretCommand};
@@ -26,6 +26,12 @@ async fn set(context: &Context, name: &str, from_input: bool) -> Result<Exit, Fa
         return Err(BadArgument::new("an empty secret is not kept").into());
     }
     context.printer.redactor.learn(&value);
+    if value.expose().len() < REDACTED_LENGTH_MIN {
+        context.printer.note(&format!(
+            "warning: a secret of fewer than {REDACTED_LENGTH_MIN} characters is not masked where \
+             a server repeats it"
+        ));
+    }
     workspace.store().secrets().set(&name, &value).await?;
     context.printer.json(&json!({ "secret": name.as_str() }));
     context.printer.line(&format!("kept; definitions read it as ${{secret.{name}}}"));

@@ -13,12 +13,29 @@ pub(super) async fn run(context: &Context, arguments: &Tables) -> Result<Exit, F
     match &arguments.command {
         None => list(context, workspace.lake()).await,
         Some(TablesCommand::Show { table }) => {
-            let name: TableName = table.parse().map_err(|_| {
-                BadArgument::new(format!("`{table}` is not a table")).with_hint("write api.table")
-            })?;
+            let name = table_name(table)?;
             show(context, workspace.lake(), &name).await
         }
+        Some(TablesCommand::Vacuum { tables, older_than }) => {
+            let tables = tables.iter().map(|table| table_name(table)).collect::<Result<_, _>>()?;
+            let removed = workspace.vacuum(tables, older_than.0).await?;
+            let json: Vec<_> = removed
+                .iter()
+                .map(|(table, files)| json!({ "table": table.to_string(), "files": files }))
+                .collect();
+            context.printer.json(&json!({ "removed": json }));
+            let rows = removed.iter().map(|(table, files)| vec![table.to_string(), count(*files)]);
+            let heads = [Head::text("table"), Head::number("files removed")];
+            context.printer.line(&render(&heads, rows));
+            Ok(Exit::Done)
+        }
     }
+}
+
+fn table_name(text: &str) -> Result<TableName, BadArgument> {
+    text.parse().map_err(|_| {
+        BadArgument::new(format!("`{text}` is not a table")).with_hint("write api.table")
+    })
 }
 
 /// Prints all tables with their sizes.

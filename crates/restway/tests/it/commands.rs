@@ -187,3 +187,29 @@ fn completions_and_version_need_no_workspace() {
     assert!(workspace.ok(&["completions", "bash"]).out.contains("restway"));
     assert!(workspace.ok(&["--version"]).out.starts_with("restway "));
 }
+
+#[test]
+fn an_answer_goes_where_its_file_leads() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let workspace = Workspace::new();
+    let at = |name: &str| workspace.path().join(name);
+    std::fs::write(at("target.csv"), "old").expect("a file");
+    std::fs::set_permissions(at("target.csv"), std::fs::Permissions::from_mode(0o640))
+        .expect("mode");
+    symlink("target.csv", at("link.csv")).expect("a link");
+    workspace.ok(&["query", "select 1 as n", "-o", "link.csv"]);
+    assert!(at("link.csv").is_symlink());
+    assert_eq!(std::fs::read_to_string(at("target.csv")).expect("a file"), "n\n1\n");
+    let mode = std::fs::metadata(at("target.csv")).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+
+    let made = std::process::Command::new("mkfifo").arg(at("pipe")).status();
+    assert!(made.expect("mkfifo runs").success());
+    let reader = std::process::Command::new("cat")
+        .arg(at("pipe"))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("cat runs");
+    workspace.ok(&["query", "select 2 as n", "-o", "pipe"]);
+    assert_eq!(reader.wait_with_output().expect("it ends").stdout, b"n\n2\n");
+}

@@ -94,3 +94,47 @@ fn a_secret_is_never_taken_from_an_argument() {
     let listed = workspace.json(&["secret", "list"]);
     assert_eq!(listed["secrets"], serde_json::json!([]));
 }
+
+#[test]
+fn json_reports_mask_secrets_in_the_forms_that_urls_and_servers_write() {
+    let api = Api::start();
+    let workspace = Workspace::new();
+    let secret = "aa\"b c/e-MARKER";
+    assert_eq!(workspace.feed(&["secret", "set", "k"], secret).code, 0);
+    workspace.write(
+        "apis/a.yaml",
+        &format!(
+            "api: a\nbase_url: {}\nresources:\n  \
+             q: {{ path: /fault/status/400, query: {{ token: \"${{secret.k}}\" }} }}\n  \
+             p: {{ path: \"/fault/${{secret.k}}\" }}\n  \
+             e: {{ path: /fault/echo, query: {{ x: \"${{secret.k}}\" }}, records: nothing }}\n",
+            api.url()
+        ),
+    );
+    for arguments in [["sync", "--json"].as_slice(), &["sync"], &["--log", "trace", "sync"]] {
+        let said = workspace.run(arguments);
+        assert_eq!(said.code, 1, "{}", said.err);
+        for (stream, text) in [("stdout", &said.out), ("stderr", &said.err)] {
+            assert!(!text.contains("MARKER"), "{arguments:?} on {stream}:\n{text}");
+        }
+    }
+    let database = std::fs::read(workspace.path().join(".restway/restway.db")).expect("a file");
+    assert!(!database.windows(6).any(|window| window == b"MARKER"));
+}
+
+#[test]
+fn a_probe_keeps_the_credential_of_its_url_out_of_the_file() {
+    let api = Api::start();
+    let workspace = Workspace::new();
+    let key = demo_api::API_KEY;
+    let url = format!("{}/auth/key/customers?api_key={key}", api.url());
+    let said = workspace.ok(&["probe", &url, "--name", "keyed"]);
+    let file = std::fs::read_to_string(workspace.path().join("apis/keyed.yaml")).expect("a file");
+    for text in [&said.out, &said.err, &file] {
+        assert!(!text.contains(key), "{text}");
+    }
+    assert!(file.contains("${secret.keyed_key}") && file.contains("query: api_key"), "{file}");
+    assert_eq!(workspace.feed(&["secret", "set", "keyed_key"], key).code, 0);
+    let report = workspace.json(&["sync", "keyed"]);
+    assert_eq!(report["counts"]["records"], serde_json::json!(200));
+}

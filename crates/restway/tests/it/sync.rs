@@ -277,3 +277,57 @@ fn a_sync_that_is_asked_to_stop_says_so_and_changes_nothing() {
     assert!(err.contains("[run.interrupted]"), "{err}");
     assert!(workspace.json(&["tables"])["tables"].as_array().is_some_and(Vec::is_empty));
 }
+
+#[test]
+fn numbers_of_a_parent_reach_its_children_to_the_last_digit() {
+    let api = Api::start();
+    let workspace = synced(
+        &api,
+        &format!(
+            "  orders: /orders
+  echoes:
+    for_each: orders
+    path: {}/fault/echo
+    query: {{ t: \"${{parent.tracking_number}}\", l: \"${{parent.ledger_amount}}\" }}
+    carry: {{ tracking: tracking_number, ledger: ledger_amount }}
+    records: $
+    paginate: none",
+            api.url()
+        ),
+    );
+    let sql = "select tracking, ledger from demo.echoes";
+    let landed = workspace.ok(&["query", "--format", "csv", sql]).out;
+    let seen = api.get().requests();
+    let asked = |tracking: &str, ledger: &str| {
+        let has = |pair: String| move |text: &str| text.split(['?', '&']).any(|part| part == pair);
+        let (t, l) = (has(format!("t={tracking}")), has(format!("l={ledger}")));
+        seen.iter().any(|seen| t(&seen.path_and_query) && l(&seen.path_and_query))
+    };
+    assert_eq!(landed.lines().count(), 1001);
+    for line in landed.lines().skip(1) {
+        let (tracking, ledger) = line.split_once(',').expect("two columns");
+        assert!(tracking.len() == 20 && asked(tracking, ledger), "{line}");
+    }
+}
+
+#[test]
+fn vacuum_removes_what_old_versions_need_and_nothing_else() {
+    let api = Api::start();
+    let workspace = synced(&api, "  customers: /customers");
+    for _ in 0..3 {
+        assert_eq!(sync(&workspace, &api, &["sync"]).code, 0);
+    }
+    let parts = || {
+        let files = workspace.files(".restway/tables/demo/customers");
+        files.iter().filter(|file| file.extension().is_some_and(|end| end == "parquet")).count()
+    };
+    assert_eq!(parts(), 4);
+    workspace.ok(&["tables", "vacuum"]);
+    assert_eq!(parts(), 4, "seven days are kept unless something else is said");
+    workspace.ok(&["tables", "vacuum", "demo.customers", "--older-than", "0s"]);
+    assert_eq!(parts(), 1);
+    assert_eq!(workspace.value("select count(*) from demo.customers"), json!(200));
+    assert_eq!(sync(&workspace, &api, &["sync"]).code, 0);
+    assert_eq!(workspace.value("select count(*) from demo.customers"), json!(200));
+    assert_eq!(workspace.run(&["tables", "vacuum", "demo.nothing"]).code, 2);
+}

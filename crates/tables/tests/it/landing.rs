@@ -3,7 +3,7 @@
 use restway_model::{Code, Explain, Limits};
 use restway_tables::{Landing, LoadMode};
 
-use crate::support::{Fixture, json_at, landing, param, records, typed};
+use crate::support::{Fixture, carried, json_at, landing, records, typed};
 
 /// Lands each batch after the other and compares columns and values of the first column.
 async fn check(batches: &[&str], columns: &[&str], rows: &[&str]) {
@@ -227,12 +227,22 @@ async fn carried_values_and_scalars_are_columns() {
     let fixture = Fixture::new();
     for sequence in 1..=2 {
         let mut intake = fixture.begin(landing(sequence, LoadMode::Append)).await;
-        let carried = [param("projectId", 7), param("since", "2024-01-01")];
+        let carried = [
+            carried("projectId", "7"),
+            carried("since", "\"2024-01-01\""),
+            carried("serial", "123456789012345678901"),
+        ];
         intake.push(&records("{\"project_id\": \"x\"}\n5"), &carried).expect("taken");
         let batch = intake.finish().expect("staged");
         fixture.lake.commit(&batch).await.expect("committed");
     }
-    let columns = ["project_id int64", "since date", "project_id_2 text", "value json"];
+    let columns = [
+        "project_id int64",
+        "since date",
+        "serial decimal(21,0)",
+        "project_id_2 text",
+        "value json",
+    ];
     assert_eq!(fixture.columns("acme.items").await, columns);
 }
 

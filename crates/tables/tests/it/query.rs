@@ -212,3 +212,19 @@ fn everything_can_move_to_another_thread() {
     kinds::<Lake>();
     let _ = futures;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_columns_of_one_name_are_refused_where_one_would_be_lost() {
+    let fixture = Fixture::new();
+    fixture.land(1, LoadMode::Append, "{\"id\": 1}").await;
+    let sql = "select a.id, b.id from acme.items a, acme.items b";
+    for format in [Format::Json, Format::Ndjson, Format::Arrow, Format::Parquet] {
+        let answer = fixture.lake.query(sql, &[]).await.expect("an answer");
+        let error = answer.write(format, &mut Vec::new()).await.expect_err("refused");
+        assert_eq!(error.code(), Code::QueryInvalid, "{format:?}");
+    }
+    let answer = fixture.lake.query(sql, &[]).await.expect("an answer");
+    let mut csv = Vec::new();
+    answer.write(Format::Csv, &mut csv).await.expect("written");
+    assert_eq!(csv, b"id,id\n1,1\n");
+}

@@ -8,6 +8,7 @@ use chrono::DateTime;
 use restway_model::{ColumnType, Event, Limits, Observer, RecordPath, Records, RunId, TableName};
 use restway_tables::{Intake, Lake, LakeSettings, Landing, LoadMode, StagedBatch, TableError};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// An observer that keeps everything.
 #[derive(Default)]
@@ -150,6 +151,10 @@ pub(crate) fn typed(sequence: u64, types: &[(&str, &str)]) -> Landing {
 pub(crate) fn json_at(sequence: u64, paths: &[&str]) -> Landing {
     let json = paths.iter().map(|path| path.parse::<RecordPath>().expect("a path")).collect();
     Landing { json, ..landing(sequence, LoadMode::Append) }
+}
+
+pub(crate) fn carried(name: &str, json: &str) -> (String, Box<RawValue>) {
+    (name.to_owned(), RawValue::from_string(json.to_owned()).expect("JSON"))
 }
 
 pub(crate) fn param(name: &str, value: impl Into<Value>) -> (String, Value) {

@@ -1,24 +1,26 @@
 //! The rows of a parent table, for a resource that is read for each of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use restway_model::{Scope, TableName, Template, Values};
-use serde_json::{Map, Value};
+use restway_model::{Scope, TableName, Template, Values, exact_json};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::Chosen;
 use crate::{WorkError, Workspace};
 
 /// The columns of one parent's row that the child asks for.
-pub(super) struct Parent(Map<String, Value>);
+pub(super) struct Parent(BTreeMap<String, Box<RawValue>>);
 
 impl Parent {
     /// No parent: for a resource that is read once.
     pub(super) fn none() -> Self {
-        Self(Map::new())
+        Self(BTreeMap::new())
     }
 
-    pub(super) fn column(&self, name: &str) -> Value {
-        self.0.get(name).cloned().unwrap_or(Value::Null)
+    /// A column's value as JSON, to the last digit.
+    pub(super) fn column(&self, name: &str) -> Box<RawValue> {
+        self.0.get(name).cloned().unwrap_or_default()
     }
 }
 
@@ -26,7 +28,8 @@ impl Values for Parent {
     fn value(&self, scope: Scope, name: &str) -> Result<Value, String> {
         match scope {
             Scope::Parent => {
-                self.0.get(name).cloned().ok_or_else(|| "is no column of the parent".into())
+                let raw = self.0.get(name).ok_or("is no column of the parent")?;
+                exact_json(raw.get().as_bytes()).map_err(|error| error.to_string())
             }
             _ => Err("has no meaning in a sync".into()),
         }

@@ -10,7 +10,7 @@ use restway_model::definition::Load;
 use restway_model::{Counts, Event, Records, RunId, TableName, Values};
 use restway_store::BatchIntent;
 use restway_tables::{Intake, Landing, LoadMode, StagedBatch, TableError};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::parents::Parent;
@@ -22,7 +22,7 @@ use crate::{WorkError, Workspace};
 const PARENTS_AT_ONCE: usize = 4;
 
 /// Columns that a record gets from its parent.
-type Carried = Arc<Vec<(String, Value)>>;
+type Carried = Arc<Vec<(String, Box<RawValue>)>>;
 
 impl Workspace {
     /// Syncs one resource; an error is part of the report.
@@ -220,6 +220,6 @@ fn shape(
     Ok(intake)
 }
 
-fn carried(carry: &BTreeMap<String, String>, row: &Parent) -> Vec<(String, Value)> {
+fn carried(carry: &BTreeMap<String, String>, row: &Parent) -> Vec<(String, Box<RawValue>)> {
     carry.iter().map(|(name, column)| (name.clone(), row.column(column))).collect()
 }

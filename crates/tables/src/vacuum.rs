@@ -1,0 +1,32 @@
+//! Removing what no version needs any more.
+//!
+//! In: a table and an age. Out: fewer files. A file goes only when the log says that it was
+//! replaced and that this was longer ago than the age; files that the log never named are swept
+//! where a batch begins. What never happens here: a change of what any query answers, except one
+//! of versions older than the age.
+
+use std::path::Path;
+use std::time::Duration;
+
+use deltalake_core::DeltaTableBuilder;
+use restway_model::TableName;
+use url::Url;
+
+use crate::error::TableError;
+
+/// Removes the files of one table; answers with how many.
+pub(crate) async fn vacuum(
+    folder: &Path,
+    name: &TableName,
+    age: Duration,
+) -> Result<u64, TableError> {
+    let url = Url::from_directory_path(folder)
+        .map_err(|()| TableError::internal(format!("`{}` is not absolute", folder.display())))?;
+    let damaged = |error| TableError::damaged(name, error);
+    let builder = DeltaTableBuilder::from_url(url).map_err(TableError::internal)?;
+    let table = builder.load().await.map_err(damaged)?;
+    let age = chrono::Duration::from_std(age).unwrap_or(chrono::Duration::MAX);
+    let vacuum = table.vacuum().with_retention_period(age).with_enforce_retention_duration(false);
+    let (_, metrics) = vacuum.await.map_err(damaged)?;
+    Ok(metrics.files_deleted.len() as u64)
+}
