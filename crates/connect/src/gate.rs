@@ -17,6 +17,7 @@ const CONCURRENCY_DEFAULT: u16 = 4;
 
 /// The gate of one api.
 pub(crate) struct Gate {
+    concurrency: usize,
     permits: Arc<Semaphore>,
     /// All rates' windows. Held while its holder waits, which makes a queue of those behind.
     windows: Mutex<Vec<Window>>,
@@ -32,13 +33,19 @@ struct Window {
 
 impl Gate {
     pub(crate) fn new(limits: &ApiLimits) -> Self {
-        let concurrency = limits.concurrency.unwrap_or(CONCURRENCY_DEFAULT).max(1);
+        let concurrency = usize::from(limits.concurrency.unwrap_or(CONCURRENCY_DEFAULT).max(1));
         let windows = limits.rate.iter().map(|rate| Window { rate: *rate, calls: VecDeque::new() });
         Self {
-            permits: Arc::new(Semaphore::new(usize::from(concurrency))),
+            concurrency,
+            permits: Arc::new(Semaphore::new(concurrency)),
             windows: Mutex::new(windows.collect()),
             closed_until: std::sync::Mutex::default(),
         }
+    }
+
+    /// How many calls may be under way at once.
+    pub(crate) const fn concurrency(&self) -> usize {
+        self.concurrency
     }
 
     /// A place among the calls under way, held until the answer is read.

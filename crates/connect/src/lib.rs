@@ -40,8 +40,11 @@ mod retry;
 mod decode;
 mod excerpt;
 
+mod ahead;
 mod link;
+mod open_page;
 mod page;
+mod place;
 mod walk;
 
 mod error;
@@ -176,7 +179,9 @@ impl Connector {
             lines.push(curl::planned_line(&token::planned(&api.auth, &base, &marks)?));
         }
         let request = plan::resource_request(&base, resource, &marks, &marks)?;
-        let mut request = page::Pager::new(&resource.paginate).first(request).with_defaults();
+        let mut request =
+            page::Pager::new(&resource.paginate).first(request).map_err(plan_failure)?;
+        request = request.with_defaults();
         let credential = authorize::planned(&api.auth, &marks).map_err(plan_failure)?;
         let mut url = request.url.expose().clone();
         credential.apply(&mut url, &mut request.headers);

@@ -12,6 +12,7 @@ pub mod definition;
 
 mod clock;
 mod column;
+mod condition;
 mod event;
 mod explain;
 mod limits;
@@ -28,6 +29,7 @@ mod units;
 
 pub use clock::{Clock, Pause};
 pub use column::ColumnType;
+pub use condition::{Condition, InvalidCondition};
 pub use event::{Event, Level, Observer};
 pub use explain::{Code, Explain, Fault, Place, chain};
 pub use limits::Limits;

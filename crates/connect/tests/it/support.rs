@@ -240,3 +240,64 @@ content-length: {length}
 {body}"
     )
 }
+
+/// A request as a scripted server sees it.
+pub(crate) struct Seen {
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Seen {
+    pub(crate) fn url(&self) -> Url {
+        let target = self.head.split(' ').nth(1).expect("a request line");
+        Url::parse("http://h").and_then(|base| base.join(target)).expect("a target")
+    }
+
+    pub(crate) fn query(&self, name: &str) -> Option<String> {
+        let url = self.url();
+        let mut pairs = url.query_pairs();
+        pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        let found = lines.find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.trim().to_owned())
+    }
+}
+
+/// A server whose answers, whole and with `connection: close`, a function makes. Returns its URL.
+pub(crate) async fn scripted<F, A>(answer: F) -> String
+where
+    F: Fn(Seen) -> A + Send + Sync + 'static,
+    A: Future<Output = String> + Send,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let answer = Arc::new(answer);
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let answer = Arc::clone(&answer);
+            tokio::spawn(async move {
+                let mut text = String::new();
+                let mut buffer = vec![0; 64 << 10];
+                let seen = loop {
+                    let Ok(read @ 1..) = socket.read(&mut buffer).await else { return };
+                    text.push_str(&String::from_utf8_lossy(&buffer[..read]));
+                    let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                    let seen = Seen { head: head.to_owned(), body: body.to_owned() };
+                    let length = seen
+                        .header("content-length")
+                        .map_or(0, |length| length.parse().expect("a length"));
+                    if body.len() >= length {
+                        break seen;
+                    }
+                };
+                let answer = answer(seen).await;
+                drop(socket.write_all(answer.as_bytes()).await);
+                drop(socket.shutdown().await);
+            });
+        }
+    });
+    url
+}
