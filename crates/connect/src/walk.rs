@@ -312,7 +312,7 @@ impl Walk {
         if self.ahead.was_wrong() || !next.repeatable {
             return Ok(());
         }
-        let concurrency = self.connector.target(&self.api)?.gate.concurrency();
+        let concurrency = self.connector.target(&self.api)?.gate.places.ceiling();
         let fitting = self.held_max() as u64 / bytes.max(1);
         let mut window = (concurrency.min(ahead::PAGES_MAX) as u64).min(fitting);
         window = window.min(self.pages_max.saturating_sub(self.page));

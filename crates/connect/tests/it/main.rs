@@ -5,4 +5,5 @@ mod faults;
 mod paging;
 mod probes;
 mod support;
+mod tapes;
 mod walks;

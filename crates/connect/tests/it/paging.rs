@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use restway_model::Limits;
+use restway_model::{Clock, Event, Limits};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
@@ -230,4 +230,25 @@ async fn what_changes_needs_one_place() {
     let stop = check("{ type: link, stop: 'a = ' }").expect_err("no condition");
     assert!(stop.contains("at character 5 a path or a value is expected"), "{stop}");
     assert_eq!(check("{ type: token, next_header: X-Next, header: X-After }"), Ok(()));
+}
+
+#[tokio::test]
+async fn an_api_that_says_that_nothing_remains_is_not_asked_before_its_reset() {
+    let server = scripted(|seen: Seen| async move {
+        let number: u64 = seen.query("page").expect("a number").parse().expect("a number");
+        let limit = if number == 1 { "RateLimit: \"a\";r=0;t=30\r\n" } else { "" };
+        let answer = page(number, number + u64::from(number < 3), json!({}));
+        answer.replacen("content-type", &format!("{limit}content-type"), 1)
+    })
+    .await;
+    let rig = Rig::new();
+    let file = resource(&server, json!({"paginate": {"type": "page"}}));
+    let walked = rig.walk(&file, "rows").await.expect("a walk");
+    assert_eq!((walked.counts.requests, walked.counts.retries), (3, 0));
+    assert_eq!(rig.clock.monotonic(), Duration::from_secs(30));
+    let waits = rig.events().into_iter().filter_map(|event| match event {
+        Event::RateWaited { wait, .. } => Some(wait.as_secs()),
+        _ => None,
+    });
+    assert_eq!(waits.collect::<Vec<_>>(), [30]);
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use demo_api::{API_KEY, BASIC_PASSWORD, CLIENT_SECRET, DemoApi, Settings};
-use restway_connect::{CallError, Connector, ConnectorSettings, EgressPolicy, Request, Walk};
+use restway_connect::{
+    CallError, Connector, ConnectorSettings, EgressPolicy, Extras, Request, Tape, Walk,
+};
 use restway_model::definition::{ApiFile, Method};
 use restway_model::{
     Clock, Counts, Event, Explain, Limits, MissingSecret, Name, Observer, Pause, Redactor, SafeUrl,
@@ -90,6 +92,15 @@ impl Rig {
     }
 
     pub(crate) fn with(limits: Limits, allow: &[String], loopback: bool) -> Self {
+        Self::with_tape(limits, allow, loopback, None)
+    }
+
+    pub(crate) fn with_tape(
+        limits: Limits,
+        allow: &[String],
+        loopback: bool,
+        tape: Option<Tape>,
+    ) -> Self {
         let clock = Arc::new(HandClock::default());
         let events = Arc::new(Remembered::default());
         let redactor = Redactor::default();
@@ -100,14 +111,16 @@ impl Rig {
             ("wrong", "wrong-secret-value"),
             ("split", "two\r\nlines-of-it"),
         ]);
-        let connector = Connector::new(ConnectorSettings {
+        let settings = ConnectorSettings {
             limits,
             egress: EgressPolicy::new(allow, loopback).expect("a policy"),
             secrets: Arc::new(Secrets(secrets)),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             observer: Arc::clone(&events) as Arc<dyn Observer>,
             redactor: redactor.clone(),
-        });
+        };
+        let extras = Extras { tape: tape.map(Arc::new), ..Extras::default() };
+        let connector = Connector::with(settings, extras);
         Self { connector, clock, redactor, events }
     }
 
