@@ -46,7 +46,7 @@ fn line(request: &Request, shown: for<'a> fn(&str, &'a str) -> &'a str) -> Strin
     line
 }
 
-fn masked<'a>(name: &str, value: &'a str) -> &'a str {
+pub(crate) fn masked<'a>(name: &str, value: &'a str) -> &'a str {
     let name = name.to_ascii_lowercase();
     let is_telling = TELLING.iter().any(|part| name.contains(part));
     let is_harmless = name.starts_with("idempotency");

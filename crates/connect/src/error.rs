@@ -95,6 +95,12 @@ pub enum Failure {
         /// For how long.
         after: Duration,
     },
+    /// A tape is played, and this is not on it.
+    #[error("the recording has no answer: {problem}")]
+    NotRecorded {
+        /// Why.
+        problem: String,
+    },
     /// The answer ended before its end.
     #[error("the answer broke off after {offset} bytes ({problem})")]
     Interrupted {
@@ -257,6 +263,7 @@ impl Failure {
             Self::Tls { .. } => Code::CallTls,
             Self::Timeout { .. } => Code::CallTimeout,
             Self::Interrupted { .. } => Code::CallInterrupted,
+            Self::NotRecorded { .. } => Code::CallNotRecorded,
             Self::Redirect { .. } => Code::CallRedirect,
             Self::Unauthorized { .. } => Code::CallUnauthorized,
             Self::RateLimited { .. } => Code::CallRateLimited,
@@ -299,6 +306,9 @@ impl Failure {
             }
             Self::TokenRefused { .. } => {
                 "check `client_id`, `client_secret`, `scopes` and `client_auth`"
+            }
+            Self::NotRecorded { .. } => {
+                "record it anew with `--record DIR`: the definition asks for something else now"
             }
             Self::Redirect { .. } => "write the address that it leads to as `base_url` or `path`",
             Self::NotJson { .. } => "open the URL in a browser: it may ask for a login",

@@ -12,15 +12,16 @@ use std::time::Duration;
 
 use restway_model::definition::Auth;
 use restway_model::{Event, SafeUrl};
-use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
 use crate::authorize::{Credential, fixed};
 use crate::error::{CallError, Excerpt, Failure};
 use crate::excerpt::excerpt;
+use crate::gate::Passer;
+use crate::places::Place;
 use crate::redirect::Hop;
 use crate::request::{Attempt, Expected, Request};
-use crate::retry::{Cause, Decision, Schedule, declared_wait};
+use crate::retry::{Cause, Decision, Schedule, declared_wait, exhausted_wait};
 use crate::target::Target;
 use crate::values::NoValues;
 use crate::wire::{Incoming, Outgoing};
@@ -50,7 +51,7 @@ pub(crate) struct Opened {
     pub(crate) incoming: Incoming,
     /// The URL that answered.
     pub(crate) url: Url,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 }
 
 impl Opened {
@@ -93,9 +94,14 @@ impl Exchange {
             let status = opened.incoming.status;
             if self.request.expected.names(status) {
                 self.note(Some(status), None);
+                self.went_well(&opened.incoming.headers);
                 return Ok(opened);
             }
             let declared = declared_wait(&opened.incoming.headers, self.connector.clock().now());
+            if status == 429 {
+                let now = self.connector.clock().monotonic();
+                self.target.gate.places.too_many(self.begun, now);
+            }
             let decision = self.decide(status, declared);
             if let Some(wait) = declared.filter(|wait| *wait <= self.target.wait_max) {
                 // The limit counts all calls to the api, also when this one is not repeated.
@@ -158,6 +164,18 @@ impl Exchange {
     /// Tries beyond the first.
     pub(crate) const fn retries(&self) -> u64 {
         self.tries.saturating_sub(1) as u64
+    }
+
+    /// The api may take more at once; or this was the last call that it allows for some time, and
+    /// waiting is cheaper than being refused.
+    fn went_well(&self, headers: &[(String, String)]) {
+        self.target.gate.places.well();
+        let clock = self.connector.clock();
+        if let Some(wait) = exhausted_wait(headers, clock.now())
+            && wait <= self.target.wait_max
+        {
+            self.target.gate.close_until(clock.monotonic() + wait);
+        }
     }
 
     fn decide(&mut self, status: u16, declared: Option<Duration>) -> Decision {
@@ -237,7 +255,7 @@ impl Exchange {
 
     /// One attempt: the request and the redirects it leads through.
     async fn chain(&mut self) -> Result<Opened, Failure> {
-        let place = self.target.gate.place().await;
+        let place = self.target.gate.places.enter().await;
         let mut hop = Hop {
             method: self.request.method,
             url: self.request.url.expose().clone(),
@@ -297,10 +315,29 @@ impl Exchange {
         Ok((credential, Some(serial)))
     }
 
+    /// Waits at the gate.
+    async fn pass(&self) {
+        let api = &self.target.name;
+        let waits = |wait| self.connector.observe(&Event::RateWaited { api: api.clone(), wait });
+        let alone = |problem: String| {
+            if let Some(warning) = self.target.alone_warning(problem) {
+                self.connector.observe(&warning);
+            }
+        };
+        let passer = Passer {
+            api,
+            clock: self.connector.clock(),
+            shared: self.connector.extras().rates.as_deref(),
+            waits: &waits,
+            alone: &alone,
+        };
+        self.target.gate.pass(&passer).await;
+    }
+
     async fn send(&mut self, hop: &Hop, credential: Credential) -> Result<Incoming, Failure> {
         let clock = self.connector.clock();
         if hop.is_home {
-            self.target.gate.pass(clock).await;
+            self.pass().await;
         }
         self.sent += 1;
         let begun = clock.monotonic();

@@ -1,27 +1,44 @@
-//! The gate of one api: how fast and how parallel it is called from this process.
+//! The gate of one api: how fast it is called, from this process and from the others.
 //!
-//! In: the api's rates and its concurrency. Out: a permit, after as long a wait as they demand.
+//! In: the api's rates. Out: the way is free, after as long a wait as they demand.
 //! All rates hold at once, each over a sliding window, so that no span of that length ever holds
 //! more calls than declared. An api that asks one call to come back later keeps all of them
 //! outside, because its limit counts all of them. Who came first enters first.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use restway_model::definition::ApiLimits;
-use restway_model::{Clock, Rate};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use restway_model::{Clock, Name, Rate, SharedRates};
+use tokio::sync::Mutex;
+
+use crate::places::Places;
 
 const CONCURRENCY_DEFAULT: u16 = 4;
+/// Longer waits are told.
+const WAIT_UNTOLD_MAX: Duration = Duration::from_secs(1);
 
 /// The gate of one api.
 pub(crate) struct Gate {
-    permits: Arc<Semaphore>,
+    pub(crate) places: Places,
+    rates: Vec<Rate>,
     /// All rates' windows. Held while its holder waits, which makes a queue of those behind.
     windows: Mutex<Vec<Window>>,
     /// Apart from the windows, so that the gate can be closed while somebody waits.
     closed_until: std::sync::Mutex<Duration>,
+}
+
+/// Who passes the gate.
+pub(crate) struct Passer<'a> {
+    pub(crate) api: &'a Name,
+    pub(crate) clock: &'a dyn Clock,
+    /// The calls of other processes, where they are known.
+    pub(crate) shared: Option<&'a dyn SharedRates>,
+    /// Is told of waits that a person would notice.
+    pub(crate) waits: &'a (dyn Fn(Duration) + Sync),
+    /// Is told why the rates hold for this process alone.
+    pub(crate) alone: &'a (dyn Fn(String) + Sync),
 }
 
 /// A rate and the calls of the last `rate.per`.
@@ -32,35 +49,45 @@ struct Window {
 
 impl Gate {
     pub(crate) fn new(limits: &ApiLimits) -> Self {
-        let concurrency = limits.concurrency.unwrap_or(CONCURRENCY_DEFAULT).max(1);
+        let concurrency = usize::from(limits.concurrency.unwrap_or(CONCURRENCY_DEFAULT).max(1));
         let windows = limits.rate.iter().map(|rate| Window { rate: *rate, calls: VecDeque::new() });
         Self {
-            permits: Arc::new(Semaphore::new(usize::from(concurrency))),
+            places: Places::new(concurrency),
+            rates: limits.rate.clone(),
             windows: Mutex::new(windows.collect()),
             closed_until: std::sync::Mutex::default(),
         }
     }
 
-    /// A place among the calls under way, held until the answer is read.
-    pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        // The semaphore is never closed; without it nothing is lost but the bound.
-        Arc::clone(&self.permits).acquire_owned().await.ok()
-    }
-
     /// Waits until one more request may go out, and counts it.
-    pub(crate) async fn pass(&self, clock: &dyn Clock) {
+    pub(crate) async fn pass(&self, passer: &Passer<'_>) {
         let mut windows = self.windows.lock().await;
         loop {
-            let now = clock.monotonic();
+            let now = passer.clock.monotonic();
             let closed = self.closed_until().saturating_sub(now);
-            let wait =
-                windows.iter_mut().map(|window| window.wait(now)).fold(closed, Duration::max);
+            let own = windows.iter_mut().map(|window| window.wait(now)).fold(closed, Duration::max);
+            let wait = if own.is_zero() { self.others(passer) } else { own };
             if wait.is_zero() {
                 windows.iter_mut().for_each(|window| window.calls.push_back(now));
                 return;
             }
-            clock.sleep(wait).await;
+            if wait > WAIT_UNTOLD_MAX {
+                (passer.waits)(wait);
+            }
+            passer.clock.sleep(wait).await;
         }
+    }
+
+    /// The wait that the calls of other processes ask for; none if the call was counted.
+    fn others(&self, passer: &Passer<'_>) -> Duration {
+        let Some(shared) = passer.shared.filter(|_| !self.rates.is_empty()) else {
+            return Duration::ZERO;
+        };
+        let taken = shared.take(passer.api, &self.rates, passer.clock.now());
+        taken.unwrap_or_else(|problem| {
+            (passer.alone)(problem);
+            Duration::ZERO
+        })
     }
 
     /// Keeps everybody outside until then.
@@ -92,6 +119,14 @@ mod tests {
     use super::*;
     use crate::testing::HandClock;
 
+    async fn pass(gate: &Gate, clock: &HandClock, shared: Option<&dyn SharedRates>) -> Vec<u64> {
+        let told = std::sync::Mutex::new(Vec::new());
+        let waits = |wait: Duration| told.lock().expect("waits").push(wait.as_secs());
+        let api = "acme".parse().expect("a name");
+        gate.pass(&Passer { api: &api, clock, shared, waits: &waits, alone: &|_| () }).await;
+        told.into_inner().expect("waits")
+    }
+
     fn gate(rates: &[&str]) -> Gate {
         let rate = rates.iter().map(|text| text.parse().expect("a rate")).collect();
         Gate::new(&ApiLimits { rate, ..ApiLimits::default() })
@@ -103,7 +138,7 @@ mod tests {
         let gate = gate(&["2/s", "5/m"]);
         let mut moments = Vec::new();
         for _ in 0..8 {
-            gate.pass(&clock).await;
+            pass(&gate, &clock, None).await;
             moments.push(clock.monotonic().as_secs());
         }
         assert_eq!(moments, [0, 0, 1, 1, 2, 60, 60, 61]);
@@ -115,16 +150,33 @@ mod tests {
         let gate = gate(&[]);
         gate.close_until(Duration::from_secs(30));
         gate.close_until(Duration::from_secs(10));
-        gate.pass(&clock).await;
+        assert_eq!(pass(&gate, &clock, None).await, [30]);
         assert_eq!(clock.monotonic().as_secs(), 30);
     }
 
     #[tokio::test]
-    async fn as_many_places_as_the_concurrency() {
-        let gate = Gate::new(&ApiLimits { concurrency: Some(1), ..ApiLimits::default() });
-        let first = gate.place().await;
-        assert_eq!(gate.permits.available_permits(), 0);
-        drop(first);
-        assert_eq!(gate.permits.available_permits(), 1);
+    async fn calls_of_other_processes_count_and_short_waits_are_not_told() {
+        struct Others(std::sync::Mutex<Vec<Result<Duration, String>>>);
+        impl SharedRates for Others {
+            fn take(
+                &self,
+                _: &Name,
+                _: &[Rate],
+                _: chrono::DateTime<chrono::Utc>,
+            ) -> Result<Duration, String> {
+                self.0.lock().expect("answers").pop().expect("it is not asked so often")
+            }
+        }
+        let (clock, gate) = (HandClock::default(), gate(&["5/s"]));
+        let answers = [
+            Err("broken".to_owned()),
+            Ok(Duration::ZERO),
+            Ok(Duration::from_secs(1)),
+            Ok(Duration::from_secs(3)),
+        ];
+        let others = Others(std::sync::Mutex::new(answers.into()));
+        assert_eq!(pass(&gate, &clock, Some(&others)).await, [3]);
+        assert_eq!(clock.monotonic().as_secs(), 4);
+        assert_eq!(pass(&gate, &clock, Some(&others)).await, [0; 0]);
     }
 }

@@ -30,18 +30,24 @@ mod token;
 mod egress;
 mod exchange;
 mod gate;
+mod places;
 mod redirect;
+mod tape;
 mod target;
 mod wire;
 
 mod clock;
+mod ratelimit;
 mod retry;
 
 mod decode;
 mod excerpt;
 
+mod ahead;
 mod link;
+mod open_page;
 mod page;
+mod place;
 mod walk;
 
 mod error;
@@ -57,7 +63,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use restway_model::definition::{ApiFile, Auth, ResourceSettings};
 use restway_model::{
-    Clock, Event, Limits, Observer, Redactor, SafeUrl, Secret, SecretSource, TableName, Values,
+    Clock, Event, Limits, Observer, Redactor, SafeUrl, Secret, SecretSource, SharedRates,
+    TableName, Values,
 };
 
 pub use clock::SystemClock;
@@ -65,6 +72,7 @@ pub use curl::curl_line;
 pub use egress::{Denial, EgressPolicy, InvalidEgress};
 pub use error::{CallError, Excerpt, Failure};
 pub use request::{Answer, Attempt, Body, Expected, Request};
+pub use tape::Tape;
 pub use walk::{PagePart, Walk};
 
 use exchange::Exchange;
@@ -88,6 +96,15 @@ pub struct ConnectorSettings {
     pub redactor: Redactor,
 }
 
+/// What a connector may be given besides, for a workspace or a test.
+#[derive(Default)]
+pub struct Extras {
+    /// Rates that all processes of a workspace hold together.
+    pub rates: Option<Arc<dyn SharedRates>>,
+    /// Where exchanges are recorded, or what is played instead of sending.
+    pub tape: Option<Arc<Tape>>,
+}
+
 /// The way to every api. A clone shares connections, tokens, rates and concurrency.
 #[derive(Clone)]
 pub struct Connector {
@@ -96,6 +113,7 @@ pub struct Connector {
 
 struct Shared {
     settings: ConnectorSettings,
+    extras: Extras,
     wire: Wire,
     targets: Targets,
 }
@@ -109,10 +127,16 @@ impl fmt::Debug for Connector {
 impl Connector {
     /// A connector without connections.
     pub fn new(settings: ConnectorSettings) -> Self {
+        Self::with(settings, Extras::default())
+    }
+
+    /// The same with more.
+    pub fn with(settings: ConnectorSettings, extras: Extras) -> Self {
         let limits = &settings.limits;
         let egress = settings.egress.clone();
-        let wire = Wire::new(egress, limits.connect_timeout, limits.read_timeout);
-        Self { shared: Arc::new(Shared { settings, wire, targets: Targets::default() }) }
+        let tape = extras.tape.clone().map(|tape| (tape, settings.redactor.clone()));
+        let wire = Wire::new(egress, limits.connect_timeout, limits.read_timeout, tape);
+        Self { shared: Arc::new(Shared { settings, extras, wire, targets: Targets::default() }) }
     }
 
     /// Sends one request and reads its answer whole. The api's credentials go along if the request
@@ -176,7 +200,9 @@ impl Connector {
             lines.push(curl::planned_line(&token::planned(&api.auth, &base, &marks)?));
         }
         let request = plan::resource_request(&base, resource, &marks, &marks)?;
-        let mut request = page::Pager::new(&resource.paginate).first(request).with_defaults();
+        let mut request =
+            page::Pager::new(&resource.paginate).first(request).map_err(plan_failure)?;
+        request = request.with_defaults();
         let credential = authorize::planned(&api.auth, &marks).map_err(plan_failure)?;
         let mut url = request.url.expose().clone();
         credential.apply(&mut url, &mut request.headers);
@@ -201,7 +227,8 @@ impl Connector {
     pub(crate) fn lookup<'a>(&'a self, others: &'a dyn Values, learns_env: bool) -> Lookup<'a> {
         let settings = &self.shared.settings;
         let secrets = settings.secrets.as_ref();
-        Lookup { secrets, redactor: &settings.redactor, learns_env, others }
+        let is_played = self.extras().tape.as_ref().is_some_and(|tape| tape.plays());
+        Lookup { secrets, redactor: &settings.redactor, learns_env, is_played, others }
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -210,6 +237,10 @@ impl Connector {
 
     pub(crate) fn clock(&self) -> &dyn Clock {
         self.shared.settings.clock.as_ref()
+    }
+
+    pub(crate) fn extras(&self) -> &Extras {
+        &self.shared.extras
     }
 
     pub(crate) fn wire(&self) -> &Wire {

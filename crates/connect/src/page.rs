@@ -13,8 +13,8 @@ use url::Url;
 use crate::decode::PageEnd;
 use crate::error::Failure;
 use crate::link::next_link;
-use crate::plan::{plain_text, set_query};
-use crate::request::Request;
+use crate::place::put;
+use crate::request::{Request, header};
 
 /// How the next page is found, and how far the walk is.
 #[derive(Debug, Clone)]
@@ -24,6 +24,10 @@ pub(crate) struct Pager {
     records: u64,
     /// The number of the page at hand.
     number: u64,
+    /// Records of the first page: what the others hold too, but for the last.
+    stride: Option<u64>,
+    /// Where pages end: the number of all records, or of the last page.
+    last: Option<u64>,
 }
 
 /// What the answer to a page held beside its records.
@@ -40,7 +44,7 @@ impl Pager {
             Paginate::Page { start, .. } => *start,
             _ => 1,
         };
-        Self { paginate: paginate.clone(), records: 0, number }
+        Self { paginate: paginate.clone(), records: 0, number, stride: None, last: None }
     }
 
     /// Whether the last record of a page is needed.
@@ -55,7 +59,11 @@ impl Pager {
 
     /// Whether the answer's own fields are needed.
     pub(crate) const fn reads_envelope(&self) -> bool {
-        !matches!(self.paginate, Paginate::None {} | Paginate::Link {} | Paginate::Keyset { .. })
+        let is_silent = matches!(
+            self.paginate,
+            Paginate::None {} | Paginate::Link { .. } | Paginate::Keyset { .. }
+        );
+        !is_silent || self.paginate.stop().is_some()
     }
 
     /// The number of all records, where the definition says where it stands.
@@ -67,14 +75,17 @@ impl Pager {
     }
 
     /// The first page's request.
-    pub(crate) fn first(&self, request: Request) -> Request {
+    pub(crate) fn first(&self, request: Request) -> Result<Request, Failure> {
         match &self.paginate {
-            Paginate::Offset { param, limit_param, limit, .. } => {
-                let request = with(request, limit_param, &limit.to_string());
-                with(request, param, "0")
+            Paginate::Offset { limit, .. } => {
+                let request = match self.paginate.limit_slot() {
+                    Some(slot) => put(request, slot, &Value::from(*limit))?,
+                    None => request,
+                };
+                self.with(&request, &Value::from(self.offset(0)))
             }
-            Paginate::Page { param, .. } => with(request, param, &self.number.to_string()),
-            _ => request,
+            Paginate::Page { .. } => self.with(&request, &Value::from(self.number)),
+            _ => Ok(request),
         }
     }
 
@@ -85,50 +96,85 @@ impl Pager {
         seen: &Seen<'_>,
     ) -> Result<Option<Request>, Failure> {
         self.records += seen.end.records;
+        self.stride = self.stride.or(Some(seen.end.records));
         let envelope = &seen.end.envelope;
-        let next = match &self.paginate {
+        if self.paginate.stop().is_some_and(|stop| stop.holds(envelope)) {
+            return Ok(None);
+        }
+        let value = match &self.paginate {
             Paginate::None {} => None,
-            Paginate::Link {} => match next_link(seen.headers) {
-                Some(target) => Some(linked(request, seen.url, &target)?),
-                None => None,
-            },
-            Paginate::Url { next } => match text(next, envelope)? {
-                Some(target) => Some(linked(request, seen.url, &target)?),
-                None => None,
-            },
-            Paginate::Token { next, param } => {
-                text(next, envelope)?.map(|token| with(request.clone(), param, &token))
+            Paginate::Link { .. } => {
+                return next_link(seen.headers)
+                    .map(|target| linked(request, seen.url, &target))
+                    .transpose();
             }
-            Paginate::Offset { param, limit, total, .. } => {
-                let total = total.as_ref().and_then(|path| number(path, envelope));
-                let is_last = match total {
+            Paginate::Url { next, .. } => {
+                return token(next, envelope)?
+                    .map(|target| linked(request, seen.url, &crate::plan::plain_text(&target)))
+                    .transpose();
+            }
+            Paginate::Token { next: Some(next), .. } => token(next, envelope)?,
+            Paginate::Token { next_header, .. } => {
+                let name = next_header.as_deref().unwrap_or_default();
+                let found = header(seen.headers, name).map(str::trim);
+                found.filter(|text| !text.is_empty()).map(Value::from)
+            }
+            Paginate::Offset { limit, total, .. } => {
+                self.last = total.as_ref().and_then(|path| number(path, envelope));
+                let is_last = match self.last {
                     // A total beats a short page: some apis give less than was asked for.
                     Some(total) => seen.end.records == 0 || self.records >= total,
                     None => seen.end.records < *limit || seen.end.records == 0,
                 };
-                let offset = self.records.to_string();
-                (!is_last).then(|| with(request.clone(), param, &offset))
+                (!is_last).then(|| Value::from(self.offset(self.records)))
             }
-            Paginate::Page { param, start, total_pages } => {
+            Paginate::Page { start, total_pages, .. } => {
                 let total = total_pages.as_ref().and_then(|path| number(path, envelope));
-                let read = self.number - start + 1;
-                let is_last = seen.end.records == 0 || total.is_some_and(|total| read >= total);
+                self.last = total.map(|total| start.saturating_add(total).saturating_sub(1));
+                let is_last = self.last.is_some_and(|last| self.number >= last);
                 self.number += 1;
-                let number = self.number.to_string();
-                (!is_last).then(|| with(request.clone(), param, &number))
+                (!is_last && seen.end.records > 0).then(|| Value::from(self.number))
             }
-            Paginate::Keyset { field, param } => match &seen.end.last {
-                Some(last) => Some(with(request.clone(), param, &key(field, last)?)),
+            Paginate::Keyset { field, .. } => match &seen.end.last {
+                Some(last) => Some(key(field, last)?),
                 None => None,
             },
         };
-        Ok(next)
+        value.map(|value| self.with(request, &value)).transpose()
     }
-}
 
-fn with(mut request: Request, name: &str, value: &str) -> Request {
-    request.url = SafeUrl::new(set_query(request.url.expose(), name, value));
-    request
+    /// The request of the page that lies `ahead` pages after the next one, as far as the answers
+    /// so far tell that there is one. It is a guess about the length of pages: the walk compares
+    /// it with what [`Pager::next`] says when it comes there.
+    pub(crate) fn guess(&self, request: &Request, ahead: u64) -> Option<Request> {
+        let last = self.last?;
+        let value = match &self.paginate {
+            Paginate::Offset { prefetch: true, stop: None, .. } => {
+                let stride = self.stride.filter(|stride| *stride > 0)?;
+                let records = self.records.checked_add(stride.checked_mul(ahead)?)?;
+                (records < last).then(|| self.offset(records))
+            }
+            Paginate::Page { prefetch: true, stop: None, .. } => {
+                self.number.checked_add(ahead).filter(|number| *number <= last)
+            }
+            _ => None,
+        };
+        self.with(request, &Value::from(value?)).ok()
+    }
+
+    fn offset(&self, records: u64) -> u64 {
+        match &self.paginate {
+            Paginate::Offset { start, .. } => start.saturating_add(records),
+            _ => records,
+        }
+    }
+
+    fn with(&self, request: &Request, value: &Value) -> Result<Request, Failure> {
+        match self.paginate.slot() {
+            Some(slot) => put(request.clone(), slot, value),
+            None => Ok(request.clone()),
+        }
+    }
 }
 
 /// The request for a link's target, on the same origin.
@@ -159,11 +205,11 @@ fn is_downgrade(home: &Url, next: &Url) -> bool {
 }
 
 /// A token or URL in the answer; absent, null, false and empty all mean that there is none.
-fn text(path: &RecordPath, envelope: &Value) -> Result<Option<String>, Failure> {
+fn token(path: &RecordPath, envelope: &Value) -> Result<Option<Value>, Failure> {
     match path.find(envelope) {
         None | Some(Value::Null | Value::Bool(false)) => Ok(None),
         Some(Value::String(text)) if text.is_empty() => Ok(None),
-        Some(value @ (Value::String(_) | Value::Number(_))) => Ok(Some(plain_text(value))),
+        Some(value @ (Value::String(_) | Value::Number(_))) => Ok(Some(value.clone())),
         Some(_) => {
             let subject = format!("`paginate.next: {path}`");
             Err(Failure::invalid(subject, "leads to neither a text nor a number"))
@@ -181,13 +227,13 @@ fn number(path: &RecordPath, envelope: &Value) -> Option<u64> {
 }
 
 /// The field of the last record that the next page starts after.
-fn key(field: &RecordPath, last: &[u8]) -> Result<String, Failure> {
+fn key(field: &RecordPath, last: &[u8]) -> Result<Value, Failure> {
     let subject = || format!("`paginate.field: {field}`");
     let record: Value = exact_json(last).map_err(|error| {
         Failure::invalid(subject(), format!("cannot be read from the last record: {error}"))
     })?;
     match field.find(&record) {
-        Some(value @ (Value::String(_) | Value::Number(_))) => Ok(plain_text(value)),
+        Some(value @ (Value::String(_) | Value::Number(_))) => Ok(value.clone()),
         _ => Err(Failure::invalid(subject(), "is no text or number in a page's last record")),
     }
 }
@@ -211,7 +257,7 @@ mod tests {
             let pager = Pager::new(&paginate);
             let url = Url::parse("https://h/x?q=1").expect("a URL");
             let request = pager.first(Request::new(Method::Get, SafeUrl::new(url)));
-            Self { pager, request }
+            Self { pager, request: request.expect("a request") }
         }
 
         fn url(&self) -> &str {
@@ -231,7 +277,14 @@ mod tests {
             last: Option<&'static str>,
         ) -> String {
             let last = last.map(|text| Bytes::from_static(text.as_bytes()));
-            let end = PageEnd { envelope, records, bytes: 0, last, hash: 0, is_root_record: false };
+            let end = PageEnd {
+                envelope,
+                records,
+                bytes: 0,
+                last,
+                hashes: Vec::new(),
+                is_root_record: false,
+            };
             let url = self.request.url.expose().clone();
             match self.pager.next(&self.request, &Seen { url: &url, headers, end: &end }) {
                 Ok(None) => "end".into(),
@@ -309,6 +362,45 @@ mod tests {
         let mut open = Walker::start(json!({"type": "page"}));
         assert_eq!(open.step(5, json!({}), None), "https://h/x?q=1&page=2");
         assert_eq!(open.step(0, json!({}), None), "end");
+    }
+
+    #[test]
+    fn a_condition_over_the_answer_ends_a_walk_and_never_begins_one_again() {
+        let more = |more: bool| json!({"has_more": more});
+        let paginate = json!({"type": "keyset", "field": "id", "param": "starting_after",
+            "stop": "has_more = false"});
+        let mut walker = Walker::start(paginate);
+        assert_eq!(
+            walker.step(1, more(true), Some("{\"id\":1}")),
+            "https://h/x?q=1&starting_after=1"
+        );
+        assert_eq!(walker.step(1, more(false), Some("{\"id\":2}")), "end");
+        let mut empty = Walker::start(json!({"type": "page", "stop": "not has_more"}));
+        assert_eq!(empty.step(0, more(true), None), "end");
+    }
+
+    #[test]
+    fn what_changes_may_stand_in_a_header_or_in_the_body() {
+        let mut walker = Walker::start(json!({"type": "token", "next_header": "X-Next",
+            "header": "X-Token"}));
+        let next = |text: &str| [("x-next".to_owned(), text.to_owned())];
+        assert_eq!(walker.step_with(&next("a"), 1, json!([]), None), "https://h/x?q=1");
+        assert_eq!(walker.step_with(&next("b"), 1, json!([]), None), "https://h/x?q=1");
+        assert_eq!(walker.request.headers, [("X-Token".to_owned(), "b".to_owned())]);
+        assert_eq!(walker.step_with(&next(" "), 1, json!([]), None), "end");
+        let mut walker = Walker::start(json!({"type": "offset", "limit": 2, "start": 1,
+            "body": "page.from", "limit_body": "page.size", "total": "n"}));
+        let sent = |walker: &Walker| match &walker.request.body {
+            Some(crate::Body::Json(json)) => json.clone(),
+            _ => Value::Null,
+        };
+        assert_eq!(sent(&walker), json!({"page": {"size": 2, "from": 1}}));
+        assert_eq!(walker.step(2, json!({"n": 5}), None), "https://h/x?q=1");
+        assert_eq!(sent(&walker), json!({"page": {"size": 2, "from": 3}}));
+        let ahead = walker.pager.guess(&walker.request, 1).and_then(|request| request.body);
+        let expected = json!({"page": {"size": 2, "from": 5}});
+        assert!(ahead == Some(crate::Body::Json(expected)));
+        assert!(walker.pager.guess(&walker.request, 2).is_none());
     }
 
     #[test]

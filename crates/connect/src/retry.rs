@@ -11,6 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use restway_model::definition::Retry;
 
+use crate::ratelimit;
 use crate::request::header;
 
 /// A name that does not resolve rarely will in ten minutes; so few tries bridge a hiccup.
@@ -102,10 +103,17 @@ impl Schedule {
 }
 
 /// The wait that an answer asks for: `Retry-After` (RFC 9110, section 10.2.3), else the reset of a
-/// rate limit with nothing remaining (`RateLimit-*`, `X-RateLimit-*`, `X-Rate-Limit-*`).
+/// rate limit with nothing remaining.
 pub(crate) fn declared_wait(headers: &[(String, String)], now: DateTime<Utc>) -> Option<Duration> {
-    if let Some(wait) = header(headers, "retry-after").and_then(|text| retry_after(text, now)) {
-        return Some(wait);
+    let asked = header(headers, "retry-after").and_then(|text| retry_after(text, now));
+    asked.or_else(|| exhausted_wait(headers, now))
+}
+
+/// The reset of a rate limit with nothing remaining: `RateLimit` (draft-ietf-httpapi-ratelimit-
+/// headers, as it is and as it was), `RateLimit-*`, `X-RateLimit-*`, `X-Rate-Limit-*`.
+pub(crate) fn exhausted_wait(headers: &[(String, String)], now: DateTime<Utc>) -> Option<Duration> {
+    if let Some(limits) = header(headers, "ratelimit") {
+        return ratelimit::wait(limits, header(headers, "ratelimit-policy"));
     }
     for prefix in ["ratelimit", "x-ratelimit", "x-rate-limit"] {
         let part = |name: &str| header(headers, &format!("{prefix}-{name}"));

@@ -30,6 +30,7 @@ pub(crate) struct Target {
     pub(crate) gate: Gate,
     pub(crate) tokens: TokenCache,
     has_warned: AtomicBool,
+    has_warned_alone: AtomicBool,
 }
 
 impl Target {
@@ -46,6 +47,7 @@ impl Target {
             gate: Gate::new(own),
             tokens: TokenCache::default(),
             has_warned: AtomicBool::new(false),
+            has_warned_alone: AtomicBool::new(false),
         }
     }
 
@@ -59,6 +61,15 @@ impl Target {
     /// Whether credentials may go there.
     pub(crate) fn is_home(&self, url: &Url) -> bool {
         url.origin() == self.base.origin()
+    }
+
+    /// A warning, once, when the rates hold for this process alone.
+    pub(crate) fn alone_warning(&self, problem: String) -> Option<Event> {
+        let is_first = !self.has_warned_alone.swap(true, Ordering::Relaxed);
+        is_first.then(|| Event::Warned {
+            about: self.name.to_string(),
+            message: format!("its rate holds for this process alone: {problem}"),
+        })
     }
 
     /// A warning, once, when credentials travel in the clear.

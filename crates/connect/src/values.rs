@@ -25,6 +25,8 @@ pub(crate) struct Lookup<'a> {
     pub(crate) redactor: &'a Redactor,
     /// Whether variables of the environment are taken for secrets too.
     pub(crate) learns_env: bool,
+    /// Whether a tape is played, which needs no real secret.
+    pub(crate) is_played: bool,
     pub(crate) others: &'a dyn Values,
 }
 
@@ -33,7 +35,11 @@ impl Values for Lookup<'_> {
         match scope {
             Scope::Secret => {
                 let name: Name = name.parse().map_err(|error| format!("{error}"))?;
-                let secret = self.secrets.secret(&name).map_err(|missing| missing.problem)?;
+                let secret = match self.secrets.secret(&name) {
+                    Ok(secret) => secret,
+                    Err(_) if self.is_played => crate::tape::stand_in(&name),
+                    Err(missing) => return Err(missing.problem),
+                };
                 self.redactor.learn(&secret);
                 Ok(Value::String(secret.expose().to_owned()))
             }

@@ -10,6 +10,9 @@
 //! such a page breaks, the walk fails, because part of it is already downstream. So memory is flat
 //! and a failed walk is the only way to see a page in part.
 //!
+//! Where the api tells how many records or pages there are, numbered pages are read side by side
+//! (`ahead.rs`); everything here happens in the order of pages all the same.
+//!
 //! A page that repeats is found in two ways: by its request, over the whole walk, and for numbered
 //! pages also by its records, because some servers answer every page past the end with the last.
 
@@ -22,9 +25,11 @@ use restway_model::{Counts, Event, Records, TableName, Values, exact_json};
 use serde_json::Value;
 
 use crate::Connector;
-use crate::decode::{Bounds, PageEnd, PageReader};
+use crate::ahead::{self, Ahead, Outcome};
+use crate::decode::{Bounds, PageEnd};
 use crate::error::{CallError, Excerpt, Failure};
-use crate::exchange::{Exchange, Opened};
+use crate::exchange::Exchange;
+use crate::open_page::{OpenPage, PageShape, Progress, redacted};
 use crate::page::{Pager, Seen};
 use crate::request::Request;
 
@@ -59,9 +64,15 @@ pub struct Walk {
     page: u64,
     pages_max: u64,
     made: HashSet<u64>,
-    last_hash: Option<u64>,
+    /// The records of the page before, where a server may clamp.
+    last_hashes: Vec<u64>,
+    /// Records that two neighbouring pages had in common.
+    repeated: u64,
+    ahead: Ahead,
     total: Option<u64>,
     counts: Counts,
+    /// Records in all parts so far.
+    handed: u64,
     ready: VecDeque<PagePart>,
 }
 
@@ -72,17 +83,6 @@ enum State {
     Ended,
     /// `next` failed, or was dropped while it waited.
     Broken,
-}
-
-/// A page that is being read.
-struct OpenPage {
-    exchange: Exchange,
-    opened: Opened,
-    reader: PageReader,
-    held: VecDeque<Records>,
-    held_bytes: usize,
-    /// Whether a part of it was handed out, so that it cannot be read again.
-    is_out: bool,
 }
 
 impl Walk {
@@ -106,9 +106,12 @@ impl Walk {
             page: 0,
             pages_max,
             made: HashSet::new(),
-            last_hash: None,
+            last_hashes: Vec::new(),
+            repeated: 0,
+            ahead: Ahead::default(),
             total: None,
             counts: Counts::default(),
+            handed: 0,
             ready: VecDeque::new(),
         }
     }
@@ -173,14 +176,14 @@ impl Walk {
         let base = crate::plan::base_url(&self.api, &values)?;
         let request =
             crate::plan::resource_request(&base, &self.resource, &values, &header_values)?;
-        Ok(self.pager.first(request))
+        self.pager.first(request).map_err(crate::plan_failure)
     }
 
     /// Opens a page, unless it was read before or is one too many.
     async fn begin(&mut self, request: Request) -> Result<State, CallError> {
-        let target = self.connector.target(&self.api)?;
-        let is_repeat = !self.made.insert(fingerprint(&request));
-        let mut exchange = Exchange::new(self.connector.clone(), target, request);
+        let fingerprint = fingerprint(&request);
+        let is_repeat = !self.made.insert(fingerprint);
+        let exchange = self.exchange(request)?;
         if is_repeat {
             let problem = "the request for the next page was made before";
             return Err(exchange.error(Failure::PageLoop { problem }));
@@ -189,139 +192,157 @@ impl Walk {
             return Err(exchange.error(Failure::PageBound { bound: self.pages_max }));
         }
         self.page += 1;
-        let outcome = exchange.open().await;
-        let opened = match outcome {
-            Ok(opened) => opened,
-            Err(error) => {
-                self.count(&exchange);
-                return Err(error);
+        let opened = match self.ahead.take(fingerprint).await {
+            Some(Outcome::Whole(open)) => Ok(open),
+            Some(Outcome::Failed(failed)) => Err(failed),
+            Some(Outcome::TooLarge { requests, retries }) => {
+                self.count(requests, retries);
+                OpenPage::open(self.connector.clone(), exchange, self.shape()).await.map(Box::new)
+            }
+            None => {
+                OpenPage::open(self.connector.clone(), exchange, self.shape()).await.map(Box::new)
             }
         };
-        // 204 and 205 have no body by definition; other statuses here are to be skipped.
-        let status = opened.incoming.status;
-        if matches!(status, 204 | 205) || !(200..300).contains(&status) {
-            self.count(&exchange);
+        let open = match opened {
+            Ok(open) => open,
+            Err(failed) => {
+                self.count(failed.requests, failed.retries);
+                return Err(failed.error);
+            }
+        };
+        if open.is_empty_answer() {
+            self.count(open.exchange.sent(), open.exchange.retries());
             self.end_page(VecDeque::new(), 0, 0);
             return Ok(State::Ended);
         }
-        let reader = self.reader();
-        let (held, held_bytes, is_out) = (VecDeque::new(), 0, false);
-        let open = OpenPage { exchange, opened, reader, held, held_bytes, is_out };
-        Ok(State::Reading(Box::new(open)))
+        Ok(State::Reading(open))
     }
 
-    fn reader(&self) -> PageReader {
+    fn exchange(&self, request: Request) -> Result<Exchange, CallError> {
+        let target = self.connector.target(&self.api)?;
+        Ok(Exchange::new(self.connector.clone(), target, request))
+    }
+
+    fn shape(&self) -> PageShape {
         let mut bounds = Bounds::new(self.connector.limits());
         bounds.hashes = self.pager.may_clamp();
         bounds.keeps_last = self.pager.reads_last() || self.pager.reads_envelope();
-        PageReader::new(self.resource.records.as_ref(), bounds)
+        PageShape { records: self.resource.records.clone(), bounds }
+    }
+
+    fn held_max(&self) -> usize {
+        let limits = self.connector.limits();
+        limits.batch_bytes_max.saturating_mul(limits.channel_batches_max.max(1))
     }
 
     /// Reads until the page is whole, or too large to be held.
     async fn read(&mut self, mut open: Box<OpenPage>) -> Result<State, CallError> {
-        let limits = self.connector.limits();
-        let held_max = limits.batch_bytes_max.saturating_mul(limits.channel_batches_max.max(1));
-        loop {
-            let failure = match self.read_some(&mut open).await {
-                Ok(true) => break,
-                Ok(false) if open.held_bytes > held_max => {
-                    open.is_out = true;
-                    open.held_bytes = 0;
-                    let page = self.page;
-                    let parts = open.held.drain(..).map(|records| PagePart {
-                        records,
-                        page,
-                        last_of_page: false,
-                        total: self.total,
-                    });
-                    self.ready.extend(parts);
-                    return Ok(State::Reading(open));
-                }
-                Ok(false) => continue,
-                Err(failure) => self.redacted(failure),
-            };
-            if open.is_out {
-                self.count(&open.exchange);
-                return Err(open.exchange.error(failure));
+        match open.read(self.held_max()).await {
+            Ok(Progress::Whole) => self.finish(*open),
+            Ok(Progress::Full) => {
+                let parts = open.hand_out();
+                self.push(parts);
+                Ok(State::Reading(open))
             }
-            if let Err(error) = self.reopen(&mut open, failure).await {
-                self.count(&open.exchange);
-                return Err(error);
+            Err(error) => {
+                self.count(open.exchange.sent(), open.exchange.retries());
+                Err(error)
             }
         }
-        self.finish(*open)
-    }
-
-    /// Reads one chunk; true at the end of the body.
-    async fn read_some(&self, open: &mut OpenPage) -> Result<bool, Failure> {
-        let Some(chunk) = open.opened.incoming.chunk(self.connector.clock()).await? else {
-            // What is missing at the end is found here, while the page can still be read again.
-            return open.reader.is_complete(open.opened.incoming.bytes()).map(|()| true);
-        };
-        let bound = self.connector.limits().body_bytes_max;
-        if open.opened.incoming.bytes() > bound {
-            let bound = format!("{bound} bytes");
-            return Err(Failure::TooLarge { what: "the answer", bound, hint: None });
-        }
-        open.reader.feed(&chunk)?;
-        while let Some(batch) = open.reader.batch() {
-            open.held_bytes += batch.bytes();
-            open.held.push_back(batch);
-        }
-        Ok(false)
-    }
-
-    /// The page broke before any of it was handed out: waits and begins it again.
-    async fn reopen(&self, open: &mut OpenPage, failure: Failure) -> Result<(), CallError> {
-        open.held.clear();
-        open.held_bytes = 0;
-        open.reader = self.reader();
-        // The place at the gate is free while this waits.
-        open.opened.release();
-        open.exchange.broke(failure).await?;
-        open.opened = open.exchange.open().await?;
-        Ok(())
     }
 
     fn finish(&mut self, open: OpenPage) -> Result<State, CallError> {
+        let connector = self.connector.clone();
         let OpenPage { exchange, opened, reader, mut held, .. } = open;
-        self.count(&exchange);
-        let failed = |failure| exchange.error(self.redacted(failure));
+        self.count(exchange.sent(), exchange.retries());
+        let failed = |failure| exchange.error(redacted(&connector, failure));
         let (mut end, rest) = reader.finish().map_err(failed)?;
         held.extend(rest);
         if end.is_root_record && self.pager.reads_envelope() {
             end.envelope = root_record(&end).map_err(failed)?;
         }
-        if self.pager.may_clamp() && end.records > 0 {
-            if self.last_hash == Some(end.hash) {
-                let problem = "the page has the same records as the one before";
-                return Err(exchange.error(Failure::PageLoop { problem }));
-            }
-            self.last_hash = Some(end.hash);
+        if self.is_page_before(&end) {
+            let problem = "the page has the same records as the one before";
+            return Err(exchange.error(Failure::PageLoop { problem }));
         }
         let total = self.pager.total(&end.envelope).or_else(|| likely_total(&end.envelope));
         self.total = total.or(self.total);
         let seen = Seen { url: &opened.url, headers: &opened.incoming.headers, end: &end };
         let next = self.pager.next(exchange.request(), &seen);
         let next = next.map_err(|failure| exchange.error(failure))?;
-        self.end_page(held, end.records, opened.incoming.bytes());
-        Ok(match next {
-            Some(next) => State::Next(Box::new(next)),
+        let bytes = opened.incoming.bytes();
+        let is_cut = self.end_page(held, end.records, bytes);
+        let is_full = self.resource.records_max.is_some_and(|most| self.handed >= most);
+        if is_cut || (is_full && next.is_some()) {
+            self.warn(format!("`max_records` ended it after {}; there are more", self.handed));
+            return Ok(State::Ended);
+        }
+        match next {
+            Some(next) => {
+                self.look_ahead(&next, &end, bytes)?;
+                Ok(State::Next(Box::new(next)))
+            }
             None => {
                 self.warn_of_early_end();
-                State::Ended
+                self.warn_of_repeats();
+                Ok(State::Ended)
             }
-        })
+        }
     }
 
-    /// Hands out what is left of a page, its end marked.
-    fn end_page(&mut self, held: VecDeque<Records>, records: u64, bytes: u64) {
+    /// Whether these are the records of the page before; otherwise remembers them, and counts
+    /// those that came again.
+    fn is_page_before(&mut self, end: &PageEnd) -> bool {
+        if !self.pager.may_clamp() || end.records == 0 {
+            return false;
+        }
+        if self.last_hashes == end.hashes {
+            return true;
+        }
+        let before: HashSet<u64> = self.last_hashes.drain(..).collect();
+        let again = end.hashes.iter().filter(|hash| before.contains(hash)).count();
+        self.repeated += again as u64;
+        self.last_hashes.clone_from(&end.hashes);
+        false
+    }
+
+    /// Begins to read the pages that follow, side by side, as many as the api may be asked for at
+    /// once and the bound on held bytes allows.
+    fn look_ahead(&mut self, next: &Request, end: &PageEnd, bytes: u64) -> Result<(), CallError> {
+        if self.ahead.was_wrong() || !next.repeatable {
+            return Ok(());
+        }
+        let concurrency = self.connector.target(&self.api)?.gate.places.ceiling();
+        let fitting = self.held_max() as u64 / bytes.max(1);
+        let mut window = (concurrency.min(ahead::PAGES_MAX) as u64).min(fitting);
+        window = window.min(self.pages_max.saturating_sub(self.page));
+        if let Some(most) = self.resource.records_max {
+            let left = most.saturating_sub(self.handed);
+            window = window.min(left.div_ceil(end.records.max(1)));
+        }
+        if window < 2 {
+            return Ok(());
+        }
+        let held_max = self.held_max() / usize::try_from(window).unwrap_or(1);
+        for distance in self.ahead.len() as u64..window {
+            let Some(request) = self.pager.guess(next, distance) else { break };
+            let fingerprint = fingerprint(&request);
+            if self.made.contains(&fingerprint) {
+                break;
+            }
+            let exchange = self.exchange(request)?;
+            let connector = self.connector.clone();
+            self.ahead.begin(fingerprint, connector, exchange, self.shape(), held_max);
+        }
+        Ok(())
+    }
+
+    /// Hands out what is left of a page, its end marked; says whether records were left out.
+    fn end_page(&mut self, held: VecDeque<Records>, records: u64, bytes: u64) -> bool {
         self.counts.pages += 1;
-        self.counts.records += records;
         self.counts.bytes += bytes;
+        let is_cut = self.push(held);
         let (page, total) = (self.page, self.total);
-        let part = |records| PagePart { records, page, last_of_page: false, total };
-        self.ready.extend(held.into_iter().map(part));
         match self.ready.back_mut() {
             Some(last) => last.last_of_page = true,
             None => {
@@ -329,37 +350,60 @@ impl Walk {
                 self.ready.push_back(PagePart { records, page, last_of_page: true, total });
             }
         }
+        self.counts.records = self.handed;
         let resource = self.name.clone();
         self.connector.observe(&Event::PageRead { resource, page, records, bytes, total });
+        is_cut
     }
 
-    fn count(&mut self, exchange: &Exchange) {
-        self.counts.requests += exchange.sent();
-        self.counts.retries += exchange.retries();
+    /// Makes parts of batches, up to `max_records`; says whether some were left out.
+    fn push(&mut self, batches: VecDeque<Records>) -> bool {
+        let (page, total) = (self.page, self.total);
+        for records in batches {
+            let length = records.len() as u64;
+            let left = self.resource.records_max.map_or(length, |most| most - self.handed);
+            let taken = length.min(left);
+            self.handed += taken;
+            if taken > 0 {
+                let records = records.first(usize::try_from(taken).unwrap_or(usize::MAX));
+                self.ready.push_back(PagePart { records, page, last_of_page: false, total });
+            }
+            if taken < length {
+                return true;
+            }
+        }
+        false
+    }
+
+    const fn count(&mut self, requests: u64, retries: u64) {
+        self.counts.requests += requests;
+        self.counts.retries += retries;
     }
 
     /// A `next` that names a field which is never there ends a walk after its first page without
     /// any error; the total is what gives it away.
     fn warn_of_early_end(&self) {
-        let Some(total) = self.total.filter(|total| *total > self.counts.records) else {
+        let Some(total) = self.total.filter(|total| *total > self.handed) else {
             return;
         };
-        let read = self.counts.records;
-        self.connector.observe(&Event::Warned {
-            about: self.name.to_string(),
-            message: format!("the api says that there are {total} records, and {read} were read"),
-        });
+        let read = self.handed;
+        self.warn(format!("the api says that there are {total} records, and {read} were read"));
     }
 
-    /// Pieces of the answer in an error pass the redactor like everything else.
-    fn redacted(&self, failure: Failure) -> Failure {
-        match failure {
-            Failure::NotJson { problem, excerpt: Excerpt(text) } => Failure::NotJson {
-                problem: self.connector.redacted(&problem),
-                excerpt: Excerpt(self.connector.redacted(&text)),
-            },
-            other => other,
+    /// Rows that are added or removed while pages are counted off move others from page to page:
+    /// some come twice, and others never.
+    fn warn_of_repeats(&self) {
+        if self.repeated > 0 {
+            self.warn(format!(
+                "{} records came on two pages: rows moved while they were read, so others may be \
+                 missing; an order that does not change, or `keyset`, reads every row",
+                self.repeated
+            ));
         }
+    }
+
+    fn warn(&self, message: String) {
+        self.connector.observe(&Event::Warned { about: self.name.to_string(), message });
     }
 }
 
@@ -368,6 +412,7 @@ fn fingerprint(request: &Request) -> u64 {
     let mut hasher = DefaultHasher::new();
     request.method.as_str().hash(&mut hasher);
     request.url.expose().as_str().hash(&mut hasher);
+    request.headers.hash(&mut hasher);
     request.body.as_ref().map(crate::request::Body::bytes).hash(&mut hasher);
     hasher.finish()
 }

@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use restway_model::Clock;
 use restway_model::definition::Method;
+use restway_model::{Clock, Redactor};
 use tokio::time::timeout;
 use url::Url;
 
 use crate::egress::{CheckedResolver, Denial, EgressPolicy};
 use crate::error::Failure;
+use crate::tape::{Played, Recording, Tape};
 
 /// More origins than this at once are not remembered: their connections are opened anew.
 const CLIENTS_MAX: usize = 256;
@@ -33,6 +34,7 @@ pub(crate) struct Wire {
     connect_timeout: Duration,
     read_timeout: Duration,
     clients: Mutex<HashMap<String, reqwest::Client>>,
+    tape: Option<(Arc<Tape>, Redactor)>,
 }
 
 /// One hop's request, with credentials.
@@ -49,10 +51,17 @@ pub(crate) struct Outgoing {
 pub(crate) struct Incoming {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
-    response: reqwest::Response,
+    source: Source,
+    recording: Option<Recording>,
     read_timeout: Duration,
     pace: Pace,
     bytes: u64,
+}
+
+/// Where the body comes from.
+enum Source {
+    Network(Box<reqwest::Response>),
+    Tape(Option<Bytes>),
 }
 
 /// How fast a body must come, measured over the time spent waiting for it.
@@ -67,13 +76,44 @@ impl Wire {
         egress: EgressPolicy,
         connect_timeout: Duration,
         read_timeout: Duration,
+        tape: Option<(Arc<Tape>, Redactor)>,
     ) -> Self {
         let egress = Arc::new(egress);
-        Self { egress, connect_timeout, read_timeout, clients: Mutex::default() }
+        Self { egress, connect_timeout, read_timeout, clients: Mutex::default(), tape }
     }
 
     /// Sends and waits for the head of the answer.
     pub(crate) async fn send(&self, outgoing: Outgoing) -> Result<Incoming, Failure> {
+        let Some((tape, redactor)) = &self.tape else {
+            return self.open(outgoing).await;
+        };
+        if tape.plays() {
+            let played = tape.play(&outgoing, redactor);
+            let played = played.map_err(|problem| Failure::NotRecorded { problem })?;
+            return Ok(self.played(played, outgoing.answer_timeout));
+        }
+        let recording = tape.begin(&outgoing, redactor);
+        let mut incoming = self.open(outgoing).await?;
+        if let Some(mut recording) = recording {
+            recording.answered(incoming.status, &incoming.headers);
+            incoming.recording = Some(recording);
+        }
+        Ok(incoming)
+    }
+
+    fn played(&self, played: Played, window: Duration) -> Incoming {
+        Incoming {
+            status: played.status,
+            headers: played.headers,
+            source: Source::Tape(Some(played.body).filter(|body| !body.is_empty())),
+            recording: None,
+            read_timeout: self.read_timeout,
+            pace: Pace { window, waited: Duration::ZERO, bytes: 0 },
+            bytes: 0,
+        }
+    }
+
+    async fn open(&self, outgoing: Outgoing) -> Result<Incoming, Failure> {
         self.egress.check_url(&outgoing.url).map_err(Failure::Egress)?;
         let client = self.client(&outgoing.url)?;
         let after = outgoing.answer_timeout;
@@ -93,7 +133,8 @@ impl Wire {
         Ok(Incoming {
             status: response.status().as_u16(),
             headers: headers.collect(),
-            response,
+            source: Source::Network(Box::new(response)),
+            recording: None,
             read_timeout: self.read_timeout,
             pace: Pace { window: after, waited: Duration::ZERO, bytes: 0 },
             bytes: 0,
@@ -128,10 +169,14 @@ impl Incoming {
     pub(crate) async fn chunk(&mut self, clock: &dyn Clock) -> Result<Option<Bytes>, Failure> {
         let begun = clock.monotonic();
         let after = self.read_timeout;
-        let chunk = timeout(after, self.response.chunk())
-            .await
-            .map_err(|_| Failure::Timeout { what: "no further byte of the answer", after })?
-            .map_err(|error| body_failure(&error, self.bytes))?;
+        let chunk = match &mut self.source {
+            Source::Tape(body) => body.take(),
+            Source::Network(response) => timeout(after, response.chunk())
+                .await
+                .map_err(|_| Failure::Timeout { what: "no further byte of the answer", after })?
+                .map_err(|error| body_failure(&error, self.bytes))?,
+        };
+        self.record(chunk.as_deref())?;
         let length = chunk.as_ref().map_or(0, Bytes::len) as u64;
         self.bytes += length;
         if chunk.is_some() && self.pace.is_too_slow(clock.monotonic() - begun, length) {
@@ -139,6 +184,24 @@ impl Incoming {
             return Err(Failure::Timeout { what, after: self.pace.window });
         }
         Ok(chunk)
+    }
+
+    fn record(&mut self, chunk: Option<&[u8]>) -> Result<(), Failure> {
+        let Some(recording) = &mut self.recording else { return Ok(()) };
+        match chunk {
+            Some(chunk) => recording.chunk(chunk),
+            None => return self.finish_recording(),
+        }
+        if recording.is_too_large() {
+            let (bound, hint) = ("256 MiB".to_owned(), None);
+            return Err(Failure::TooLarge { what: "an answer to record", bound, hint });
+        }
+        Ok(())
+    }
+
+    fn finish_recording(&mut self) -> Result<(), Failure> {
+        let finished = self.recording.take().map_or(Ok(()), |mut recording| recording.finish());
+        finished.map_err(|error| Failure::invalid("the recording", error.to_string()))
     }
 
     /// Decoded bytes so far.

@@ -45,6 +45,8 @@ pub enum Event {
     AnswerReceived { api: Name, url: SafeUrl, status: u16, duration: Duration },
     /// A request will be sent again.
     RetryScheduled { api: Name, url: SafeUrl, reason: String, wait: Duration, attempt: u32 },
+    /// A request waits, because the api's rate or the api itself says so.
+    RateWaited { api: Name, wait: Duration },
     /// A token endpoint gave a token.
     TokenReceived { api: Name, lifetime: Option<Duration> },
     /// A page was read to its end; `total` is what the api says all pages hold.
@@ -82,6 +84,7 @@ impl Event {
             | Self::ResourceEnded { .. }
             | Self::ColumnChanged { .. }
             | Self::TableCommitted { .. }
+            | Self::RateWaited { .. }
             | Self::ServerListening { .. } => Level::Info,
             Self::TokenReceived { .. } | Self::PageRead { .. } | Self::FilesStaged { .. } => {
                 Level::Debug

@@ -12,10 +12,12 @@ pub mod definition;
 
 mod clock;
 mod column;
+mod condition;
 mod event;
 mod exact;
 mod explain;
 mod limits;
+mod manners;
 mod name;
 mod path;
 mod record;
@@ -29,10 +31,12 @@ mod units;
 
 pub use clock::{Clock, Pause};
 pub use column::ColumnType;
+pub use condition::{Condition, InvalidCondition};
 pub use event::{Event, Level, Observer};
 pub use exact::exact_json;
 pub use explain::{Code, Explain, Fault, Place, chain};
 pub use limits::Limits;
+pub use manners::SharedRates;
 pub use name::{ColumnName, InvalidName, Name, TableName};
 pub use path::{InvalidPath, RecordPath, Step};
 pub use record::Records;

@@ -36,6 +36,13 @@ impl Records {
         self.spans.iter().map(Range::len).sum()
     }
 
+    /// The first `count` of them.
+    #[must_use]
+    pub fn first(mut self, count: usize) -> Self {
+        self.spans.truncate(count);
+        self
+    }
+
     /// The JSON text of each record, in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.spans.iter().map(|span| &self.body[span.clone()])

@@ -120,6 +120,17 @@ pub(crate) struct Demo {
     pub(crate) listen: SocketAddr,
 }
 
+/// Exchanges with apis as files.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TapeArguments {
+    /// Keep every request and answer as files in this folder, without secrets
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "replay")]
+    pub(crate) record: Option<PathBuf>,
+    /// Answer requests from such a folder instead of calling
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) replay: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Init {
     /// The folder
@@ -143,6 +154,8 @@ pub(crate) struct Probe {
     /// Print the file instead of writing it
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) tape: TapeArguments,
 }
 
 #[derive(Debug, Args)]
@@ -168,12 +181,16 @@ pub(crate) struct Call {
     /// A status that counts as success; may be given again [default: 200 201 202 204]
     #[arg(long = "expect", value_name = "STATUS")]
     pub(crate) expected: Vec<u16>,
+    #[command(flatten)]
+    pub(crate) tape: TapeArguments,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Sync {
     /// Apis (`acme`) and resources (`acme.issues`) [default: all]
     pub(crate) what: Vec<String>,
+    #[command(flatten)]
+    pub(crate) tape: TapeArguments,
 }
 
 #[derive(Debug, Args)]

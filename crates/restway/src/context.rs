@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use restway_connect::SystemClock;
+use restway_connect::{SystemClock, Tape};
 use restway_model::{Clock, Event, Level, Limits, Observer};
 use restway_work::{Settings, Stop, Stopper, Workspace, find_folder};
 
-use crate::arguments::Global;
+use crate::arguments::{Global, TapeArguments};
 use crate::log::Log;
 use crate::printer::Printer;
 use crate::progress::Progress;
-use crate::report::Failure;
+use crate::report::{BadArgument, Failure};
 
 /// The printer, the observers, the clock, and where the workspace is looked for.
 pub(crate) struct Context {
@@ -71,7 +71,17 @@ impl Context {
             clock: Arc::clone(&self.clock),
             redactor: self.printer.redactor.clone(),
             may_reach_loopback: true,
+            tape: None,
         }
+    }
+
+    /// The open workspace, with its calls recorded or played.
+    pub(crate) async fn workspace_with(
+        &self,
+        arguments: &TapeArguments,
+    ) -> Result<Workspace, Failure> {
+        let settings = Settings { tape: tape(arguments)?, ..self.settings() };
+        Ok(Workspace::open(&self.folder()?, settings).await?)
     }
 
     /// The open workspace.
@@ -92,6 +102,19 @@ impl Context {
         });
         stop
     }
+}
+
+/// The recorder or player that the arguments ask for.
+pub(crate) fn tape(arguments: &TapeArguments) -> Result<Option<Arc<Tape>>, BadArgument> {
+    let (flag, folder, tape) = match (&arguments.record, &arguments.replay) {
+        (Some(folder), _) => ("record", folder, Tape::record(folder)),
+        (_, Some(folder)) => ("replay", folder, Tape::replay(folder)),
+        (None, None) => return Ok(None),
+    };
+    let tape = tape.map_err(|error| {
+        BadArgument::new(format!("`--{flag} {}` cannot be used: {error}", folder.display()))
+    })?;
+    Ok(Some(Arc::new(tape)))
 }
 
 /// Ends when the process is asked to stop.

@@ -144,6 +144,10 @@ impl Observer for Progress {
                 let wait = wait.as_secs_f64();
                 self.warned(&format!("{url}: {reason}; trying again in {wait:.1} s"));
             }
+            Event::RateWaited { api, wait } => {
+                let wait = wait.as_secs_f64();
+                self.warned(&format!("{api}: waiting {wait:.1} s to keep to its rate"));
+            }
             Event::BatchRecovered { resource, sequence } => {
                 self.warned(&format!("{resource}: batch {sequence} of an earlier run is finished"));
             }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use restway_connect::{Connector, ConnectorSettings, EgressPolicy};
+use restway_connect::{Connector, ConnectorSettings, EgressPolicy, Extras, Tape};
 use restway_model::{Clock, Limits, Observer, Redactor, Scope, TableName, Values};
 use restway_store::Store;
 use restway_tables::{Lake, LakeSettings};
@@ -37,6 +37,8 @@ pub struct Settings {
     pub redactor: Redactor,
     /// Whether the person at the command line asks, who may reach their own loopback.
     pub may_reach_loopback: bool,
+    /// Where calls are recorded, or what is played instead of calling.
+    pub tape: Option<Arc<Tape>>,
 }
 
 /// An open workspace.
@@ -75,14 +77,16 @@ impl Workspace {
         let egress =
             EgressPolicy::new(&definitions.workspace.egress.allow, settings.may_reach_loopback)
                 .map_err(WorkError::Egress)?;
-        let connector = Connector::new(ConnectorSettings {
+        let connector_settings = ConnectorSettings {
             limits: settings.limits.clone(),
             egress,
             secrets: Arc::new(secrets),
             clock: Arc::clone(&settings.clock),
             observer: Arc::clone(&settings.observer),
             redactor: settings.redactor.clone(),
-        });
+        };
+        let extras = Extras { rates: Some(Arc::new(store.rates())), tape: settings.tape };
+        let connector = Connector::with(connector_settings, extras);
         let workspace = Self {
             folder: folder.to_path_buf(),
             definitions: Arc::new(definitions),

@@ -22,6 +22,7 @@ fn settings() -> Settings {
         clock: Arc::new(SystemClock::default()),
         redactor: Redactor::default(),
         may_reach_loopback: true,
+        tape: None,
     }
 }
 

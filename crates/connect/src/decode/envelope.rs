@@ -24,8 +24,8 @@ pub(crate) struct PageEnd {
     pub(crate) bytes: u64,
     /// The last record, if the reader was told to keep it.
     pub(crate) last: Option<Bytes>,
-    /// Of all records, if the reader was told to.
-    pub(crate) hash: u64,
+    /// Of each record in order, if the reader was told to.
+    pub(crate) hashes: Vec<u64>,
     /// Whether the whole answer is one record.
     pub(crate) is_root_record: bool,
 }

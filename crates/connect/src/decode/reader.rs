@@ -20,6 +20,9 @@ use crate::excerpt::title;
 /// How much of a page that is not JSON is looked at for its title.
 const PAGE_BYTES_MAX: usize = 16 << 10;
 
+/// Records of a page that are known again; more than any api puts on a page.
+const HASHES_MAX: usize = 100_000;
+
 /// What the reader holds at most, and what it keeps beyond the records.
 #[derive(Debug, Clone)]
 pub(crate) struct Bounds {
@@ -91,7 +94,7 @@ pub(crate) struct PageReader {
     offset: u64,
     records: u64,
     record_bytes: u64,
-    hasher: DefaultHasher,
+    hashes: Vec<u64>,
     last: Option<Bytes>,
 }
 
@@ -117,7 +120,7 @@ impl PageReader {
             offset: 0,
             records: 0,
             record_bytes: 0,
-            hasher: DefaultHasher::new(),
+            hashes: Vec::new(),
             last: None,
         }
     }
@@ -367,8 +370,10 @@ impl PageReader {
         let span = self.record_start..self.batch.len();
         self.records += 1;
         self.record_bytes += span.len() as u64;
-        if self.bounds.hashes {
-            self.hasher.write(&self.batch[span.clone()]);
+        if self.bounds.hashes && self.hashes.len() < HASHES_MAX {
+            let mut hasher = DefaultHasher::new();
+            hasher.write(&self.batch[span.clone()]);
+            self.hashes.push(hasher.finish());
         }
         self.spans.push(span);
         if self.spans.len() >= self.bounds.batch_records
@@ -477,7 +482,7 @@ impl PageReader {
             records: self.records,
             bytes: self.record_bytes,
             last: self.last,
-            hash: self.hasher.finish(),
+            hashes: self.hashes,
             is_root_record: self.found == Found::One && self.path.steps().is_empty(),
         };
         Ok((end, self.ready))

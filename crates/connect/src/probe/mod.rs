@@ -248,12 +248,13 @@ async fn follow(
 ) -> Result<Vec<Value>, String> {
     let mut pager = Pager::new(&sign.paginate);
     let first = pager.first(page_request(page.url.clone()));
+    let first = first.map_err(|failure| failure.to_string())?;
     let end = PageEnd {
         envelope: envelope.clone(),
         records: page.rows.len() as u64,
         bytes: 0,
         last: page.rows.last().map(|row| row.to_string().into()),
-        hash: 0,
+        hashes: Vec::new(),
         is_root_record: false,
     };
     let url = page.answer.url.expose();

@@ -71,7 +71,7 @@ pub(super) fn collect(
     let mut signs = Vec::new();
     if next_link(headers).is_some() {
         let evidence = "the `Link` header has a `rel=\"next\"`";
-        signs.push(sign(Paginate::Link {}, evidence.into(), &[]));
+        signs.push(sign(Paginate::link(), evidence.into(), &[]));
     }
     let mut fields = Vec::new();
     flatten(envelope, &mut Vec::new(), &mut fields);
@@ -116,14 +116,14 @@ fn nexts(fields: &[Field<'_>]) -> Vec<Sign> {
         match field.value {
             Value::String(text) if is_url(text) => {
                 let evidence = format!("`{path}` holds the URL of the next page");
-                signs.push(sign(Paginate::Url { next: path }, evidence, &[]));
+                signs.push(sign(Paginate::url(path), evidence, &[]));
             }
             Value::String(text) if text.is_empty() => {}
             Value::String(_) | Value::Number(_) => {
                 for param in parameters(field) {
                     let evidence = format!("`{path}` holds a token, which `{param}` takes");
                     let parameters = [param.as_str()];
-                    let paginate = Paginate::Token { next: path.clone(), param: param.clone() };
+                    let paginate = Paginate::token(path.clone(), &param);
                     signs.push(sign(paginate, evidence, &parameters));
                 }
             }
@@ -174,8 +174,7 @@ fn numbers(url: &Url, fields: &[Field<'_>], rows: &[&Value]) -> Vec<Sign> {
         let start = find(&["page", "currentpage", "pagenumber", "number"]);
         let start = start.and_then(|field| field.value.as_u64()).map_or(1, |page| page.min(1));
         let param = known(url, &["page", "page_number", "pageNumber", "p"]).unwrap_or("page");
-        let paginate =
-            Paginate::Page { param: param.into(), start, total_pages: Some(path.clone()) };
+        let paginate = Paginate::page(param, start, Some(path.clone()));
         let evidence = format!("`{path}` counts the pages");
         signs.push(sign(paginate, evidence, &[param]));
     }
@@ -187,15 +186,10 @@ fn numbers(url: &Url, fields: &[Field<'_>], rows: &[&Value]) -> Vec<Sign> {
         let limit = find(&["limit", "perpage", "pagesize", "size"]);
         let limit = limit.and_then(|field| field.value.as_u64()).unwrap_or(rows_count);
         for (param, limit_param) in [("offset", "limit"), ("skip", "limit"), ("start", "limit")] {
-            let paginate = Paginate::Offset {
-                param: param.into(),
-                limit_param: limit_param.into(),
-                limit,
-                total: Some(path.clone()),
-            };
+            let paginate = Paginate::offset(param, limit_param, limit, Some(path.clone()));
             signs.push(sign(paginate, evidence.clone(), &[param, limit_param]));
         }
-        let paginate = Paginate::Page { param: "page".into(), start: 1, total_pages: None };
+        let paginate = Paginate::page("page", 1, None);
         signs.push(sign(paginate, evidence, &["page"]));
     }
     signs
@@ -222,18 +216,13 @@ fn guesses(url: &Url, fields: &[Field<'_>], rows: &[&Value]) -> Vec<Sign> {
         ..sign(paginate, evidence.to_owned(), parameters)
     };
     let mut signs = Vec::new();
-    let page = Paginate::Page { param: "page".into(), start: 1, total_pages: None };
+    let page = Paginate::page("page", 1, None);
     signs.push(guess(page, &["page"]));
-    let offset = Paginate::Offset {
-        param: "offset".into(),
-        limit_param: "limit".into(),
-        limit: count,
-        total: None,
-    };
+    let offset = Paginate::offset("offset", "limit", count, None);
     signs.push(guess(offset, &["offset", "limit"]));
     if let (true, Ok(field)) = (has_id(rows), "id".parse::<RecordPath>()) {
         for param in ["after", "starting_after", "since_id"] {
-            let paginate = Paginate::Keyset { field: field.clone(), param: param.into() };
+            let paginate = Paginate::keyset(field.clone(), param);
             signs.push(guess(paginate, &[param]));
         }
     }
@@ -261,11 +250,13 @@ mod tests {
         let rows = vec![&row; rows];
         let signs = collect(&url, &[], &envelope, &rows);
         let shown = |sign: &Sign| match &sign.paginate {
-            Paginate::Url { next } => format!("url {next}"),
-            Paginate::Token { next, param } => format!("token {next} {param}"),
-            Paginate::Page { param, start, .. } => format!("page {param} {start}"),
-            Paginate::Offset { param, limit, .. } => format!("offset {param} {limit}"),
-            Paginate::Keyset { param, .. } => format!("keyset {param}"),
+            Paginate::Url { next, .. } => format!("url {next}"),
+            Paginate::Token { next: Some(next), param: Some(param), .. } => {
+                format!("token {next} {param}")
+            }
+            Paginate::Page { param: Some(param), start, .. } => format!("page {param} {start}"),
+            Paginate::Offset { param: Some(param), limit, .. } => format!("offset {param} {limit}"),
+            Paginate::Keyset { param: Some(param), .. } => format!("keyset {param}"),
             other => format!("{other:?}"),
         };
         signs.iter().map(shown).collect()

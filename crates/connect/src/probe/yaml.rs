@@ -101,26 +101,29 @@ fn auth(text: &mut String, probed: &Probed) {
 
 fn paginate(paginate: &Paginate) -> Option<String> {
     let path = |path: &restway_model::RecordPath| scalar(&path.to_string());
+    let name = |name: &Option<String>, usual: &str| scalar(name.as_deref().unwrap_or(usual));
     Some(match paginate {
         Paginate::None {} => return None,
-        Paginate::Link {} => "link".into(),
-        Paginate::Url { next } => format!("{{ type: url, next: {} }}", path(next)),
-        Paginate::Token { next, param } => {
-            format!("{{ type: token, next: {}, param: {} }}", path(next), scalar(param))
+        Paginate::Link { .. } => "link".into(),
+        Paginate::Url { next, .. } => format!("{{ type: url, next: {} }}", path(next)),
+        Paginate::Token { next, param, .. } => {
+            let next = next.as_ref().map(path).unwrap_or_default();
+            format!("{{ type: token, next: {next}, param: {} }}", name(param, ""))
         }
-        Paginate::Offset { param, limit_param, limit, total } => {
-            let names = format!("param: {}, limit_param: {}", scalar(param), scalar(limit_param));
+        Paginate::Offset { param, limit_param, limit, total, .. } => {
+            let names = (name(param, "offset"), name(limit_param, "limit"));
+            let names = format!("param: {}, limit_param: {}", names.0, names.1);
             let total = total.as_ref().map(|total| format!(", total: {}", path(total)));
             let total = total.unwrap_or_default();
             format!("{{ type: offset, {names}, limit: {limit}{total} }}")
         }
-        Paginate::Page { param, start, total_pages } => {
+        Paginate::Page { param, start, total_pages, .. } => {
             let total = total_pages.as_ref().map(|total| format!(", total_pages: {}", path(total)));
             let total = total.unwrap_or_default();
-            format!("{{ type: page, param: {}, start: {start}{total} }}", scalar(param))
+            format!("{{ type: page, param: {}, start: {start}{total} }}", name(param, "page"))
         }
-        Paginate::Keyset { field, param } => {
-            format!("{{ type: keyset, field: {}, param: {} }}", path(field), scalar(param))
+        Paginate::Keyset { field, param, .. } => {
+            format!("{{ type: keyset, field: {}, param: {} }}", path(field), name(param, ""))
         }
     })
 }

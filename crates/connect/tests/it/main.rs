@@ -2,6 +2,8 @@
 
 mod calls;
 mod faults;
+mod paging;
 mod probes;
 mod support;
+mod tapes;
 mod walks;

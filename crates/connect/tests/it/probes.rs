@@ -31,7 +31,7 @@ async fn every_style_is_found_and_reads_everything() {
         let probed = probe(&rig.connector, &url, Auth::None, None).await.expect(path);
         let found = match &probed.paginate {
             Paginate::None {} => "none",
-            Paginate::Link {} => "link",
+            Paginate::Link { .. } => "link",
             Paginate::Url { .. } => "url",
             Paginate::Token { .. } => "token",
             Paginate::Offset { .. } => "offset",

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use demo_api::{API_KEY, BASIC_PASSWORD, CLIENT_SECRET, DemoApi, Settings};
-use restway_connect::{CallError, Connector, ConnectorSettings, EgressPolicy, Request, Walk};
+use restway_connect::{
+    CallError, Connector, ConnectorSettings, EgressPolicy, Extras, Request, Tape, Walk,
+};
 use restway_model::definition::{ApiFile, Method};
 use restway_model::{
     Clock, Counts, Event, Explain, Limits, MissingSecret, Name, Observer, Pause, Redactor, SafeUrl,
@@ -90,6 +92,15 @@ impl Rig {
     }
 
     pub(crate) fn with(limits: Limits, allow: &[String], loopback: bool) -> Self {
+        Self::with_tape(limits, allow, loopback, None)
+    }
+
+    pub(crate) fn with_tape(
+        limits: Limits,
+        allow: &[String],
+        loopback: bool,
+        tape: Option<Tape>,
+    ) -> Self {
         let clock = Arc::new(HandClock::default());
         let events = Arc::new(Remembered::default());
         let redactor = Redactor::default();
@@ -100,14 +111,16 @@ impl Rig {
             ("wrong", "wrong-secret-value"),
             ("split", "two\r\nlines-of-it"),
         ]);
-        let connector = Connector::new(ConnectorSettings {
+        let settings = ConnectorSettings {
             limits,
             egress: EgressPolicy::new(allow, loopback).expect("a policy"),
             secrets: Arc::new(Secrets(secrets)),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             observer: Arc::clone(&events) as Arc<dyn Observer>,
             redactor: redactor.clone(),
-        });
+        };
+        let extras = Extras { tape: tape.map(Arc::new), ..Extras::default() };
+        let connector = Connector::with(settings, extras);
         Self { connector, clock, redactor, events }
     }
 
@@ -239,4 +252,65 @@ content-length: {length}
 
 {body}"
     )
+}
+
+/// A request as a scripted server sees it.
+pub(crate) struct Seen {
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Seen {
+    pub(crate) fn url(&self) -> Url {
+        let target = self.head.split(' ').nth(1).expect("a request line");
+        Url::parse("http://h").and_then(|base| base.join(target)).expect("a target")
+    }
+
+    pub(crate) fn query(&self, name: &str) -> Option<String> {
+        let url = self.url();
+        let mut pairs = url.query_pairs();
+        pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        let found = lines.find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.trim().to_owned())
+    }
+}
+
+/// A server whose answers, whole and with `connection: close`, a function makes. Returns its URL.
+pub(crate) async fn scripted<F, A>(answer: F) -> String
+where
+    F: Fn(Seen) -> A + Send + Sync + 'static,
+    A: Future<Output = String> + Send,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let answer = Arc::new(answer);
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let answer = Arc::clone(&answer);
+            tokio::spawn(async move {
+                let mut text = String::new();
+                let mut buffer = vec![0; 64 << 10];
+                let seen = loop {
+                    let Ok(read @ 1..) = socket.read(&mut buffer).await else { return };
+                    text.push_str(&String::from_utf8_lossy(&buffer[..read]));
+                    let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                    let seen = Seen { head: head.to_owned(), body: body.to_owned() };
+                    let length = seen
+                        .header("content-length")
+                        .map_or(0, |length| length.parse().expect("a length"));
+                    if body.len() >= length {
+                        break seen;
+                    }
+                };
+                let answer = answer(seen).await;
+                drop(socket.write_all(answer.as_bytes()).await);
+                drop(socket.shutdown().await);
+            });
+        }
+    });
+    url
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::paging::{Paginate, PaginateEntry};
 use crate::{ColumnType, Name, Rate, RecordPath, Template, Timespan};
 
 /// A REST API: where it is, how to log in, and its resources.
@@ -172,6 +173,8 @@ pub struct Defaults {
     pub load: Option<Load>,
     /// The most pages of one walk; 100000 without it.
     pub max_pages: Option<u64>,
+    /// Reads so many records at most, and warns when there are more.
+    pub max_records: Option<u64>,
 }
 
 /// A resource: its path alone, or all that is special about it.
@@ -228,6 +231,8 @@ pub struct Resource {
     pub on_status: BTreeMap<String, OnStatus>,
     /// The most pages of one walk; 100000 without it.
     pub max_pages: Option<u64>,
+    /// Reads so many records at most, and warns when there are more.
+    pub max_records: Option<u64>,
 }
 
 /// A request's method.
@@ -333,106 +338,6 @@ impl Default for Nest {
     }
 }
 
-/// How the next page is found: the kind alone, or the kind with its settings.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum PaginateEntry {
-    /// A kind that needs no setting.
-    Kind(PaginateKind),
-    /// A kind and its settings.
-    Full(Paginate),
-}
-
-impl PaginateEntry {
-    /// The settings, with the defaults of a kind that was named alone.
-    pub fn resolve(&self) -> Paginate {
-        match self {
-            Self::Kind(PaginateKind::None) => Paginate::None {},
-            Self::Kind(PaginateKind::Link) => Paginate::Link {},
-            Self::Full(paginate) => paginate.clone(),
-        }
-    }
-}
-
-/// The kinds that may be named alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PaginateKind {
-    /// One answer holds everything.
-    None,
-    /// The `Link` header with `rel="next"` (RFC 8288).
-    Link,
-}
-
-/// How the next page is found.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Paginate {
-    /// One answer holds everything.
-    None {},
-    /// The `Link` header with `rel="next"` (RFC 8288).
-    Link {},
-    /// The answer holds the next page's URL; null or absent ends the walk.
-    Url {
-        /// The path to the URL in the answer.
-        next: RecordPath,
-    },
-    /// The answer holds a token that asks for the next page; null, empty or absent ends the walk.
-    Token {
-        /// The path to the token in the answer.
-        next: RecordPath,
-        /// The query parameter that takes it.
-        param: String,
-    },
-    /// Each page starts after the records read so far; a page with fewer than `limit` ends it.
-    Offset {
-        /// The query parameter that takes the offset.
-        #[serde(default = "offset")]
-        param: String,
-        /// The query parameter that takes the page size.
-        #[serde(default = "limit")]
-        limit_param: String,
-        /// Records asked for with each page.
-        limit: u64,
-        /// The path to the number of all records in the answer, where the api tells.
-        total: Option<RecordPath>,
-    },
-    /// Pages have numbers; an empty page, or the last by `total_pages`, ends the walk.
-    Page {
-        /// The query parameter that takes the number.
-        #[serde(default = "page")]
-        param: String,
-        /// The number of the first page.
-        #[serde(default = "one")]
-        start: u64,
-        /// The path to the number of pages in the answer, where the api tells.
-        total_pages: Option<RecordPath>,
-    },
-    /// Each page starts after the last record's field; an empty page ends the walk.
-    Keyset {
-        /// The path to the field in a record.
-        field: RecordPath,
-        /// The query parameter that takes the last value.
-        param: String,
-    },
-}
-
-fn offset() -> String {
-    "offset".into()
-}
-
-fn limit() -> String {
-    "limit".into()
-}
-
-fn page() -> String {
-    "page".into()
-}
-
-const fn one() -> u64 {
-    1
-}
-
 impl ApiFile {
     /// An api of which only the address is known: no login, no resources.
     pub fn bare(api: Name, base_url: &url::Url) -> Self {
@@ -490,6 +395,7 @@ impl ApiFile {
             carry: own.carry,
             on_status: own.on_status,
             pages_max: own.max_pages.or(defaults.max_pages),
+            records_max: own.max_records.or(defaults.max_records),
         }
     }
 }
@@ -514,6 +420,7 @@ impl Resource {
             carry: BTreeMap::new(),
             on_status: BTreeMap::new(),
             max_pages: None,
+            max_records: None,
         }
     }
 }
@@ -553,4 +460,6 @@ pub struct ResourceSettings {
     pub on_status: BTreeMap<String, OnStatus>,
     /// The definition's own bound on pages.
     pub pages_max: Option<u64>,
+    /// The definition's own bound on records.
+    pub records_max: Option<u64>,
 }

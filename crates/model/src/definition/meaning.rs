@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::problem::{At, Problem, Source};
 use super::yaml::{Node, Value};
-use super::{ApiFile, AppFile, Auth, Paginate, ResourceSettings, WorkspaceFile};
+use super::{ApiFile, AppFile, Auth, ResourceSettings, WorkspaceFile};
 use crate::{Name, Scope, TableName, Template, is_telling, nearest};
 
 /// The check of a definition's meaning.
@@ -251,8 +251,11 @@ impl ApiFile {
         if resource.pages_max == Some(0) {
             finder.report(&at("max_pages"), "must be at least 1", None);
         }
-        if let Paginate::Offset { limit: 0, .. } = resource.paginate {
-            finder.report(&at("paginate"), "`limit` must be at least 1", None);
+        if resource.records_max == Some(0) {
+            finder.report(&at("max_records"), "must be at least 1", None);
+        }
+        for (problem, hint) in resource.paginate.problems(resource.method) {
+            finder.report(&at("paginate"), problem, Some(hint.to_owned()));
         }
         for status in resource.on_status.keys() {
             if !status.parse::<u16>().is_ok_and(|status| (100..600).contains(&status)) {

@@ -9,16 +9,17 @@ mod app;
 mod decode;
 mod grammar;
 mod meaning;
+mod paging;
 mod problem;
 mod workspace;
 mod yaml;
 
 pub use api::{
     ApiFile, ApiLimits, Auth, ClientAuth, Defaults, Grant, Key, Load, Method, Nest, OnStatus,
-    Paginate, PaginateEntry, PaginateKind, QueryValue, Resource, ResourceEntry, ResourceSettings,
-    Retry,
+    QueryValue, Resource, ResourceEntry, ResourceSettings, Retry,
 };
 pub use app::{Access, All, AppEvent, AppFile, Group, Object};
+pub use paging::{Paginate, PaginateEntry, PaginateKind, Slot};
 pub use problem::Problem;
 pub use workspace::{Egress, Metadata, WorkspaceFile};
 

@@ -53,8 +53,10 @@ resources:
     let resources: Vec<_> = api.resources().collect();
     let (issues, teams) = (&resources[0].1, &resources[1].1);
     assert_eq!(teams.records.as_ref().map(ToString::to_string), Some("data".to_owned()));
-    assert!(matches!(&teams.paginate, Paginate::Token { param, .. } if param == "pageToken"));
-    assert_eq!(issues.paginate, Paginate::Link {});
+    assert!(
+        matches!(&teams.paginate, Paginate::Token { param, .. } if param.as_deref() == Some("pageToken"))
+    );
+    assert_eq!(issues.paginate, Paginate::link());
     assert_eq!(issues.query.len(), 3);
     assert_eq!(issues.key.as_ref().map(Key::columns).map(<[String]>::len), Some(2));
 }
@@ -83,7 +85,6 @@ colour: red
             6:19+1 expected a text, found a whole number -- put it in quotes to make it a text
             8:10+1 the key `path` is missing
             8:12+3 unknown key `pth` -- did you mean `path`?
-            8:35+1 the key `param` is missing
             8:56+4 `a..b` is not a path to one place (a name is missing; `..` selects many places); write names and indexes, as in `data.items` or `$.result['my list'][0]`
             9:10+1 expected a text or a mapping, found a list
             10:18+18 there is no scope `secrets`; there are secret, env, param and parent (did you mean `secret`?)

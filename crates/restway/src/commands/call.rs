@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use restway_connect::{
-    Answer, Attempt, Body, Connector, ConnectorSettings, EgressPolicy, Expected, Request,
+    Answer, Attempt, Body, Connector, ConnectorSettings, EgressPolicy, Expected, Extras, Request,
 };
 use restway_model::definition::{ApiFile, Method};
 use restway_model::{Limits, MissingSecret, Name, SafeUrl, Secret, SecretSource, Timespan};
@@ -18,8 +18,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::arguments::Call;
-use crate::context::Context;
+use crate::arguments::{Call, TapeArguments};
+use crate::context::{Context, tape};
 use crate::report::{BadArgument, Exit, Failure};
 
 /// How long one call that no api file describes is tried again: a person waits for it.
@@ -30,7 +30,7 @@ const EXPECTED: [u16; 4] = [200, 201, 202, 204];
 pub(super) async fn run(context: &Context, arguments: &Call) -> Result<Exit, Failure> {
     let answer = match &arguments.api {
         Some(name) => {
-            let workspace = context.workspace().await?;
+            let workspace = context.workspace_with(&arguments.tape).await?;
             let api = Arc::clone(workspace.definitions.api(name)?);
             let request = request(arguments, Some(&base_url(&workspace, &api)?))?;
             workspace.connector().call(&api, request).await?
@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context, arguments: &Call) -> Result<Exit, Fai
             let request = request(arguments, None)?;
             let mut api = ApiFile::bare(Name::slug("call"), request.url.expose());
             api.retry.deadline = Timespan(PATIENCE);
-            alone(context)?.call(&api, request).await?
+            alone(context, &arguments.tape)?.call(&api, request).await?
         }
     };
     let expected: &[u16] =
@@ -50,21 +50,23 @@ pub(super) async fn run(context: &Context, arguments: &Call) -> Result<Exit, Fai
 
 /// A connector outside of any workspace: no secrets, public addresses and the person's own
 /// loopback.
-pub(super) fn alone(context: &Context) -> Result<Connector, Failure> {
+pub(super) fn alone(context: &Context, arguments: &TapeArguments) -> Result<Connector, Failure> {
     struct NoSecrets;
     impl SecretSource for NoSecrets {
         fn secret(&self, name: &Name) -> Result<Secret, MissingSecret> {
             Err(MissingSecret { name: name.clone(), problem: "has no workspace to be in".into() })
         }
     }
-    Ok(Connector::new(ConnectorSettings {
+    let settings = ConnectorSettings {
         limits: Limits::default(),
         egress: EgressPolicy::new(&[], true).map_err(WorkError::Egress)?,
         secrets: Arc::new(NoSecrets),
         clock: Arc::clone(&context.clock),
         observer: Arc::clone(&context.observer),
         redactor: context.printer.redactor.clone(),
-    }))
+    };
+    let extras = Extras { tape: tape(arguments)?, ..Extras::default() };
+    Ok(Connector::with(settings, extras))
 }
 
 fn base_url(workspace: &Workspace, api: &ApiFile) -> Result<Url, Failure> {

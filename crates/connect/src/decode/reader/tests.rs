@@ -192,9 +192,9 @@ fn batches_are_cut_at_records() {
 }
 
 #[test]
-fn the_hash_tells_pages_apart_and_not_their_envelopes() {
+fn hashes_tell_pages_apart_and_not_their_envelopes() {
     let hash = |text: &str| {
-        read_with(bounds(), "d", &[text.as_bytes()]).map(|(_, end)| end.hash).expect("a page")
+        read_with(bounds(), "d", &[text.as_bytes()]).map(|(_, end)| end.hashes).expect("a page")
     };
     assert_eq!(hash("{\"d\":[1,2],\"page\":8}"), hash("{\"page\":9,\"d\":[1, 2]}"));
     assert_ne!(hash("{\"d\":[1,2]}"), hash("{\"d\":[1,3]}"));

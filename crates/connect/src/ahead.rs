@@ -1,0 +1,106 @@
+//! Pages that are read before the walk comes to them.
+//!
+//! In: requests that the walk will likely make, in their order. Out: their pages, each when the
+//! walk asks for that very request. Nothing is decided here: the walk goes on as if every page
+//! were read when its turn comes, so the order of pages and all guards are those of a walk without
+//! this, and a guess that was wrong (pages of another length than the first) is thrown away, after
+//! which nothing is guessed any more. Pages are held whole; one that is too large for that is read
+//! again in its turn.
+
+use std::collections::VecDeque;
+
+use tokio::task::JoinHandle;
+
+use crate::Connector;
+use crate::exchange::Exchange;
+use crate::open_page::{OpenPage, PageFailed, PageShape, Progress};
+
+/// Pages under way at once, whatever the concurrency of the api is.
+pub(crate) const PAGES_MAX: usize = 16;
+
+/// The pages under way of one walk.
+#[derive(Default)]
+pub(crate) struct Ahead {
+    pages: VecDeque<Guessed>,
+    was_wrong: bool,
+}
+
+/// What became of a page that was read ahead.
+pub(crate) enum Outcome {
+    /// It was read to its end.
+    Whole(Box<OpenPage>),
+    /// It is larger than may be held; these requests were sent for it.
+    TooLarge { requests: u64, retries: u64 },
+    /// It could not be read.
+    Failed(PageFailed),
+}
+
+struct Guessed {
+    fingerprint: u64,
+    task: JoinHandle<Outcome>,
+}
+
+impl Drop for Guessed {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Ahead {
+    pub(crate) fn len(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// Whether a guess did not come true.
+    pub(crate) const fn was_wrong(&self) -> bool {
+        self.was_wrong
+    }
+
+    /// Begins to read a page, of which at most `held_max` bytes are held.
+    pub(crate) fn begin(
+        &mut self,
+        fingerprint: u64,
+        connector: Connector,
+        exchange: Exchange,
+        shape: PageShape,
+        held_max: usize,
+    ) {
+        let task = tokio::spawn(whole(connector, exchange, shape, held_max));
+        self.pages.push_back(Guessed { fingerprint, task });
+    }
+
+    /// The page of that request, if it is the one that was guessed to come now.
+    pub(crate) async fn take(&mut self, fingerprint: u64) -> Option<Outcome> {
+        let mut guessed = self.pages.pop_front()?;
+        if guessed.fingerprint != fingerprint {
+            self.was_wrong = true;
+            self.pages.clear();
+            return None;
+        }
+        // A task that ended otherwise is as if it had never begun: the page is read in its turn.
+        (&mut guessed.task).await.ok()
+    }
+}
+
+async fn whole(
+    connector: Connector,
+    exchange: Exchange,
+    shape: PageShape,
+    held_max: usize,
+) -> Outcome {
+    let mut open = match OpenPage::open(connector, exchange, shape).await {
+        Ok(open) => Box::new(open),
+        Err(failed) => return Outcome::Failed(failed),
+    };
+    if open.is_empty_answer() {
+        open.opened.release();
+        return Outcome::Whole(open);
+    }
+    let outcome = open.read(held_max).await;
+    let (requests, retries) = (open.exchange.sent(), open.exchange.retries());
+    match outcome {
+        Ok(Progress::Whole) => Outcome::Whole(open),
+        Ok(Progress::Full) => Outcome::TooLarge { requests, retries },
+        Err(error) => Outcome::Failed(PageFailed { error, requests, retries }),
+    }
+}
