@@ -81,6 +81,7 @@ impl Workspace {
             clock: Arc::clone(&settings.clock),
             observer: Arc::clone(&settings.observer),
             redactor: settings.redactor.clone(),
+            folder: Some(folder.to_path_buf()),
         });
         let workspace = Self {
             folder: folder.to_path_buf(),

@@ -2,6 +2,8 @@
 
 mod calls;
 mod faults;
+mod inputs;
 mod probes;
 mod support;
+mod tls;
 mod walks;

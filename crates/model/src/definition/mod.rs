@@ -8,8 +8,10 @@ mod api;
 mod app;
 mod decode;
 mod grammar;
+mod inputs;
 mod meaning;
 mod problem;
+mod tls;
 mod workspace;
 mod yaml;
 
@@ -19,7 +21,9 @@ pub use api::{
     Retry,
 };
 pub use app::{Access, All, AppEvent, AppFile, Group, Object};
+pub use inputs::{CallInputs, Multipart, Part, PartHeader, Preset, RetryBackoff};
 pub use problem::Problem;
+pub use tls::{Tls, TlsVersion};
 pub use workspace::{Egress, Metadata, WorkspaceFile};
 
 use crate::Name;
@@ -63,6 +67,18 @@ pub fn read<T: Definition>(file: &str, text: &str) -> Result<T, Vec<Problem>> {
         Some(definition) if problems.is_empty() => Ok(definition),
         _ => Err(problems),
     }
+}
+
+/// The check of inputs that were made in code and have no file.
+///
+/// # Errors
+/// Every problem; their places mean nothing.
+pub fn check_inputs(inputs: &CallInputs) -> Result<(), Vec<Problem>> {
+    let source = Source { file: "", text: "" };
+    let node = yaml::Node { at: problem::At::START, value: yaml::Value::Null };
+    let mut problems = Vec::new();
+    inputs.check(&mut meaning::Finder::new(&source, &node, &mut problems));
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 /// The problem of two files that define the same name, at the name in the second of them.
