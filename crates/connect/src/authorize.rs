@@ -48,7 +48,7 @@ pub(crate) fn fixed(
 ) -> Result<Option<Credential>, Failure> {
     let text = |template: &Template| template.text(values).map_err(Failure::Value);
     let credential = match auth {
-        Auth::None => Credential::None,
+        Auth::None | Auth::Mtls => Credential::None,
         Auth::Basic { username, password } => {
             let pair = basic(&text(username)?, &text(password)?)?;
             redactor.learn(&pair);

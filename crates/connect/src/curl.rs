@@ -39,7 +39,7 @@ fn line(request: &Request, shown: for<'a> fn(&str, &'a str) -> &'a str) -> Strin
         {
             line.push_str(&format!(" -H {}", quoted(&format!("content-type: {content_type}"))));
         }
-        let text = String::from_utf8_lossy(&body.bytes()).into_owned();
+        let text = body.upload().shown();
         line.push_str(&format!(" --data-raw {}", quoted(&text)));
     }
     line.push_str(&format!(" {}", quoted(&request.url.to_string())));

@@ -203,6 +203,12 @@ pub enum Failure {
         /// The bound.
         bound: u64,
     },
+    /// A file that a call reads or writes.
+    #[error("the answer's file could not be written ({problem})")]
+    File {
+        /// Why not.
+        problem: String,
+    },
     /// The next page lies where credentials do not go.
     #[error("the next page lies on another origin: {next}")]
     PageTarget {
@@ -280,6 +286,7 @@ impl Failure {
             Self::PageLoop { .. } => Code::PageLoop,
             Self::PageBound { .. } => Code::PageBound,
             Self::PageTarget { .. } => Code::PageTarget,
+            Self::File { .. } => Code::FileFailed,
         }
     }
 
@@ -317,7 +324,10 @@ impl Failure {
             }
             Self::PageBound { .. } => "raise `max_pages` if there really are so many",
             Self::PageTarget { .. } => "credentials are sent to the origin of `base_url` only",
-            Self::Interrupted { .. } | Self::Status { .. } | Self::Invalid { .. } => {
+            Self::Interrupted { .. }
+            | Self::Status { .. }
+            | Self::Invalid { .. }
+            | Self::File { .. } => {
                 return Vec::new();
             }
         };

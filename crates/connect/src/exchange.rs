@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use restway_model::definition::Auth;
 use restway_model::{Event, SafeUrl};
 use url::Url;
@@ -18,13 +19,14 @@ use crate::authorize::{Credential, fixed};
 use crate::error::{CallError, Excerpt, Failure};
 use crate::excerpt::excerpt;
 use crate::gate::Passer;
+use crate::outputs::Jar;
 use crate::places::Place;
 use crate::redirect::Hop;
-use crate::request::{Attempt, Expected, Request};
+use crate::request::{Attempt, Redirects, Request};
 use crate::retry::{Cause, Decision, Schedule, declared_wait, exhausted_wait};
 use crate::target::Target;
 use crate::values::NoValues;
-use crate::wire::{Incoming, Outgoing};
+use crate::wire::{Incoming, Outgoing, Route};
 use crate::{Connector, read_all};
 
 /// How many attempts are kept for showing; the oldest go first.
@@ -44,6 +46,8 @@ pub(crate) struct Exchange {
     sent: u64,
     has_renewed: bool,
     begun: Duration,
+    begun_at: DateTime<Utc>,
+    redirected_to: Option<SafeUrl>,
 }
 
 /// An answer whose body is still to be read. Its place at the gate is free when it is dropped.
@@ -51,6 +55,8 @@ pub(crate) struct Opened {
     pub(crate) incoming: Incoming,
     /// The URL that answered.
     pub(crate) url: Url,
+    /// What answers have set on the way.
+    pub(crate) cookies: Jar,
     place: Option<Place>,
 }
 
@@ -64,7 +70,11 @@ impl Opened {
 impl Exchange {
     pub(crate) fn new(connector: Connector, target: Arc<Target>, request: Request) -> Self {
         let now = connector.clock().monotonic();
-        let schedule = Schedule::new(&target.retry, target.wait_max, now);
+        let begun_at = connector.clock().now();
+        let schedule = match &request.manner.retry {
+            Some(retry) => Schedule::exact(retry, target.wait_max),
+            None => Schedule::new(&target.retry, target.wait_max, now),
+        };
         Self {
             connector,
             target,
@@ -75,6 +85,8 @@ impl Exchange {
             sent: 0,
             has_renewed: false,
             begun: now,
+            begun_at,
+            redirected_to: None,
         }
     }
 
@@ -83,6 +95,8 @@ impl Exchange {
         loop {
             self.tries += 1;
             self.begun = self.connector.clock().monotonic();
+            self.begun_at = self.connector.clock().now();
+            self.redirected_to = None;
             let mut opened = match self.chain().await {
                 Ok(opened) => opened,
                 Err(failure) => {
@@ -108,7 +122,7 @@ impl Exchange {
                 let until = self.connector.clock().monotonic() + wait;
                 self.target.gate.close_until(until);
             }
-            if self.request.expected == Expected::Any && !matches!(decision, Decision::Again(_)) {
+            if self.request.expected.takes_any() && !matches!(decision, Decision::Again(_)) {
                 self.note(Some(status), None);
                 return Ok(opened);
             }
@@ -179,6 +193,9 @@ impl Exchange {
     }
 
     fn decide(&mut self, status: u16, declared: Option<Duration>) -> Decision {
+        if let Some(retry) = &self.request.manner.retry {
+            return self.decide_exactly(retry.status.contains(&status), declared);
+        }
         // Some apis say 403 when a rate limit is reached, and mean it only with a reset beside it.
         let is_limited = status == 429 || (status == 403 && declared.is_some());
         let is_passing = is_limited || self.target.retry.status.contains(&status);
@@ -188,6 +205,14 @@ impl Exchange {
         let cause = declared.map_or(Cause::Passing, Cause::Declared);
         let clock = self.connector.clock();
         self.schedule.after(cause, clock.monotonic(), clock.jitter())
+    }
+
+    fn decide_exactly(&mut self, is_listed: bool, declared: Option<Duration>) -> Decision {
+        if !is_listed || !self.request.repeatable {
+            return Decision::GiveUp;
+        }
+        let cause = declared.map_or(Cause::Passing, Cause::Declared);
+        self.schedule.after(cause, self.connector.clock().monotonic(), 0.0)
     }
 
     async fn refusal(&self, incoming: &mut Incoming, decision: Decision) -> Failure {
@@ -208,7 +233,8 @@ impl Exchange {
     }
 
     async fn wait_or_fail(&mut self, failure: Failure) -> Result<(), CallError> {
-        if !failure.is_transient() || !self.request.repeatable {
+        let is_exact = self.request.manner.retry.is_some();
+        if !failure.is_transient() || !self.request.repeatable || is_exact {
             return Err(self.error(failure));
         }
         let cause = match failure {
@@ -246,6 +272,8 @@ impl Exchange {
         self.attempts.push(Attempt {
             method: self.request.method,
             url: self.request.url.clone(),
+            started: self.begun_at,
+            redirected_to: self.redirected_to.clone(),
             status,
             error: failure.map(|failure| self.connector.redacted(&failure.to_string())),
             duration: self.connector.clock().monotonic().saturating_sub(self.begun),
@@ -260,21 +288,48 @@ impl Exchange {
             method: self.request.method,
             url: self.request.url.expose().clone(),
             headers: self.request.headers.clone(),
-            body: self.request.body.as_ref().map(crate::request::Body::bytes),
+            body: self.request.body.as_ref().map(crate::request::Body::upload),
             is_home: self.target.is_home(self.request.url.expose()),
         };
-        let redirects_max = self.connector.limits().redirects_max;
+        let redirects_max = match self.request.manner.redirects {
+            Some(Redirects::Returned) => 0,
+            Some(Redirects::Followed(most)) => usize::from(most),
+            None => self.connector.limits().redirects_max,
+        };
+        let is_followed = self.request.manner.redirects != Some(Redirects::Returned);
+        let mut cookies = Jar::default();
         for _ in 0..=redirects_max {
             let incoming = self.hop(&hop).await?;
-            match hop.after(incoming.status, &incoming.headers)? {
-                Some(next) => hop = next,
-                None => return Ok(Opened { incoming, url: hop.url, place }),
+            cookies.read(&incoming.headers);
+            let next = match is_followed {
+                true => hop.after(incoming.status, &incoming.headers)?,
+                false => None,
+            };
+            let Some(mut next) = next else {
+                return Ok(Opened { incoming, url: hop.url, cookies, place });
+            };
+            if next.is_home && self.request.manner.redirects.is_some() {
+                cookies.apply(&mut next.headers);
             }
+            hop = next;
+            self.redirected_to = Some(SafeUrl::new(hop.url.clone()));
         }
         Err(Failure::Redirect {
             target: SafeUrl::new(hop.url).to_string(),
             problem: format!("it is number {} of one request", redirects_max + 1),
         })
+    }
+
+    /// How the hop's host is reached.
+    fn route(&self, hop: &Hop) -> Result<Route, Failure> {
+        let manner = &self.request.manner;
+        let is_own = hop.url.host_str() == self.request.url.expose().host_str();
+        let tls = match manner.tls.clone().filter(|_| is_own) {
+            None if hop.is_home => self.connector.tls(&self.target.tls)?,
+            tls => tls,
+        };
+        let connect_timeout = manner.timeouts.map(|timeouts| timeouts.connect);
+        Ok(Route { tls, connect_timeout })
     }
 
     /// One hop; with a token that the api refuses, once more with a new one.
@@ -355,7 +410,16 @@ impl Exchange {
             headers: hop.headers.clone(),
             body: hop.body.clone(),
             answer_timeout: self.target.answer_timeout,
+            route: self.route(hop)?,
+            read_timeout: None,
+            ends_at: None,
         };
+        if let Some(timeouts) = self.request.manner.timeouts {
+            let ends_at = self.begun + timeouts.total;
+            outgoing.answer_timeout = timeouts.read.min(ends_at.saturating_sub(begun));
+            outgoing.read_timeout = Some(timeouts.read);
+            outgoing.ends_at = Some(ends_at);
+        }
         credential.apply(&mut outgoing.url, &mut outgoing.headers);
         let incoming = self.connector.wire().send(outgoing).await?;
         self.connector.observe(&Event::AnswerReceived {

@@ -20,6 +20,9 @@
 //! taken for an empty one.
 
 mod curl;
+mod files;
+mod inputs;
+mod multipart;
 mod plan;
 mod request;
 mod values;
@@ -34,6 +37,8 @@ mod places;
 mod redirect;
 mod tape;
 mod target;
+mod tls;
+mod upload;
 mod wire;
 
 mod clock;
@@ -42,6 +47,7 @@ mod retry;
 
 mod decode;
 mod excerpt;
+mod outputs;
 
 mod ahead;
 mod link;
@@ -58,10 +64,11 @@ pub mod probe;
 mod testing;
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use restway_model::definition::{ApiFile, Auth, ResourceSettings};
+use restway_model::definition::{self, ApiFile, Auth, CallInputs, ResourceSettings};
 use restway_model::{
     Clock, Event, Limits, Observer, Redactor, SafeUrl, Secret, SecretSource, SharedRates,
     TableName, Values,
@@ -71,11 +78,17 @@ pub use clock::SystemClock;
 pub use curl::curl_line;
 pub use egress::{Denial, EgressPolicy, InvalidEgress};
 pub use error::{CallError, Excerpt, Failure};
-pub use request::{Answer, Attempt, Body, Expected, Request};
+pub use inputs::Prepared;
+pub use outputs::Payload;
+pub use request::{Answer, Attempt, Body, Expected, Manner, Redirects, Request, Timeouts};
 pub use tape::Tape;
+pub use upload::Upload;
 pub use walk::{PagePart, Walk};
 
-use exchange::Exchange;
+use url::Url;
+
+use exchange::{Exchange, Opened};
+use files::Arriving;
 use target::{Target, Targets};
 use values::{Lookup, Marks, NoValues, WithEnv};
 use wire::{Incoming, Wire};
@@ -94,6 +107,8 @@ pub struct ConnectorSettings {
     pub observer: Arc<dyn Observer>,
     /// Who is told each secret.
     pub redactor: Redactor,
+    /// The workspace's folder, whose files a call may send and write; without one it may not.
+    pub folder: Option<PathBuf>,
 }
 
 /// What a connector may be given besides, for a workspace or a test.
@@ -152,13 +167,7 @@ impl Connector {
             let mut opened = exchange.open().await?;
             match read_all(&mut opened.incoming, bound, self.clock()).await {
                 Ok(body) => {
-                    return Ok(Answer {
-                        status: opened.incoming.status,
-                        url: SafeUrl::new(opened.url),
-                        headers: opened.incoming.headers,
-                        body,
-                        attempts: exchange.finished(),
-                    });
+                    return Ok(answer(opened, body, exchange));
                 }
                 Err(failure) => {
                     drop(opened);
@@ -166,6 +175,48 @@ impl Connector {
                 }
             }
         }
+    }
+
+    /// The same, with the body written to a file as it comes. The file appears, or is replaced,
+    /// when the body is whole; the [`Answer`] has none.
+    ///
+    /// # Errors
+    /// As [`Connector::call`], and a file that cannot be written.
+    pub async fn call_to(
+        &self,
+        api: &ApiFile,
+        request: Request,
+        file: &Path,
+    ) -> Result<Answer, CallError> {
+        let target = self.target(api)?;
+        let bound = request.body_bytes_max;
+        let mut exchange = Exchange::new(self.clone(), target, request);
+        let arriving = Arriving::at(file.to_path_buf()).await;
+        let mut arriving = arriving.map_err(|failure| exchange.error(failure))?;
+        loop {
+            let mut opened = exchange.open().await?;
+            match write_all(&mut opened.incoming, bound, self.clock(), &mut arriving).await {
+                Ok(()) => {
+                    arriving.finish().await.map_err(|failure| exchange.error(failure))?;
+                    return Ok(answer(opened, Bytes::new(), exchange));
+                }
+                Err(failure) => {
+                    drop(opened);
+                    exchange.broke(failure).await?;
+                    arriving.clear().await.map_err(|failure| exchange.error(failure))?;
+                }
+            }
+        }
+    }
+
+    /// Makes a request of the documented inputs. `base` is what a `url` without a host is put
+    /// below.
+    ///
+    /// # Errors
+    /// Inputs that make no request; files of theirs that are not there.
+    pub fn prepare(&self, inputs: &CallInputs, base: Option<&Url>) -> Result<Prepared, CallError> {
+        let folder = self.shared.settings.folder.as_deref();
+        inputs::prepare(inputs, folder, base, self.redactor())
     }
 
     /// Begins to read all pages of a resource. Nothing is sent before the first
@@ -231,6 +282,12 @@ impl Connector {
         Lookup { secrets, redactor: &settings.redactor, learns_env, is_played, others }
     }
 
+    /// The api's TLS with its files read and its secrets looked up; `None` when it is as usual.
+    pub(crate) fn tls(&self, tls: &definition::Tls) -> Result<Option<Arc<tls::Tls>>, Failure> {
+        let lookup = self.lookup(&NoValues, true);
+        Ok(tls::Tls::of(tls, &lookup, self.shared.settings.folder.as_deref())?.map(Arc::new))
+    }
+
     pub(crate) fn limits(&self) -> &Limits {
         &self.shared.settings.limits
     }
@@ -286,4 +343,32 @@ pub(crate) async fn read_all(
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
+}
+
+/// The body to its end, into a file.
+async fn write_all(
+    incoming: &mut Incoming,
+    bytes_max: u64,
+    clock: &dyn Clock,
+    file: &mut Arriving,
+) -> Result<(), Failure> {
+    while let Some(chunk) = incoming.chunk(clock).await? {
+        if incoming.bytes() > bytes_max {
+            let bound = format!("{bytes_max} bytes");
+            return Err(Failure::TooLarge { what: "the answer", bound, hint: None });
+        }
+        file.write(&chunk).await?;
+    }
+    Ok(())
+}
+
+fn answer(opened: Opened, body: Bytes, exchange: Exchange) -> Answer {
+    Answer {
+        status: opened.incoming.status,
+        url: SafeUrl::new(opened.url),
+        headers: opened.incoming.headers,
+        body,
+        attempts: exchange.finished(),
+        cookies: opened.cookies.into_pairs(),
+    }
 }

@@ -152,7 +152,7 @@ fn append_query(
 }
 
 /// Appends a pair. A space becomes `%20`, which every server reads, and not `+`, which most do.
-fn append(url: &mut Url, name: &str, value: &str) {
+pub(crate) fn append(url: &mut Url, name: &str, value: &str) {
     let pair = format!("{}={}", encoded(name), encoded(value));
     let query = match url.query() {
         Some(query) if !query.is_empty() => format!("{query}&{pair}"),

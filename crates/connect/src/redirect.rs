@@ -5,13 +5,13 @@
 //! anybody: no credentials, no header of a definition's but the harmless ones, no body. From https
 //! to http nothing goes at all.
 
-use bytes::Bytes;
 use restway_model::SafeUrl;
 use restway_model::definition::Method;
 use url::Url;
 
 use crate::error::Failure;
 use crate::request::header;
+use crate::upload::Upload;
 
 /// Headers that may go to another origin. A list of what to keep cannot forget a secret one.
 const HARMLESS: [&str; 3] = ["accept", "accept-language", "user-agent"];
@@ -22,7 +22,7 @@ pub(crate) struct Hop {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Option<Bytes>,
+    pub(crate) body: Option<Upload>,
     /// Whether the chain never left the origin it began on; credentials go along only then.
     pub(crate) is_home: bool,
 }
@@ -95,7 +95,7 @@ mod tests {
             method,
             url: Url::parse(url).expect(url),
             headers: headers.iter().map(|&name| (name.to_owned(), "value".to_owned())).collect(),
-            body: body.then(|| Bytes::from_static(b"{}")),
+            body: body.then(|| bytes::Bytes::from_static(b"{}").into()),
             is_home: true,
         }
     }

@@ -5,14 +5,18 @@
 //! hop anew. Its own headers may hold secrets all the same, so its `Debug` shows their names only.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use restway_model::SafeUrl;
-use restway_model::definition::Method;
+use restway_model::definition::{Method, Retry};
 use serde_json::Value;
 
 use crate::plan::USER_AGENT;
+use crate::tls::Tls;
+use crate::upload::Upload;
 
 /// The body that a call reads at most, unless it says otherwise.
 const CALL_BYTES_MAX: u64 = 64 << 20;
@@ -34,6 +38,42 @@ pub struct Request {
     pub expected: Expected,
     /// Decoded bytes of the answer at most, for [`crate::Connector::call`].
     pub body_bytes_max: u64,
+    /// How it is sent, where that is not the api's to say.
+    pub manner: Manner,
+}
+
+/// How one request is sent. What is not given is as the api and the process have it.
+#[derive(Clone, Default)]
+pub struct Manner {
+    /// What a redirect means.
+    pub redirects: Option<Redirects>,
+    /// How long things may take.
+    pub timeouts: Option<Timeouts>,
+    /// The only statuses that are tried again, and the exact waits: no chance is added to them.
+    /// Nothing else is tried again then, no broken connection either.
+    pub retry: Option<Retry>,
+    /// TLS on the host of the request's URL.
+    pub(crate) tls: Option<Arc<Tls>>,
+}
+
+/// What a redirect means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redirects {
+    /// It is the answer.
+    Returned,
+    /// It is followed; more than so many are an error.
+    Followed(u16),
+}
+
+/// How long the parts of one try may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until a connection is open.
+    pub connect: Duration,
+    /// Silence, before the answer and in it.
+    pub read: Duration,
+    /// All of it, with redirects and body.
+    pub total: Duration,
 }
 
 impl Request {
@@ -47,6 +87,7 @@ impl Request {
             repeatable: method.is_idempotent(),
             expected: Expected::Success,
             body_bytes_max: CALL_BYTES_MAX,
+            manner: Manner::default(),
         }
     }
 
@@ -94,14 +135,18 @@ pub enum Body {
     Form(Vec<(String, String)>),
     /// Any text, sent with the content type among the request's headers.
     Text(String),
+    /// Bytes and files, streamed, with the content type among the request's headers.
+    Upload(Upload),
 }
 
 impl Body {
-    pub(crate) fn bytes(&self) -> Bytes {
+    /// The body as it is sent.
+    pub(crate) fn upload(&self) -> Upload {
         match self {
-            Self::Json(value) => value.to_string().into(),
-            Self::Form(pairs) => form(pairs).into(),
-            Self::Text(text) => text.clone().into(),
+            Self::Json(value) => Bytes::from(value.to_string()).into(),
+            Self::Form(pairs) => Bytes::from(form(pairs)).into(),
+            Self::Text(text) => Bytes::from(text.clone()).into(),
+            Self::Upload(upload) => upload.clone(),
         }
     }
 
@@ -109,7 +154,7 @@ impl Body {
         match self {
             Self::Json(_) => Some("application/json"),
             Self::Form(_) => Some("application/x-www-form-urlencoded"),
-            Self::Text(_) => None,
+            Self::Text(_) | Self::Upload(_) => None,
         }
     }
 }
@@ -127,13 +172,23 @@ pub enum Expected {
     SuccessOr(Vec<u16>),
     /// Whatever comes, once no further try may change it.
     Any,
+    /// The same, and these at once, even if a further try might change them.
+    Listed(Vec<u16>),
 }
 
 impl Expected {
     /// Whether the status is asked for by name, so that no retry would be better.
     pub(crate) fn names(&self, status: u16) -> bool {
-        (200..300).contains(&status)
-            || matches!(self, Self::SuccessOr(others) if others.contains(&status))
+        match self {
+            Self::Success | Self::Any => (200..300).contains(&status),
+            Self::SuccessOr(others) => (200..300).contains(&status) || others.contains(&status),
+            Self::Listed(listed) => listed.contains(&status),
+        }
+    }
+
+    /// Whether an answer that is not asked for by name is one all the same, in the end.
+    pub(crate) const fn takes_any(&self) -> bool {
+        matches!(self, Self::Any | Self::Listed(_))
     }
 }
 
@@ -150,9 +205,23 @@ pub struct Answer {
     pub body: Bytes,
     /// How it was got; the last is the one that answered.
     pub attempts: Vec<Attempt>,
+    /// The cookies that the answer, and the redirects on the way to it, have set.
+    pub cookies: Vec<(String, String)>,
 }
 
 impl Answer {
+    #[cfg(test)]
+    pub(crate) fn of_body(headers: &[(String, String)], body: &[u8]) -> Self {
+        Self {
+            status: 200,
+            url: SafeUrl::new(url::Url::parse("https://h/").expect("a URL")),
+            headers: headers.to_vec(),
+            body: Bytes::copy_from_slice(body),
+            attempts: Vec::new(),
+            cookies: Vec::new(),
+        }
+    }
+
     /// The first header of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
         header(&self.headers, name)
@@ -183,6 +252,10 @@ pub struct Attempt {
     pub method: Method,
     /// The URL, without credentials in its query.
     pub url: SafeUrl,
+    /// When it began.
+    pub started: DateTime<Utc>,
+    /// Where redirects led to, if there were any.
+    pub redirected_to: Option<SafeUrl>,
     /// The status, if there was an answer.
     pub status: Option<u16>,
     /// What was wrong with it, redacted.

@@ -54,17 +54,50 @@ pub(crate) struct Schedule {
     steps: u32,
     at_once: u32,
     declared: Duration,
+    exact: Option<Start>,
 }
+
+/// When the time of an exact schedule began: with its first decision.
+#[derive(Debug, Clone, Copy, Default)]
+struct Start(Option<Duration>);
 
 impl Schedule {
     pub(crate) fn new(retry: &Retry, wait_max: Duration, now: Duration) -> Self {
         let retry = retry.clone();
         let declared = Duration::ZERO;
-        Self { retry, wait_max, started: now, steps: 0, at_once: 0, declared }
+        Self { retry, wait_max, started: now, steps: 0, at_once: 0, declared, exact: None }
+    }
+
+    /// The same with the waits that are written down: no chance in them, none below what the api
+    /// asks for, and the time counted from the first decision.
+    pub(crate) fn exact(retry: &Retry, wait_max: Duration) -> Self {
+        let mut schedule = Self::new(retry, wait_max, Duration::ZERO);
+        schedule.exact = Some(Start::default());
+        schedule
+    }
+
+    fn exactly(&mut self, start: Start, cause: Cause, now: Duration) -> Decision {
+        let started = start.0.unwrap_or(now);
+        self.exact = Some(Start(Some(started)));
+        let mut wait = self.step();
+        if let Cause::Declared(asked) = cause {
+            if asked > self.wait_max {
+                return Decision::TooLong(asked);
+            }
+            wait = wait.max(asked);
+        }
+        if now.saturating_sub(started) + wait > self.retry.deadline.0 {
+            return Decision::GiveUp;
+        }
+        self.steps += 1;
+        Decision::Again(wait)
     }
 
     /// Decides after a failed attempt; `jitter` is a number in `0.0..1.0`.
     pub(crate) fn after(&mut self, cause: Cause, now: Duration, jitter: f64) -> Decision {
+        if let Some(start) = self.exact {
+            return self.exactly(start, cause, now);
+        }
         match cause {
             Cause::Declared(wait) if !wait.is_zero() => {
                 if self.declared + wait > self.wait_max {
@@ -228,6 +261,21 @@ mod tests {
         assert_eq!(taken, vec![0.0, 0.0, 0.0, 0.5, 1.0]);
         let (taken, end) = waits(schedule(600), 0.0, &[Cause::Dns]);
         assert_eq!((taken.len(), end), (2, Decision::GiveUp));
+    }
+
+    #[test]
+    fn the_documented_schedule_makes_fifteen_attempts() {
+        let exact = Schedule::exact(&Retry::default(), 900 * SECOND);
+        let (taken, end) = waits(exact, 0.0, &[Cause::Passing]);
+        let mut expected = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
+        expected.extend([60.0; 8]);
+        assert_eq!((taken, end), (expected, Decision::GiveUp));
+        // A wait that the api asks for is never cut short, and counts.
+        let asked = Schedule::exact(&Retry::default(), 900 * SECOND);
+        let (taken, _) = waits(asked, 0.0, &[Cause::Declared(200 * SECOND)]);
+        assert_eq!(taken, [200.0; 3]);
+        let mut late = Schedule::exact(&Retry::default(), 900 * SECOND);
+        assert_eq!(late.after(Cause::Passing, 5_000 * SECOND, 0.5), Decision::Again(SECOND));
     }
 
     #[test]

@@ -200,7 +200,7 @@ pub(crate) fn stand_in(name: &Name) -> Secret {
 
 fn request(outgoing: &Outgoing, redactor: &Redactor) -> Value {
     let url = SafeUrl::new(outgoing.url.clone()).to_string();
-    let body = outgoing.body.as_deref().map(String::from_utf8_lossy);
+    let body = outgoing.body.as_ref().map(|body| body.shown());
     json!({
         "method": outgoing.method.as_str(),
         "url": redactor.redact(&url),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use restway_model::definition::{ApiFile, ApiLimits, Auth, Retry};
+use restway_model::definition::{self, ApiFile, ApiLimits, Auth, Retry};
 use restway_model::{Event, Limits, Name};
 use url::{Host, Url};
 
@@ -23,6 +23,7 @@ pub(crate) struct Target {
     pub(crate) name: Name,
     pub(crate) base: Url,
     pub(crate) auth: Auth,
+    pub(crate) tls: definition::Tls,
     limits: ApiLimits,
     pub(crate) retry: Retry,
     pub(crate) wait_max: Duration,
@@ -40,6 +41,7 @@ impl Target {
             name: api.api.clone(),
             base,
             auth: api.auth.clone(),
+            tls: api.tls.clone(),
             limits: own.clone(),
             retry: api.retry.clone(),
             wait_max: own.max_wait.map_or(limits.wait_max, |span| span.0),
@@ -54,6 +56,7 @@ impl Target {
     fn is_of(&self, api: &ApiFile, base: &Url) -> bool {
         self.base == *base
             && self.auth == api.auth
+            && self.tls == api.tls
             && self.limits == api.limits
             && self.retry == api.retry
     }

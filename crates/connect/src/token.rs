@@ -23,7 +23,7 @@ use crate::request::{Body, Request};
 use crate::retry::{Cause, Decision, Schedule, declared_wait};
 use crate::target::Target;
 use crate::values::{Marks, WithEnv};
-use crate::wire::Outgoing;
+use crate::wire::{Outgoing, Route};
 use crate::{Connector, read_all};
 
 /// A token answer is small; more is something else.
@@ -247,12 +247,17 @@ async fn ask(
         url: url.clone(),
         attempt,
     });
+    // The definition names the token endpoint, so it is reached as the api is.
+    let tls = connector.tls(&target.tls).map_err(|failure| (failure, None))?;
     let outgoing = Outgoing {
         method,
         url: request.url.clone(),
         headers,
-        body: Some(request.body.bytes()),
+        body: Some(request.body.upload()),
         answer_timeout: target.answer_timeout,
+        route: Route { tls, connect_timeout: None },
+        read_timeout: None,
+        ends_at: None,
     };
     let passing = |failure: Failure| {
         let cause = match &failure {

@@ -413,7 +413,7 @@ fn fingerprint(request: &Request) -> u64 {
     request.method.as_str().hash(&mut hasher);
     request.url.expose().as_str().hash(&mut hasher);
     request.headers.hash(&mut hasher);
-    request.body.as_ref().map(crate::request::Body::bytes).hash(&mut hasher);
+    request.body.as_ref().map(|body| body.upload().shown()).hash(&mut hasher);
     hasher.finish()
 }
 

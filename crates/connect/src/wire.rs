@@ -22,9 +22,13 @@ use url::Url;
 use crate::egress::{CheckedResolver, Denial, EgressPolicy};
 use crate::error::Failure;
 use crate::tape::{Played, Recording, Tape};
+use crate::tls::Tls;
+use crate::upload::Upload;
 
 /// More origins than this at once are not remembered: their connections are opened anew.
 const CLIENTS_MAX: usize = 256;
+/// More ways to one origin than this are not remembered; the oldest goes first.
+const ROUTES_MAX: usize = 8;
 /// A body that brings less than this for as long as an answer may take is as good as silent.
 const BYTES_PER_SECOND_MIN: u64 = 1024;
 
@@ -33,8 +37,15 @@ pub(crate) struct Wire {
     egress: Arc<EgressPolicy>,
     connect_timeout: Duration,
     read_timeout: Duration,
-    clients: Mutex<HashMap<String, reqwest::Client>>,
+    clients: Mutex<HashMap<String, Vec<(Route, reqwest::Client)>>>,
     tape: Option<(Arc<Tape>, Redactor)>,
+}
+
+/// How a host is reached, where that is not as usual.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Route {
+    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) connect_timeout: Option<Duration>,
 }
 
 /// One hop's request, with credentials.
@@ -42,9 +53,14 @@ pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Option<Bytes>,
+    pub(crate) body: Option<Upload>,
     /// Time until the head of the answer, and the measure for a body that trickles.
     pub(crate) answer_timeout: Duration,
+    pub(crate) route: Route,
+    /// Silence in the answer's body; the process's own without it.
+    pub(crate) read_timeout: Option<Duration>,
+    /// When the answer must have ended, on the clock.
+    pub(crate) ends_at: Option<Duration>,
 }
 
 /// An answer whose body is still to be read.
@@ -54,6 +70,7 @@ pub(crate) struct Incoming {
     source: Source,
     recording: Option<Recording>,
     read_timeout: Duration,
+    ends_at: Option<Duration>,
     pace: Pace,
     bytes: u64,
 }
@@ -108,6 +125,7 @@ impl Wire {
             source: Source::Tape(Some(played.body).filter(|body| !body.is_empty())),
             recording: None,
             read_timeout: self.read_timeout,
+            ends_at: None,
             pace: Pace { window, waited: Duration::ZERO, bytes: 0 },
             bytes: 0,
         }
@@ -115,18 +133,24 @@ impl Wire {
 
     async fn open(&self, outgoing: Outgoing) -> Result<Incoming, Failure> {
         self.egress.check_url(&outgoing.url).map_err(Failure::Egress)?;
-        let client = self.client(&outgoing.url)?;
+        let client = self.client(&outgoing.url, &outgoing.route)?;
+        let connect_timeout = outgoing.route.connect_timeout.unwrap_or(self.connect_timeout);
         let after = outgoing.answer_timeout;
         let method = reqwest_method(outgoing.method);
         let mut builder = client.request(method, outgoing.url).headers(headers(outgoing.headers)?);
         if let Some(body) = outgoing.body {
-            builder = builder.body(body);
+            builder = match body.in_memory() {
+                Some(bytes) => builder.body(bytes),
+                None => builder
+                    .header(reqwest::header::CONTENT_LENGTH, body.length())
+                    .body(reqwest::Body::wrap_stream(body.chunks())),
+            };
         }
         let too_slow = || Failure::Timeout { what: "no answer", after };
         let response = timeout(after, builder.send())
             .await
             .map_err(|_| too_slow())?
-            .map_err(|error| send_failure(error, self.connect_timeout))?;
+            .map_err(|error| send_failure(error, connect_timeout))?;
         let headers = response.headers().iter().map(|(name, value)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         });
@@ -135,31 +159,39 @@ impl Wire {
             headers: headers.collect(),
             source: Source::Network(Box::new(response)),
             recording: None,
-            read_timeout: self.read_timeout,
+            read_timeout: outgoing.read_timeout.unwrap_or(self.read_timeout),
+            ends_at: outgoing.ends_at,
             pace: Pace { window: after, waited: Duration::ZERO, bytes: 0 },
             bytes: 0,
         })
     }
 
-    fn client(&self, url: &Url) -> Result<reqwest::Client, Failure> {
+    fn client(&self, url: &Url, route: &Route) -> Result<reqwest::Client, Failure> {
         let origin = url.origin().ascii_serialization();
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&origin) {
+        let of_origin = clients.get(&origin).map(Vec::as_slice).unwrap_or_default();
+        if let Some((_, client)) = of_origin.iter().find(|(known, _)| known == route) {
             return Ok(client.clone());
         }
         let port = url.port_or_known_default().unwrap_or_default();
-        let client = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .no_proxy()
-            .connect_timeout(self.connect_timeout)
-            .dns_resolver(CheckedResolver::new(Arc::clone(&self.egress), port))
-            .build()
-            .map_err(|error| Failure::Tls { problem: causes(&error) })?;
+            .connect_timeout(route.connect_timeout.unwrap_or(self.connect_timeout))
+            .dns_resolver(CheckedResolver::new(Arc::clone(&self.egress), port));
+        if let Some(tls) = &route.tls {
+            builder = builder.tls_backend_preconfigured(tls.configuration()?);
+        }
+        let client = builder.build().map_err(|error| Failure::Tls { problem: causes(&error) })?;
         if clients.len() >= CLIENTS_MAX {
             clients.clear();
         }
-        clients.insert(origin, client.clone());
+        let of_origin = clients.entry(origin).or_default();
+        if of_origin.len() >= ROUTES_MAX {
+            of_origin.remove(0);
+        }
+        of_origin.push((route.clone(), client.clone()));
         Ok(client)
     }
 }
@@ -168,7 +200,8 @@ impl Incoming {
     /// The next chunk of the decoded body; `None` at its proper end.
     pub(crate) async fn chunk(&mut self, clock: &dyn Clock) -> Result<Option<Bytes>, Failure> {
         let begun = clock.monotonic();
-        let after = self.read_timeout;
+        let left = self.ends_at.map(|end| end.saturating_sub(begun));
+        let after = left.map_or(self.read_timeout, |left| left.min(self.read_timeout));
         let chunk = match &mut self.source {
             Source::Tape(body) => body.take(),
             Source::Network(response) => timeout(after, response.chunk())

@@ -70,6 +70,7 @@ pub(crate) enum Command {
     /// Send one request and print what came back
     #[command(after_help = "Examples:\n  restway call --url https://api.acme.example/v2/teams\n  \
         restway call --api acme --url /teams --query active=true\n  \
+        restway call --input call.yaml\n  \
         restway call --url https://api.acme.example/v2/teams --method POST --body '{\"name\": \"x\"}'")]
     Call(Call),
     /// Read resources into tables
@@ -161,8 +162,17 @@ pub(crate) struct Probe {
 #[derive(Debug, Args)]
 pub(crate) struct Call {
     /// The URL; with --api, a path below the api's base_url will do
-    #[arg(long)]
-    pub(crate) url: String,
+    #[arg(long, required_unless_present = "input")]
+    pub(crate) url: Option<String>,
+    /// All inputs of the call by their documented names, as one YAML or JSON object; `-` reads
+    /// standard input
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["url", "method", "headers", "query", "body", "expected"],
+        value_hint = ValueHint::FilePath
+    )]
+    pub(crate) input: Option<String>,
     /// Log in, wait and retry as this api of the workspace does
     #[arg(long, value_name = "API")]
     pub(crate) api: Option<String>,

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use clap::CommandFactory;
-use restway_model::definition::{ApiFile, AppFile, WorkspaceFile, schema};
+use restway_model::definition::{ApiFile, AppFile, CallInputs, WorkspaceFile, schema};
 use restway_model::{Code, Fault};
 use serde_json::Value;
 
@@ -20,6 +20,7 @@ pub fn pages() -> Vec<(&'static str, String)> {
         ("schema/restway.json", pretty(&schema::<WorkspaceFile>())),
         ("schema/api.json", pretty(&schema::<ApiFile>())),
         ("schema/app.json", pretty(&schema::<AppFile>())),
+        ("schema/call.json", pretty(&schema::<CallInputs>())),
     ]
 }
 
@@ -73,6 +74,7 @@ fn files() -> String {
         ("`restway.yaml`", schema::<WorkspaceFile>()),
         ("`apis/NAME.yaml`", schema::<ApiFile>()),
         ("`apps/NAME.yaml`", schema::<AppFile>()),
+        ("`restway call --input`", schema::<CallInputs>()),
     ] {
         let about = root["description"].as_str().unwrap_or("");
         let _ = write!(page, "\n## {title}\n\n{about}\n");

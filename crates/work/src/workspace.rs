@@ -84,6 +84,7 @@ impl Workspace {
             clock: Arc::clone(&settings.clock),
             observer: Arc::clone(&settings.observer),
             redactor: settings.redactor.clone(),
+            folder: Some(folder.to_path_buf()),
         };
         let extras = Extras { rates: Some(Arc::new(store.rates())), tape: settings.tape };
         let connector = Connector::with(connector_settings, extras);

@@ -51,7 +51,7 @@ fn auth(text: &mut String, probed: &Probed) {
     };
     let mut lines = Vec::new();
     match &probed.auth {
-        Auth::None => return,
+        Auth::None | Auth::Mtls => return,
         Auth::Basic { username, password } => {
             lines.push("type: basic".to_owned());
             lines.push(format!("username: {}", scalar(username.source())));

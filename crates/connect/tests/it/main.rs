@@ -2,8 +2,10 @@
 
 mod calls;
 mod faults;
+mod inputs;
 mod paging;
 mod probes;
 mod support;
 mod tapes;
+mod tls;
 mod walks;

@@ -2,6 +2,7 @@
 //! server that answers every request with the same bytes.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -58,12 +59,12 @@ impl Observer for Remembered {
     }
 }
 
-struct Secrets(HashMap<&'static str, &'static str>);
+struct Secrets(Mutex<HashMap<String, String>>);
 
 impl SecretSource for Secrets {
     fn secret(&self, name: &Name) -> Result<Secret, MissingSecret> {
-        match self.0.get(name.as_str()) {
-            Some(value) => Ok(Secret::new(*value)),
+        match self.0.lock().expect("secrets").get(name.as_str()) {
+            Some(value) => Ok(Secret::new(value)),
             None => Err(MissingSecret { name: name.clone(), problem: "is not set".into() }),
         }
     }
@@ -84,6 +85,7 @@ pub(crate) struct Rig {
     pub(crate) clock: Arc<HandClock>,
     pub(crate) redactor: Redactor,
     events: Arc<Remembered>,
+    secrets: Arc<Secrets>,
 }
 
 impl Rig {
@@ -91,14 +93,28 @@ impl Rig {
         Self::with(Limits::default(), &[], true)
     }
 
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self::made(Limits::default(), &[], true, Some(folder.to_path_buf()), None)
+    }
+
     pub(crate) fn with(limits: Limits, allow: &[String], loopback: bool) -> Self {
-        Self::with_tape(limits, allow, loopback, None)
+        Self::made(limits, allow, loopback, None, None)
     }
 
     pub(crate) fn with_tape(
         limits: Limits,
         allow: &[String],
         loopback: bool,
+        tape: Option<Tape>,
+    ) -> Self {
+        Self::made(limits, allow, loopback, None, tape)
+    }
+
+    fn made(
+        limits: Limits,
+        allow: &[String],
+        loopback: bool,
+        folder: Option<PathBuf>,
         tape: Option<Tape>,
     ) -> Self {
         let clock = Arc::new(HandClock::default());
@@ -111,17 +127,24 @@ impl Rig {
             ("wrong", "wrong-secret-value"),
             ("split", "two\r\nlines-of-it"),
         ]);
+        let secrets = secrets.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let secrets = Arc::new(Secrets(Mutex::new(secrets.collect())));
         let settings = ConnectorSettings {
             limits,
             egress: EgressPolicy::new(allow, loopback).expect("a policy"),
-            secrets: Arc::new(Secrets(secrets)),
+            secrets: Arc::clone(&secrets) as Arc<dyn SecretSource>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             observer: Arc::clone(&events) as Arc<dyn Observer>,
             redactor: redactor.clone(),
+            folder,
         };
         let extras = Extras { tape: tape.map(Arc::new), ..Extras::default() };
         let connector = Connector::with(settings, extras);
-        Self { connector, clock, redactor, events }
+        Self { connector, clock, redactor, events, secrets }
+    }
+
+    pub(crate) fn secret(&self, name: &str, value: String) {
+        self.secrets.0.lock().expect("secrets").insert(name.to_owned(), value);
     }
 
     pub(crate) fn events(&self) -> Vec<Event> {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::Tls;
 use super::paging::{Paginate, PaginateEntry};
 use crate::{ColumnType, Name, Rate, RecordPath, Template, Timespan};
 
@@ -20,6 +21,9 @@ pub struct ApiFile {
     /// How requests prove who sends them.
     #[serde(default)]
     pub auth: Auth,
+    /// How the api's certificate is judged, and which one is shown to it.
+    #[serde(default)]
+    pub tls: Tls,
     /// How fast and how parallel the api may be called.
     #[serde(default)]
     pub limits: ApiLimits,
@@ -41,6 +45,8 @@ pub enum Auth {
     /// Requests go out as they are.
     #[default]
     None,
+    /// The client certificate of `tls` and nothing else (RFC 8446, section 4.4.2).
+    Mtls,
     /// User name and password in the `Authorization` header (RFC 7617).
     Basic {
         /// The user name; may be empty.
@@ -345,6 +351,7 @@ impl ApiFile {
             api,
             base_url: Template::literal(base_url.as_str()),
             auth: Auth::None,
+            tls: Tls::default(),
             limits: ApiLimits::default(),
             retry: Retry::default(),
             defaults: Defaults::default(),

@@ -1,6 +1,9 @@
 //! What a file must mean beyond its grammar: names that must exist, keys that exclude each other,
 //! credentials that must not stand in the file.
 
+mod inputs;
+mod tls;
+
 use std::collections::BTreeMap;
 
 use super::problem::{At, Problem, Source};
@@ -153,6 +156,7 @@ impl Meaning for ApiFile {
             finder.report(&["base_url"], "a credential stands in the address", Some(hint));
         }
         self.check_auth(finder);
+        tls::check(self, finder);
         if self.limits.concurrency == Some(0) {
             finder.report(&["limits", "concurrency"], "must be at least 1", None);
         }
@@ -177,7 +181,7 @@ impl Meaning for ApiFile {
 impl ApiFile {
     fn check_auth(&self, finder: &mut Finder<'_>) {
         match &self.auth {
-            Auth::None => {}
+            Auth::None | Auth::Mtls => {}
             Auth::Basic { username, password } => {
                 finder.only(&["auth", "username"], username, &[Scope::Secret, Scope::Env]);
                 finder.credential(&["auth", "password"], password);
@@ -312,10 +316,7 @@ const RESERVED: [&str; 6] =
 
 fn check_header(finder: &mut Finder<'_>, path: &[&str], name: &str, template: &Template) {
     let lower = name.to_ascii_lowercase();
-    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    if name.is_empty() || !name.chars().all(is_token) {
-        finder.report(path, format!("`{name}` cannot be a header's name"), None);
-    } else if RESERVED.contains(&lower.as_str()) {
+    if check_header_name(finder, path, name) && RESERVED.contains(&lower.as_str()) {
         let hint = "credentials belong under `auth`; the rest is set by the connection".to_owned();
         finder.report(path, format!("the header `{name}` is not yours to set"), Some(hint));
     }
@@ -323,4 +324,14 @@ fn check_header(finder: &mut Finder<'_>, path: &[&str], name: &str, template: &T
     if template.source().contains(['\n', '\r']) {
         finder.report(path, "a header's value is one line", None);
     }
+}
+
+/// Reports a name that no header can have (RFC 9110, section 5.1).
+fn check_header_name(finder: &mut Finder<'_>, path: &[&str], name: &str) -> bool {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    let is_fine = !name.is_empty() && name.chars().all(is_token);
+    if !is_fine {
+        finder.report(path, format!("`{name}` cannot be a header's name"), None);
+    }
+    is_fine
 }

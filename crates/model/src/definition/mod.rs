@@ -8,9 +8,11 @@ mod api;
 mod app;
 mod decode;
 mod grammar;
+mod inputs;
 mod meaning;
 mod paging;
 mod problem;
+mod tls;
 mod workspace;
 mod yaml;
 
@@ -19,8 +21,10 @@ pub use api::{
     QueryValue, Resource, ResourceEntry, ResourceSettings, Retry,
 };
 pub use app::{Access, All, AppEvent, AppFile, Group, Object};
+pub use inputs::{CallInputs, Multipart, Part, PartHeader, Preset, RetryBackoff};
 pub use paging::{Paginate, PaginateEntry, PaginateKind, Slot};
 pub use problem::Problem;
+pub use tls::{Tls, TlsVersion};
 pub use workspace::{Egress, Metadata, WorkspaceFile};
 
 use crate::Name;
@@ -64,6 +68,18 @@ pub fn read<T: Definition>(file: &str, text: &str) -> Result<T, Vec<Problem>> {
         Some(definition) if problems.is_empty() => Ok(definition),
         _ => Err(problems),
     }
+}
+
+/// The check of inputs that were made in code and have no file.
+///
+/// # Errors
+/// Every problem; their places mean nothing.
+pub fn check_inputs(inputs: &CallInputs) -> Result<(), Vec<Problem>> {
+    let source = Source { file: "", text: "" };
+    let node = yaml::Node { at: problem::At::START, value: yaml::Value::Null };
+    let mut problems = Vec::new();
+    inputs.check(&mut meaning::Finder::new(&source, &node, &mut problems));
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 /// The problem of two files that define the same name, at the name in the second of them.

@@ -88,7 +88,7 @@ colour: red
             8:56+4 `a..b` is not a path to one place (a name is missing; `..` selects many places); write names and indexes, as in `data.items` or `$.result['my list'][0]`
             9:10+1 expected a text or a mapping, found a list
             10:18+18 there is no scope `secrets`; there are secret, env, param and parent (did you mean `secret`?)
-            11:1+6 unknown key `colour` -- the keys here are api, base_url, auth, limits, retry, defaults, resources
+            11:1+6 unknown key `colour` -- the keys here are api, base_url, auth, tls, limits, retry, defaults, resources
         "#]],
     );
 }
@@ -216,6 +216,105 @@ objects: { customers: { from: shop, key: [] } }
             3:22+1 there is no object `custmers` -- did you mean `customers`?
             4:31+4 `shop` is not a table -- write `api.resource`
             4:42+1 a key needs a column
+        "#]],
+    );
+}
+
+#[test]
+fn inputs_that_exclude_each_other_are_named_with_their_place() {
+    check::<CallInputs>(
+        "\
+pth: x
+method: fetch
+",
+        expect![[r#"
+            1:1+3 unknown key `pth` -- did you mean `path`?
+        "#]],
+    );
+    check::<CallInputs>(
+        "\
+method: fetch
+json: null
+text: x
+username: u
+grant: acme
+password: p
+client_cert: c
+max_redirects: 1000
+retry_backoff: { initial: -1, multiplier: 0.5 }
+expected_status_code: [200, 20]
+headers: { 'X Y': a, Z: 1 }
+params: { p: { q: 1 } }
+multipart: { boundary: 'ü', parts: [{ name: a, value: b, file: c }, { name: d, value: e, content-type: true }] }
+",
+        expect![[r#"
+            1:1+1 either `url` or `hostname` must be given
+            1:9+5 not a method -- use get, head, options, post, put, patch or delete
+            3:7+1 `json` and `text` are both a body; only one can be sent
+            5:8+4 `grant` and `username` are two logins
+            7:14+1 `client_cert` and `client_key` need each other
+            8:16+4 at most 100
+            9:27+2 a number of seconds, from 0 to 86400
+            9:43+3 a number from 1 to 1000
+            10:23+1 `20` is not a status
+            11:19+1 `X Y` cannot be a header's name
+            11:25+1 a header is a text or a list of texts -- put it in quotes to make it a text
+            12:14+1 a text, a number, true, false, null or a list of these
+            13:24+3 a boundary is 1 to 70 letters, digits and `'()+_,-./:=?`
+            13:37+1 a part has one of `value` and `file`
+            13:69+1 a part's header is a text, or false for none
+        "#]],
+    );
+    check::<CallInputs>(
+        "url: https://h\njson: null\n",
+        expect![[r#"
+        2:7+4 a body needs post, put, patch or delete, not GET -- write `method: post`
+    "#]],
+    );
+    check::<CallInputs>(
+        "hostname: h\nmethod: Delete\njson: null\n",
+        expect![[r#"
+        ok
+    "#]],
+    );
+}
+
+#[test]
+fn a_key_needs_its_certificate_and_stands_in_no_file() {
+    check::<ApiFile>(
+        "\
+api: acme
+base_url: https://a.example
+auth: { type: mtls }
+tls: { ca: 'x${secret.ca}', client_key: my-key.pem, min_version: '1.1' }
+",
+        expect![[r#"
+            4:66+6 `1.1` is none of the words that can stand here -- did you mean `1.2`?
+        "#]],
+    );
+    check::<ApiFile>(
+        "\
+api: acme
+base_url: https://a.example
+auth: { type: mtls }
+tls: { ca: 'x${secret.ca}', client_key: my-key.pem }
+",
+        expect![[r#"
+            3:7+1 mtls shows a client certificate, and there is none -- write `client_cert` and `client_key` under `tls`
+            4:12+15 a file's name, or one `${…}` and nothing else
+            4:41+10 a credential stands in the file -- store it with `restway secret set NAME` and write `${secret.NAME}`
+            4:41+10 `client_key` needs a `client_cert`
+        "#]],
+    );
+    check::<ApiFile>(
+        "\
+api: acme
+base_url: https://a.example
+auth: { type: mtls }
+tls: { ca: certs/ca.pem, client_cert: '${secret.cert}', client_key: '${secret.key}' }
+",
+        expect![[r#"
+            ok
         "#]],
     );
 }

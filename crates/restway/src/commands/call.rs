@@ -2,50 +2,147 @@
 //!
 //! The outputs have the names that Cloudomation documents for its REST connector: `status_code`,
 //! `headers`, `cookies`, `encoding`, `log`, and exactly one of `json`, `text` and `bytes`, none for
-//! an empty answer.
+//! an empty answer or one that went into a file. The inputs come from flags or, all of them by their
+//! documented names, from `--input`; both are the same inputs to what follows.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine;
 use restway_connect::{
-    Answer, Attempt, Body, Connector, ConnectorSettings, EgressPolicy, Expected, Extras, Request,
+    Answer, Attempt, Connector, ConnectorSettings, EgressPolicy, Extras, Payload,
 };
-use restway_model::definition::{ApiFile, Method};
-use restway_model::{Limits, MissingSecret, Name, SafeUrl, Secret, SecretSource, Timespan};
-use restway_work::{WorkError, Workspace};
+use restway_model::definition::{ApiFile, CallInputs, check_inputs, read};
+use restway_model::{Limits, MissingSecret, Name, Secret, SecretSource};
+use restway_work::WorkError;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use url::Url;
 
 use crate::arguments::{Call, TapeArguments};
 use crate::context::{Context, tape};
 use crate::report::{BadArgument, Exit, Failure};
 
-/// How long one call that no api file describes is tried again: a person waits for it.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The statuses that count as success when nobody says otherwise; Cloudomation's default.
-const EXPECTED: [u16; 4] = [200, 201, 202, 204];
-
 pub(super) async fn run(context: &Context, arguments: &Call) -> Result<Exit, Failure> {
-    let answer = match &arguments.api {
-        Some(name) => {
-            let workspace = context.workspace_with(&arguments.tape).await?;
-            let api = Arc::clone(workspace.definitions.api(name)?);
-            let request = request(arguments, Some(&base_url(&workspace, &api)?))?;
-            workspace.connector().call(&api, request).await?
-        }
-        None => {
-            let request = request(arguments, None)?;
-            let mut api = ApiFile::bare(Name::slug("call"), request.url.expose());
-            api.retry.deadline = Timespan(PATIENCE);
-            alone(context, &arguments.tape)?.call(&api, request).await?
-        }
+    let inputs = match &arguments.input {
+        Some(file) => read_inputs(file)?,
+        None => flags(arguments)?,
     };
-    let expected: &[u16] =
-        if arguments.expected.is_empty() { &EXPECTED } else { &arguments.expected };
-    print(context, &answer)?;
-    Ok(if expected.contains(&answer.status) { Exit::Done } else { Exit::Failed })
+    let grant = arguments.api.as_deref().or(inputs.grant.as_ref().map(Name::as_str));
+    let wants_files = inputs.dst.is_some()
+        || inputs.multipart.iter().flat_map(|body| &body.parts).any(|part| part.file.is_some());
+    let sent = if grant.is_some() || wants_files {
+        let workspace = context.workspace_with(&arguments.tape).await?;
+        let api = match grant {
+            Some(name) => Some(Arc::clone(workspace.definitions.api(name)?)),
+            None => None,
+        };
+        send(workspace.connector(), &inputs, api).await?
+    } else {
+        send(&alone(context, &arguments.tape)?, &inputs, None).await?
+    };
+    let is_expected = inputs.expected_status_code.contains(&sent.answer.status);
+    print(context, &sent, inputs.dst.is_some());
+    Ok(if is_expected { Exit::Done } else { Exit::Failed })
+}
+
+/// What came back, and what else the person should know.
+struct Sent {
+    answer: Answer,
+    notes: Vec<&'static str>,
+}
+
+async fn send(
+    connector: &Connector,
+    inputs: &CallInputs,
+    api: Option<Arc<ApiFile>>,
+) -> Result<Sent, Failure> {
+    let base = match &api {
+        Some(api) => Some(connector.base_url(api)?.expose().clone()),
+        None => None,
+    };
+    let prepared = connector.prepare(inputs, base.as_ref())?;
+    let api = match api {
+        Some(api) => api,
+        None => Arc::new(ApiFile::bare(Name::slug("call"), prepared.request.url.expose())),
+    };
+    let answer = match &prepared.dst {
+        Some(file) => connector.call_to(&api, prepared.request, file).await?,
+        None => connector.call(&api, prepared.request).await?,
+    };
+    Ok(Sent { answer, notes: prepared.notes })
+}
+
+/// The inputs from a file or from standard input.
+fn read_inputs(file: &str) -> Result<CallInputs, Failure> {
+    let text = match file {
+        "-" => super::standard_input()?,
+        file => fs_err::read_to_string(file)
+            .map_err(|error| BadArgument::new(format!("the inputs cannot be read: {error}")))?,
+    };
+    let name = if file == "-" { "standard input" } else { file };
+    let read = read::<CallInputs>(name, &text);
+    Ok(read.map_err(WorkError::Definitions)?)
+}
+
+/// The inputs that the flags stand for. A person who waits at a terminal gets the bounds that
+/// every call of a workspace has.
+fn flags(arguments: &Call) -> Result<CallInputs, Failure> {
+    let limits = Limits::default();
+    let mut inputs = CallInputs {
+        url: arguments.url.clone(),
+        method: Some(arguments.method.clone()),
+        connect_timeout: Some(limits.connect_timeout.as_secs_f64()),
+        read_timeout: Some(limits.answer_timeout.as_secs_f64()),
+        ..CallInputs::default()
+    };
+    let mut headers: Map<String, Value> = Map::new();
+    for header in &arguments.headers {
+        let (name, value) = header.split_once(':').ok_or_else(|| {
+            BadArgument::new(format!("`{header}` is not a header")).with_hint("write `NAME: VALUE`")
+        })?;
+        add(&mut headers, name.trim(), value.trim());
+    }
+    let mut params: Map<String, Value> = Map::new();
+    for text in &arguments.query {
+        let (name, value) = super::pair(text, "query parameter")?;
+        add(&mut params, &name, &value);
+    }
+    if let Some(body) = &arguments.body {
+        let text = if body == "-" { super::standard_input()? } else { body.clone() };
+        // The text goes out as it was written: a number must not pass through a float.
+        let checked: Result<&RawValue, _> = serde_json::from_str(&text);
+        checked.map_err(|error| BadArgument::new(format!("the body is not JSON: {error}")))?;
+        if !headers.keys().any(|name| name.eq_ignore_ascii_case("content-type")) {
+            add(&mut headers, "content-type", "application/json");
+        }
+        inputs.text = Some(text);
+    }
+    inputs.headers = Some(headers);
+    inputs.params = Some(params);
+    if !arguments.expected.is_empty() {
+        inputs.expected_status_code.clone_from(&arguments.expected);
+    }
+    check_inputs(&inputs).map_err(|problems| {
+        let problem = problems.into_iter().next();
+        let (message, hint) = problem.map(|one| (one.message, one.hint)).unwrap_or_default();
+        let bad = BadArgument::new(message);
+        match hint {
+            Some(hint) => bad.with_hint(hint),
+            None => bad,
+        }
+    })?;
+    Ok(inputs)
+}
+
+/// Adds a value to those of a name.
+fn add(all: &mut Map<String, Value>, name: &str, value: &str) {
+    let value = Value::String(value.to_owned());
+    match all.get_mut(name) {
+        None => {
+            all.insert(name.to_owned(), value);
+        }
+        Some(Value::Array(values)) => values.push(value),
+        Some(first) => *first = Value::Array(vec![first.take(), value]),
+    }
 }
 
 /// A connector outside of any workspace: no secrets, public addresses and the person's own
@@ -64,159 +161,75 @@ pub(super) fn alone(context: &Context, arguments: &TapeArguments) -> Result<Conn
         clock: Arc::clone(&context.clock),
         observer: Arc::clone(&context.observer),
         redactor: context.printer.redactor.clone(),
+        folder: None,
     };
     let extras = Extras { tape: tape(arguments)?, ..Extras::default() };
     Ok(Connector::with(settings, extras))
 }
 
-fn base_url(workspace: &Workspace, api: &ApiFile) -> Result<Url, Failure> {
-    Ok(workspace.connector().base_url(api)?.expose().clone())
-}
-
-/// The request that the arguments describe. `base` is what a path is put below.
-fn request(arguments: &Call, base: Option<&Url>) -> Result<Request, Failure> {
-    let method = method(&arguments.method)?;
-    let mut request = Request::new(method, SafeUrl::new(url(arguments, base)?));
-    for header in &arguments.headers {
-        let (name, value) = header.split_once(':').ok_or_else(|| {
-            BadArgument::new(format!("`{header}` is not a header")).with_hint("write `NAME: VALUE`")
-        })?;
-        request.headers.push((name.trim().to_owned(), value.trim().to_owned()));
-    }
-    if let Some(body) = &arguments.body {
-        let text = if body == "-" { super::standard_input()? } else { body.clone() };
-        // The text goes out as it was written: a number must not pass through a float.
-        let checked: Result<&RawValue, _> = serde_json::from_str(&text);
-        checked.map_err(|error| BadArgument::new(format!("the body is not JSON: {error}")))?;
-        request.headers.push(("content-type".into(), "application/json".into()));
-        request.body = Some(Body::Text(text));
-    }
-    // Whatever the status, the person wants to see the answer.
-    request.expected = Expected::Any;
-    Ok(request)
-}
-
-fn method(word: &str) -> Result<Method, BadArgument> {
-    use Method::{Delete, Get, Head, Options, Patch, Post, Put};
-    let word = word.to_uppercase();
-    let all = [Get, Head, Post, Put, Patch, Delete, Options];
-    let found = all.into_iter().find(|method| method.as_str() == word);
-    found.ok_or_else(|| {
-        BadArgument::new(format!("`{word}` is not a method"))
-            .with_hint("use GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS")
-    })
-}
-
-fn url(arguments: &Call, base: Option<&Url>) -> Result<Url, Failure> {
-    let text = &arguments.url;
-    let parsed = match (Url::parse(text), base) {
-        (Ok(url), _) => Ok(url),
-        (Err(_), Some(base)) => {
-            let base = base.as_str().trim_end_matches('/');
-            Url::parse(&format!("{base}/{}", text.trim_start_matches('/')))
-        }
-        (Err(error), None) => Err(error),
-    };
-    let mut url = parsed.map_err(|error| {
-        BadArgument::new(format!("`{text}` is not a URL: {error}"))
-            .with_hint("write the scheme too, as in `https://api.acme.example/teams`")
-    })?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(BadArgument::new("only http and https URLs can be called").into());
-    }
-    for text in &arguments.query {
-        let (name, value) = super::pair(text, "query parameter")?;
-        url.query_pairs_mut().append_pair(&name, &value);
-    }
-    Ok(url)
-}
-
 /// Prints the outputs. A JSON body is printed as it came, so that no digit of it changes.
-fn print(context: &Context, answer: &Answer) -> Result<(), Failure> {
+fn print(context: &Context, sent: &Sent, is_in_file: bool) {
+    let answer = &sent.answer;
     let mut outputs: Map<String, Value> = Map::new();
     outputs.insert("status_code".into(), json!(answer.status));
     outputs.insert("headers".into(), headers(context, &answer.headers));
-    outputs
-        .insert("cookies".into(), context.printer.redactor.redact_json(&cookies(&answer.headers)));
-    let log: Vec<Value> = answer.attempts.iter().map(attempt).collect();
+    let redacted = |text: &str| context.printer.redactor.redact(text).into_owned();
+    let cookies = answer.cookies.iter();
+    let cookies: Map<String, Value> =
+        cookies.map(|(name, value)| (name.clone(), json!(redacted(value)))).collect();
+    outputs.insert("cookies".into(), Value::Object(cookies));
+    let mut log: Vec<Value> = sent.notes.iter().map(|note| json!({ "warning": note })).collect();
+    log.extend(answer.attempts.iter().enumerate().map(|(at, one)| attempt(at + 1, one)));
     let mut body = None;
     match Payload::of(answer) {
-        Payload::None => {}
-        Payload::Json(text) => {
-            outputs.insert("encoding".into(), json!("utf-8"));
+        Payload::None => {
+            outputs.insert("encoding".into(), Value::Null);
+        }
+        Payload::Json { text, encoding } => {
+            outputs.insert("encoding".into(), json!(encoding));
             body = Some(text);
         }
-        Payload::Text(text) => {
-            outputs.insert("encoding".into(), json!("utf-8"));
+        Payload::Text { text, encoding } => {
+            outputs.insert("encoding".into(), json!(encoding));
             outputs.insert("text".into(), json!(text));
         }
-        Payload::Bytes(base64) => {
+        Payload::Bytes(bytes) => {
+            outputs.insert("encoding".into(), Value::Null);
+            let base64 = base64::engine::general_purpose::STANDARD.encode(bytes);
             outputs.insert("bytes".into(), json!(base64));
         }
+    }
+    if is_in_file {
+        outputs.remove("encoding");
     }
     outputs.insert("log".into(), Value::Array(log));
     let mut text = format!("{:#}", Value::Object(outputs));
     if let Some(body) = body {
         let end = text.len() - "\n}".len();
         text.truncate(end);
-        text.push_str(&format!(",\n  \"json\": {body}\n}}"));
+        text.push_str(&format!(",\n  \"json\": {}\n}}", body.trim()));
     }
     context.printer.data(&format!("{text}\n"));
-    Ok(())
-}
-
-/// What the body is: exactly one form.
-enum Payload<'a> {
-    None,
-    Json(&'a str),
-    Text(&'a str),
-    Bytes(String),
-}
-
-impl<'a> Payload<'a> {
-    fn of(answer: &'a Answer) -> Self {
-        if answer.body.is_empty() {
-            return Self::None;
-        }
-        let Ok(text) = std::str::from_utf8(&answer.body) else {
-            return Self::Bytes(base64::engine::general_purpose::STANDARD.encode(&answer.body));
-        };
-        match serde_json::from_str::<&RawValue>(text) {
-            Ok(raw) => Self::Json(raw.get()),
-            Err(_) => Self::Text(text),
-        }
-    }
 }
 
 /// Names to values; a name that came several times has a list.
 fn headers(context: &Context, headers: &[(String, String)]) -> Value {
     let mut all: Map<String, Value> = Map::new();
     for (name, value) in headers {
-        let value = Value::String(context.printer.redactor.redact(value).into_owned());
-        match all.get_mut(name) {
-            None => {
-                all.insert(name.clone(), value);
-            }
-            Some(Value::Array(values)) => values.push(value),
-            Some(first) => *first = Value::Array(vec![first.take(), value]),
-        }
+        add(&mut all, name, &context.printer.redactor.redact(value));
     }
     Value::Object(all)
 }
 
-/// The cookies that the answer sets (RFC 6265), names to values.
-fn cookies(headers: &[(String, String)]) -> Value {
-    let set = headers.iter().filter(|(name, _)| name == "set-cookie");
-    let pairs = set.filter_map(|(_, cookie)| cookie.split(';').next()?.split_once('='));
-    pairs.map(|(name, value)| (name.trim().to_owned(), json!(value.trim()))).collect()
-}
-
-fn attempt(attempt: &Attempt) -> Value {
+fn attempt(number: usize, attempt: &Attempt) -> Value {
     json!({
+        "attempt": number,
         "method": attempt.method.as_str(),
         "url": attempt.url.to_string(),
+        "started": attempt.started.to_rfc3339(),
         "status_code": attempt.status,
         "error": attempt.error,
+        "redirected_to": attempt.redirected_to.as_ref().map(ToString::to_string),
         "duration_ms": attempt.duration.as_millis(),
         "retry_in_ms": attempt.wait.map(|wait| wait.as_millis()),
     })

@@ -98,6 +98,49 @@ fn call_prints_one_object_with_exactly_one_body() {
 }
 
 #[test]
+fn call_takes_every_documented_input_from_a_file() {
+    let api = Api::start();
+    let workspace = Workspace::new();
+    let url = api.url();
+    workspace.write("body.txt", "spam & eggs");
+    workspace.write(
+        "call.yaml",
+        &format!(
+            "url: {url}/fault/echo\nmethod: PUT\nmultipart: {{ boundary: b, parts: \
+             [{{ name: f, file: body.txt }}] }}\n"
+        ),
+    );
+    let said = workspace.ok(&["call", "--input", "call.yaml"]);
+    let outputs: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    let body = outputs["json"]["body"].as_str().expect("a text");
+    assert!(body.contains("filename=\"body.txt\"") && body.contains("spam & eggs"), "{body}");
+    assert_eq!(outputs["log"][0]["attempt"], json!(1));
+    let fed = workspace.feed(
+        &["call", "--input", "-"],
+        &json!({"url": format!("{url}/fault/status/204")}).to_string(),
+    );
+    let outputs: serde_json::Value = serde_json::from_str(&fed.out).expect("JSON");
+    assert_eq!((fed.code, &outputs["status_code"]), (0, &json!(204)));
+    for body in ["json", "text", "bytes"] {
+        assert!(outputs.get(body).is_none(), "{body}");
+    }
+    let data = json!({"url": format!("{url}/fault/echo"), "method": "post", "data": {"a": 1}});
+    let fed = workspace.feed(&["call", "--input", "-"], &data.to_string());
+    let outputs: serde_json::Value = serde_json::from_str(&fed.out).expect("JSON");
+    assert!(outputs["log"][0]["warning"].as_str().is_some_and(|text| text.contains("`json`")));
+    let dst = json!({"url": format!("{url}/fault/html"), "dst": "page.html"});
+    let fed = workspace.feed(&["call", "--input", "-"], &dst.to_string());
+    assert_eq!(fed.code, 0, "{}{}", fed.out, fed.err);
+    let outputs: serde_json::Value = serde_json::from_str(&fed.out).expect("JSON");
+    assert!(outputs.get("text").is_none() && outputs["status_code"].is_number());
+    assert!(workspace.files("").iter().any(|file| file.ends_with("page.html")));
+    let wrong = workspace.feed(&["call", "--input", "-"], "url: https://h\nmehtod: get\n");
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("standard input:2:1"), "{}", wrong.err);
+    assert!(wrong.err.contains("did you mean `method`?"), "{}", wrong.err);
+}
+
+#[test]
 fn plan_shows_the_request_without_sending_it() {
     let api = Api::start();
     let workspace = Workspace::new();

@@ -1,0 +1,262 @@
+//! TLS as a definition or a call wants it.
+//!
+//! In: PEM texts and switches. Out: a rustls configuration: the system's authorities and those
+//! given beside them, a client certificate, the least version. A server's certificate that is
+//! given itself is trusted as it stands, because self-signed certificates often say that they are
+//! authorities and then could not be a server's; its dates and its name count all the same.
+//! Turning off `verify` leaves the proof that the server has its key. A file is
+//! one of the workspace.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use restway_model::definition;
+use restway_model::{Secret, Template, Values};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls_platform_verifier::Verifier;
+
+use crate::error::{CallError, Failure};
+use crate::files;
+
+/// Certificates in one text at most.
+const CERTIFICATES_MAX: usize = 1_000;
+/// Bytes of one PEM file at most; the system's own bundle has a quarter of a million.
+const PEM_BYTES_MAX: u64 = 4 << 20;
+
+/// What TLS should be like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tls {
+    /// PEM certificates that are trusted beside the system's.
+    pub(crate) ca: Option<String>,
+    /// PEM certificate with its chain, and its PEM key.
+    pub(crate) identity: Option<(String, Secret)>,
+    pub(crate) verify: bool,
+    pub(crate) check_hostname: bool,
+    pub(crate) sni: bool,
+    /// TLS 1.3 only.
+    pub(crate) only_1_3: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            ca: None,
+            identity: None,
+            verify: true,
+            check_hostname: true,
+            sni: true,
+            only_1_3: false,
+        }
+    }
+}
+
+impl Tls {
+    /// The `tls` of an api; `None` when it says nothing.
+    pub(crate) fn of(
+        tls: &definition::Tls,
+        values: &dyn Values,
+        folder: Option<&Path>,
+    ) -> Result<Option<Self>, Failure> {
+        if *tls == definition::Tls::default() {
+            return Ok(None);
+        }
+        let read = |template: &Option<Template>| match template {
+            None => Ok(None),
+            Some(template) => pem(template, values, folder).map(Some),
+        };
+        let key = match &tls.client_key {
+            None => None,
+            Some(key) => Some(Secret::new(key.text(values).map_err(Failure::Value)?)),
+        };
+        Ok(Some(Self {
+            ca: read(&tls.ca)?,
+            identity: read(&tls.client_cert)?.zip(key),
+            verify: tls.verify,
+            check_hostname: tls.check_hostname,
+            sni: tls.sni,
+            only_1_3: tls.min_version == definition::TlsVersion::V13,
+        }))
+    }
+
+    /// Whether a configuration can be made of it.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.configuration().map(drop)
+    }
+
+    /// The configuration of a client.
+    pub(crate) fn configuration(&self) -> Result<ClientConfig, Failure> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let given = match &self.ca {
+            Some(text) => certificates(text, "the authority's certificate")?,
+            None => Vec::new(),
+        };
+        let system = Verifier::new_with_extra_roots(given.iter().cloned(), Arc::clone(&provider))
+            .map_err(|error| unusable("the authority's certificate", &error))?;
+        let verifier =
+            Judge { system, given, verify: self.verify, check_hostname: self.check_hostname };
+        let versions: &[&rustls::SupportedProtocolVersion] = match self.only_1_3 {
+            true => &[&rustls::version::TLS13],
+            false => &[&rustls::version::TLS13, &rustls::version::TLS12],
+        };
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .map_err(|error| unusable("the version of TLS", &error))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut configuration = match &self.identity {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => {
+                let chain = certificates(chain, "the client's certificate")?;
+                builder
+                    .with_client_auth_cert(chain, private_key(key)?)
+                    .map_err(|error| unusable("the client's certificate", &error))?
+            }
+        };
+        configuration.enable_sni = self.sni;
+        configuration.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(configuration)
+    }
+}
+
+/// The PEM text of a file of the workspace, or of a secret.
+fn pem(template: &Template, values: &dyn Values, folder: Option<&Path>) -> Result<String, Failure> {
+    let text = template.text(values).map_err(Failure::Value)?;
+    if template.references().next().is_some() && text.contains("-----BEGIN") {
+        return Ok(text);
+    }
+    let unreadable = |problem: String| Failure::invalid(format!("the file `{text}`"), problem);
+    let (path, length) = files::readable(folder, &text).map_err(|error| match error {
+        CallError::Invalid { subject, problem } => Failure::Invalid { subject, problem },
+        other => unreadable(other.to_string()),
+    })?;
+    if length > PEM_BYTES_MAX {
+        return Err(unreadable("is too large for certificates".into()));
+    }
+    fs_err::read_to_string(path).map_err(|error| unreadable(format!("cannot be read: {error}")))
+}
+
+fn unusable(subject: &str, error: &Error) -> Failure {
+    Failure::invalid(subject, format!("cannot be used: {error}"))
+}
+
+/// The certificates of a PEM text (RFC 7468).
+fn certificates(text: &str, subject: &str) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let read: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(text.as_bytes()).take(CERTIFICATES_MAX).collect();
+    match read {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(Failure::invalid(subject, "holds no `-----BEGIN CERTIFICATE-----`")),
+        Err(error) => Err(Failure::invalid(subject, format!("is no PEM text: {error}"))),
+    }
+}
+
+/// The first private key of a PEM text. The cause of a failure is not shown: it could quote it.
+fn private_key(key: &Secret) -> Result<PrivateKeyDer<'static>, Failure> {
+    let subject = "the client's private key";
+    let text = key.expose();
+    if text.contains("ENCRYPTED") {
+        return Err(Failure::invalid(subject, "is encrypted; this place needs a plain one"));
+    }
+    PrivateKeyDer::from_pem_slice(text.as_bytes())
+        .map_err(|_| Failure::invalid(subject, "is not a PEM text with a private key"))
+}
+
+/// Judges a server's certificate.
+#[derive(Debug)]
+struct Judge {
+    system: Verifier,
+    given: Vec<CertificateDer<'static>>,
+    verify: bool,
+    check_hostname: bool,
+}
+
+impl Judge {
+    /// What the error of the chain's check comes to. Dates come first in that check, so that a
+    /// given certificate which fails later is within them; the name comes last.
+    fn appeal(
+        &self,
+        error: Error,
+        certificate: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+    ) -> Result<(), Error> {
+        use CertificateError::{NotValidForName, NotValidForNameContext, Other, UnknownIssuer};
+        let Error::InvalidCertificate(problem) = &error else { return Err(error) };
+        match problem {
+            NotValidForName | NotValidForNameContext { .. } if !self.check_hostname => Ok(()),
+            Other(_) | UnknownIssuer
+                if is_about_the_issuer(problem)
+                    && self.given.iter().any(|given| given == certificate) =>
+            {
+                if self.check_hostname {
+                    verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+                }
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+}
+
+impl ServerCertVerifier for Judge {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.verify
+            && let Err(error) = self.system.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                now,
+            )
+        {
+            self.appeal(error, end_entity, server_name)?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.system.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.system.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.system.supported_verify_schemes()
+    }
+}
+
+/// Whether nothing speaks against the certificate but who signed it.
+fn is_about_the_issuer(problem: &CertificateError) -> bool {
+    match problem {
+        CertificateError::UnknownIssuer => true,
+        CertificateError::Other(other) => {
+            let problem = other.0.downcast_ref::<webpki::Error>();
+            problem == Some(&webpki::Error::CaUsedAsEndEntity)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,196 @@
+//! TLS with certificates that openssl made, against a server of rustls: what is trusted, what is
+//! shown, and what the errors say.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use restway_connect::{Answer, CallError};
+use restway_model::Name;
+use restway_model::definition::{ApiFile, CallInputs, read};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+
+use crate::support::{Rig, api, code, get};
+
+fn openssl(folder: &Path, arguments: &str) {
+    let done = Command::new("openssl")
+        .args(arguments.split_whitespace())
+        .current_dir(folder)
+        .output()
+        .expect("openssl runs");
+    assert!(done.status.success(), "{arguments}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// A self-signed server, an authority with a server and a client of its own, and a stranger.
+fn certificates() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let make = |arguments: &str| openssl(folder.path(), arguments);
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    for (name, subject) in [("self", "localhost"), ("ca", "acme-ca"), ("stranger", "nobody")] {
+        make(&format!(
+            "req -x509 {key} -keyout {name}.key -out {name}.crt -days 30 -subj /CN={subject} \
+             -addext subjectAltName=DNS:localhost"
+        ));
+    }
+    let alt = |name: &str| {
+        let text = format!("subjectAltName=DNS:{name}\n");
+        fs_err::write(folder.path().join(format!("{name}.ext")), text).expect("a file");
+    };
+    for (name, host, days) in
+        [("srv", "localhost", 30), ("other", "other.example", 30), ("cli", "client", 30)]
+    {
+        alt(host);
+        make(&format!("req {key} -keyout {name}.key -out {name}.csr -subj /CN={host}"));
+        make(&format!(
+            "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days {days} \
+             -extfile {host}.ext -out {name}.crt"
+        ));
+    }
+    let settings = "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nnew_certs_dir=.\nserial=serial\n\
+                    default_md=sha256\npolicy=p\nx509_extensions=e\n[p]\ncommonName=supplied\n[e]\n\
+                    subjectAltName=DNS:localhost\n";
+    for (name, text) in [("ca.cnf", settings), ("index.txt", ""), ("serial", "01\n")] {
+        fs_err::write(folder.path().join(name), text).expect("a file");
+    }
+    make(&format!("req {key} -keyout old.key -out old.csr -subj /CN=localhost"));
+    make(
+        "ca -config ca.cnf -batch -notext -cert ca.crt -keyfile ca.key -in old.csr -out old.crt \
+         -startdate 20200101000000Z -enddate 20200201000000Z",
+    );
+    folder
+}
+
+fn text(folder: &Path, name: &str) -> String {
+    fs_err::read_to_string(folder.join(name)).expect(name)
+}
+
+/// A server with that certificate that answers `{"client": …}`; returns its URL.
+async fn server(folder: &Path, name: &str, client_ca: Option<&str>) -> String {
+    let chain = CertificateDer::from_pem_file(folder.join(format!("{name}.crt"))).expect(name);
+    let key = PrivateKeyDer::from_pem_file(folder.join(format!("{name}.key"))).expect(name);
+    let builder = match client_ca {
+        None => ServerConfig::builder().with_no_client_auth(),
+        Some(ca) => {
+            let mut roots = RootCertStore::empty();
+            let ca = CertificateDer::from_pem_file(folder.join(ca)).expect("a certificate");
+            roots.add(ca).expect("a root");
+            let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build();
+            ServerConfig::builder().with_client_cert_verifier(verifier.expect("a verifier"))
+        }
+    };
+    let config = builder.with_single_cert(vec![chain], key).expect("a configuration");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(socket).await else { return };
+                let mut head = [0; 4096];
+                let _ = stream.read(&mut head).await;
+                let version = format!("{:?}", stream.get_ref().1.protocol_version());
+                let has_client = stream.get_ref().1.peer_certificates().is_some();
+                let body = json!({"client": has_client, "version": version}).to_string();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+                let _ = stream.write_all(head.as_bytes()).await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    format!("https://localhost:{port}")
+}
+
+async fn call(url: &str, mut inputs: Value) -> Result<Value, CallError> {
+    let rig = Rig::new();
+    inputs["url"] = url.into();
+    let inputs = read::<CallInputs>("inputs", &inputs.to_string()).expect("inputs");
+    let prepared = rig.connector.prepare(&inputs, None)?;
+    let api = ApiFile::bare(Name::slug("call"), prepared.request.url.expose());
+    rig.connector.call(&api, prepared.request).await.map(|answer| body(&answer))
+}
+
+fn body(answer: &Answer) -> Value {
+    serde_json::from_slice(&answer.body).expect("JSON")
+}
+
+#[tokio::test]
+async fn a_self_signed_server_is_trusted_only_by_its_certificate() {
+    let folder = certificates();
+    let pem = |name: &str| text(folder.path(), name);
+    let url = server(folder.path(), "self", None).await;
+    let error = call(&url, json!({})).await.expect_err("nobody signed it");
+    assert_eq!(code(&error), "call.tls");
+    call(&url, json!({"cacert": pem("self.crt")})).await.expect("it is given");
+    call(&url, json!({"server_ca": pem("self.crt")})).await.expect("it is given");
+    call(&url, json!({"verify_ssl": false})).await.expect("nothing is verified");
+    let error = call(&url, json!({"cacert": pem("stranger.crt")})).await.expect_err("a stranger");
+    assert_eq!(code(&error), "call.tls");
+    let by_address = url.replace("localhost", "127.0.0.1");
+    let given = json!({"cacert": pem("self.crt")});
+    let error = call(&by_address, given).await.expect_err("another name");
+    assert!(error.to_string().contains("not valid for name"), "{error}");
+    let given = json!({"cacert": pem("self.crt"), "check_hostname": false});
+    call(&by_address, given).await.expect("the name does not count");
+    for bad in [json!({"cacert": "nonsense"}), json!({"cacert": pem("self.key")})] {
+        let error = call(&url, bad).await.expect_err("no certificate");
+        assert_eq!(code(&error), "definition.invalid");
+    }
+}
+
+#[tokio::test]
+async fn names_and_dates_count_and_the_error_says_which() {
+    let folder = certificates();
+    let ca = text(folder.path(), "ca.crt");
+    let url = server(folder.path(), "srv", None).await;
+    call(&url, json!({"cacert": ca})).await.expect("the authority is given");
+    let other = server(folder.path(), "other", None).await;
+    let error = call(&other, json!({"cacert": ca})).await.expect_err("another name");
+    assert!(error.to_string().contains("other.example"), "{error}");
+    call(&other, json!({"cacert": ca, "check_hostname": false})).await.expect("no name");
+    let old = server(folder.path(), "old", None).await;
+    for given in ["ca.crt", "old.crt"] {
+        let given = json!({"cacert": text(folder.path(), given), "check_hostname": false});
+        let error = call(&old, given).await.expect_err("it is over");
+        assert!(error.to_string().contains("expired"), "{error}");
+    }
+    call(&old, json!({"verify_ssl": false})).await.expect("nothing is verified");
+}
+
+#[tokio::test]
+async fn an_api_shows_its_client_certificate_at_home_only() {
+    let folder = certificates();
+    let url = server(folder.path(), "srv", Some("ca.crt")).await;
+    let open = server(folder.path(), "srv", None).await;
+    let pem = |name: &str| text(folder.path(), name);
+    let error = call(&url, json!({"cacert": pem("ca.crt")})).await.expect_err("no certificate");
+    assert!(["call.tls", "call.interrupted"].contains(&code(&error)), "{error}");
+    let own = json!({"cacert": pem("ca.crt"), "client_cert": pem("cli.crt"),
+                     "client_key": pem("cli.key")});
+    assert_eq!(call(&url, own).await.expect("it is known")["client"], true);
+    let crossed = json!({"cacert": pem("ca.crt"), "client_cert": pem("cli.crt"),
+                         "client_key": pem("srv.key")});
+    let error = call(&url, crossed).await.expect_err("another's key");
+    assert_eq!(code(&error), "definition.invalid");
+
+    let rig = Rig::in_folder(folder.path());
+    rig.secret("cli_key", pem("cli.key"));
+    let tls = json!({"ca": "ca.crt", "client_cert": "cli.crt",
+                     "client_key": "${secret.cli_key}", "min_version": "1.3"});
+    let api = api(&url, json!({"auth": {"type": "mtls"}, "tls": tls}));
+    let answer = rig.connector.call(&api, get(&format!("{url}/x"))).await.expect("an answer");
+    assert_eq!(body(&answer), json!({"client": true, "version": "Some(TLSv1_3)"}));
+    // Another origin is judged by the system's authorities alone.
+    let away = rig.connector.call(&api, get(&format!("{open}/x"))).await;
+    assert_eq!(code(&away.expect_err("nobody signed it")), "call.tls");
+}

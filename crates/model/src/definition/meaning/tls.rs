@@ -1,0 +1,45 @@
+//! What `tls:` of an api must mean: a certificate and its key go together, and a key is no text in
+//! the file.
+
+use super::Finder;
+use crate::definition::{ApiFile, Auth};
+use crate::{Scope, Template};
+
+/// Checks `tls`, and that `auth: { type: mtls }` has a certificate to show.
+pub(super) fn check(api: &ApiFile, finder: &mut Finder<'_>) {
+    let tls = &api.tls;
+    for (key, template) in [("ca", &tls.ca), ("client_cert", &tls.client_cert)] {
+        let path = ["tls", key];
+        let Some(template) = template else { continue };
+        finder.only(&path, template, &[Scope::Secret, Scope::Env]);
+        if template.source().contains("-----BEGIN") {
+            let hint = "write the name of a PEM file, or `${secret.NAME}`".to_owned();
+            finder.report(&path, "a certificate stands in the file", Some(hint));
+        } else if is_mixed(template) {
+            finder.report(&path, "a file's name, or one `${…}` and nothing else", None);
+        }
+    }
+    if let Some(key) = &tls.client_key {
+        finder.credential(&["tls", "client_key"], key);
+    }
+    match (&tls.client_cert, &tls.client_key) {
+        (Some(_), None) => {
+            finder.report(&["tls", "client_cert"], "`client_cert` needs a `client_key`", None);
+        }
+        (None, Some(_)) => {
+            finder.report(&["tls", "client_key"], "`client_key` needs a `client_cert`", None);
+        }
+        _ => {}
+    }
+    if matches!(api.auth, Auth::Mtls) && tls.client_cert.is_none() {
+        let hint = "write `client_cert` and `client_key` under `tls`".to_owned();
+        finder.report(&["auth"], "mtls shows a client certificate, and there is none", Some(hint));
+    }
+}
+
+/// Whether text stands beside a reference.
+fn is_mixed(template: &Template) -> bool {
+    let source = template.source();
+    let is_lone = source.starts_with("${") && source.find('}') == Some(source.len() - 1);
+    template.references().next().is_some() && !is_lone
+}
