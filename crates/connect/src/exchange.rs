@@ -278,22 +278,23 @@ impl Exchange {
         hop: &Hop,
         refused: Option<u64>,
     ) -> Result<(Credential, Option<u64>), Failure> {
-        if !hop.is_home || self.target.auth == Auth::None {
+        let site = self.target.site(&hop.url).filter(|site| site.auth != Auth::None);
+        let Some(site) = site.filter(|_| hop.is_home) else {
             return Ok((Credential::None, None));
-        }
+        };
         if let Some(warning) = self.target.plain_warning(&hop.url) {
             self.connector.observe(&warning);
         }
         let credential = {
             let lookup = self.connector.lookup(&NoValues, true);
-            fixed(&self.target.auth, &lookup, self.connector.redactor())?
+            fixed(&site.auth, &lookup, self.connector.redactor())?
         };
         if let Some(credential) = credential {
             return Ok((credential, None));
         }
-        let tokens = &self.target.tokens;
+        let tokens = &site.tokens;
         let (credential, serial) =
-            tokens.credential(&self.connector, &self.target, refused).await?;
+            tokens.credential(&self.connector, &self.target, site, refused).await?;
         Ok((credential, Some(serial)))
     }
 

@@ -33,4 +33,4 @@ pub use error::{KeyOrigin, StoreError};
 pub use lock::WorkspaceLock;
 pub use open::Store;
 pub use runs::{ResourceOutcome, RunDetail, RunError, RunRecord};
-pub use secrets::{LoadedSecrets, SecretInfo, Secrets};
+pub use secrets::{LoadedSecrets, Rotated, SecretInfo, Secrets};

@@ -2,6 +2,7 @@
 
 mod calls;
 mod faults;
+mod logins;
 mod probes;
 mod support;
 mod walks;

@@ -11,7 +11,7 @@ use restway_connect::{CallError, Connector, ConnectorSettings, EgressPolicy, Req
 use restway_model::definition::{ApiFile, Method};
 use restway_model::{
     Clock, Counts, Event, Explain, Limits, MissingSecret, Name, Observer, Pause, Redactor, SafeUrl,
-    Scope, Secret, SecretSource, TableName, Values,
+    Scope, Secret, SecretSource, TableName, TokenKeeper, Values,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -90,6 +90,20 @@ impl Rig {
     }
 
     pub(crate) fn with(limits: Limits, allow: &[String], loopback: bool) -> Self {
+        Self::made(limits, allow, loopback, None)
+    }
+
+    /// With a keeper of tokens that rotate.
+    pub(crate) fn kept(keeper: Arc<dyn TokenKeeper>) -> Self {
+        Self::made(Limits::default(), &[], true, Some(keeper))
+    }
+
+    fn made(
+        limits: Limits,
+        allow: &[String],
+        loopback: bool,
+        tokens: Option<Arc<dyn TokenKeeper>>,
+    ) -> Self {
         let clock = Arc::new(HandClock::default());
         let events = Arc::new(Remembered::default());
         let redactor = Redactor::default();
@@ -97,6 +111,7 @@ impl Rig {
             ("client", CLIENT_SECRET),
             ("password", BASIC_PASSWORD),
             ("key", API_KEY),
+            ("refresh", "first-refresh"),
             ("wrong", "wrong-secret-value"),
             ("split", "two\r\nlines-of-it"),
         ]);
@@ -104,6 +119,7 @@ impl Rig {
             limits,
             egress: EgressPolicy::new(allow, loopback).expect("a policy"),
             secrets: Arc::new(Secrets(secrets)),
+            tokens,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             observer: Arc::clone(&events) as Arc<dyn Observer>,
             redactor: redactor.clone(),

@@ -1,11 +1,13 @@
 //! What a file must mean beyond its grammar: names that must exist, keys that exclude each other,
 //! credentials that must not stand in the file.
 
+mod auth;
+
 use std::collections::BTreeMap;
 
 use super::problem::{At, Problem, Source};
 use super::yaml::{Node, Value};
-use super::{ApiFile, AppFile, Auth, Paginate, ResourceSettings, WorkspaceFile};
+use super::{ApiFile, AppFile, Paginate, ResourceSettings, WorkspaceFile};
 use crate::{Name, Scope, TableName, Template, nearest};
 
 /// The check of a definition's meaning.
@@ -135,7 +137,7 @@ impl Meaning for ApiFile {
             let hint = Some("write the scheme and the host, as in `https://api.acme.example/v2`");
             finder.report(&["base_url"], "not a web address", hint.map(str::to_owned));
         }
-        self.check_auth(finder);
+        auth::check(self, finder);
         if self.limits.concurrency == Some(0) {
             finder.report(&["limits", "concurrency"], "must be at least 1", None);
         }
@@ -153,34 +155,6 @@ impl Meaning for ApiFile {
 }
 
 impl ApiFile {
-    fn check_auth(&self, finder: &mut Finder<'_>) {
-        match &self.auth {
-            Auth::None => {}
-            Auth::Basic { username, password } => {
-                finder.only(&["auth", "username"], username, &[Scope::Secret, Scope::Env]);
-                finder.credential(&["auth", "password"], password);
-            }
-            Auth::Bearer { token, .. } => finder.credential(&["auth", "token"], token),
-            Auth::ApiKey { key, header, query } => {
-                finder.credential(&["auth", "key"], key);
-                if header.is_some() == query.is_some() {
-                    let message = "an api key goes into a header or into the query";
-                    let hint = "write one of `header: NAME` and `query: NAME`".to_owned();
-                    finder.report(&["auth"], message, Some(hint));
-                }
-            }
-            Auth::Oauth2 { client_id, client_secret, token_url, params, .. } => {
-                finder.only(&["auth", "token_url"], token_url, &[Scope::Env]);
-                finder.only(&["auth", "client_id"], client_id, &[Scope::Secret, Scope::Env]);
-                finder.credential(&["auth", "client_secret"], client_secret);
-                for (name, value) in params {
-                    let path = ["auth", "params", name.as_str()];
-                    finder.only(&path, value, &[Scope::Secret, Scope::Env]);
-                }
-            }
-        }
-    }
-
     fn check_resource(&self, finder: &mut Finder<'_>, name: &Name, resource: &ResourceSettings) {
         let at = |key| ["resources", name.as_str(), key];
         if name.as_str().contains("__") {
