@@ -13,7 +13,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use pkcs8::EncryptedPrivateKeyInfoRef;
+use pkcs8::EncryptedPrivateKeyInfo;
 use restway_model::definition::JwtAlgorithm;
 use zeroize::Zeroizing;
 
@@ -103,7 +103,7 @@ fn curve(algorithm: JwtAlgorithm) -> &'static EcdsaSigningAlgorithm {
 }
 
 fn opened(der: &[u8], passphrase: &str) -> Result<Zeroizing<Vec<u8>>, String> {
-    let info = EncryptedPrivateKeyInfoRef::try_from(der)
+    let info = EncryptedPrivateKeyInfo::try_from(der)
         .map_err(|_| "is not encrypted as PKCS#8 with PBES2 is".to_owned())?;
     let opened = info
         .decrypt(passphrase)
