@@ -7,11 +7,15 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
 use restway_model::definition::Auth;
 use restway_model::{Redactor, Secret, Template, Values};
 use url::Url;
 
 use crate::error::Failure;
+use crate::redirect::Hop;
+use crate::sigv4::{self, Signing};
+use crate::target::Site;
 
 /// What is added to one hop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +24,8 @@ pub(crate) enum Credential {
     None,
     /// A header, in place of one of that name.
     Header(String, Secret),
+    /// Several headers that belong together.
+    Headers(Vec<(String, Secret)>),
     /// A query parameter.
     Query(String, Secret),
     /// A cookie, in place of one of that name; others stay.
@@ -34,6 +40,11 @@ impl Credential {
             Self::Header(name, value) => {
                 headers.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
                 headers.push((name, value.expose().to_owned()));
+            }
+            Self::Headers(all) => {
+                for (name, value) in all {
+                    Self::Header(name, value).apply(url, headers);
+                }
             }
             Self::Query(name, value) => {
                 *url = crate::plan::set_query(url, &name, value.expose());
@@ -96,9 +107,44 @@ pub(crate) fn fixed(
                 }
             }
         }
-        Auth::Oauth2 { .. } => return Ok(None),
+        Auth::Oauth2 { .. } | Auth::Login { .. } | Auth::Digest { .. } | Auth::AwsSigv4 { .. } => {
+            return Ok(None);
+        }
     };
     Ok(Some(credential))
+}
+
+/// The credential of an `auth` that signs each request; `None` for one that does not.
+pub(crate) fn signed(
+    site: &Site,
+    hop: &Hop,
+    values: &dyn Values,
+    now: DateTime<Utc>,
+    redactor: &Redactor,
+) -> Result<Option<Credential>, Failure> {
+    let text = |template: &Template| template.text(values).map_err(Failure::Value);
+    match &site.auth {
+        Auth::Digest { username, password } => {
+            let password = Secret::new(text(password)?);
+            let header = site.digests.header(hop, &text(username)?, &password)?;
+            Ok(Some(header.map_or(Credential::None, |header| {
+                redactor.learn(&header);
+                Credential::Header("authorization".into(), header)
+            })))
+        }
+        Auth::AwsSigv4 { access_key, secret_key, session_token, region, service } => {
+            let session_token = session_token.as_ref().map(text).transpose()?.map(Secret::new);
+            let signing = Signing {
+                access_key: text(access_key)?,
+                secret_key: Secret::new(text(secret_key)?),
+                session_token,
+                region: text(region)?,
+                service: text(service)?,
+            };
+            Ok(Some(Credential::Headers(sigv4::signed(hop, &signing, now))))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// The credential as a plan shows it. What is derived from secrets is written as a formula.
@@ -108,6 +154,12 @@ pub(crate) fn planned(auth: &Auth, marks: &dyn Values) -> Result<Credential, Fai
             authorization(format!("Basic ${{base64({username}:{password})}}"))
         }
         Auth::Oauth2 { .. } => authorization("Bearer ${token}".into()),
+        Auth::Login { scheme, .. } => {
+            let word = if scheme.is_empty() { String::new() } else { format!("{scheme} ") };
+            crate::login::placed(auth, &Secret::new(format!("{word}${{token}}")))
+        }
+        Auth::Digest { .. } => authorization("Digest ${answer to the challenge}".into()),
+        Auth::AwsSigv4 { .. } => authorization("AWS4-HMAC-SHA256 ${signature}".into()),
         other => fixed(other, marks, &Redactor::default())?.unwrap_or(Credential::None),
     })
 }

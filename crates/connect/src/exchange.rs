@@ -15,7 +15,7 @@ use restway_model::{Event, SafeUrl};
 use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
-use crate::authorize::{Credential, fixed};
+use crate::authorize::{Credential, fixed, signed};
 use crate::error::{CallError, Excerpt, Failure};
 use crate::excerpt::excerpt;
 use crate::redirect::Hop;
@@ -263,6 +263,12 @@ impl Exchange {
     async fn hop(&mut self, hop: &Hop) -> Result<Incoming, Failure> {
         let (credential, serial) = self.credential(hop, None).await?;
         let incoming = self.send(hop, credential).await?;
+        let site = self.target.site(&hop.url).filter(|_| hop.is_home && incoming.status == 401);
+        if site.is_some_and(|site| site.is_challenged(&incoming.headers)) {
+            drop(incoming);
+            let (credential, _) = self.credential(hop, None).await?;
+            return self.send(hop, credential).await;
+        }
         let Some(serial) = serial.filter(|_| incoming.status == 401 && !self.has_renewed) else {
             return Ok(incoming);
         };
@@ -287,7 +293,11 @@ impl Exchange {
         }
         let credential = {
             let lookup = self.connector.lookup(&NoValues, true);
-            fixed(&site.auth, &lookup, self.connector.redactor())?
+            let redactor = self.connector.redactor();
+            match fixed(&site.auth, &lookup, redactor)? {
+                Some(credential) => Some(credential),
+                None => signed(site, hop, &lookup, self.connector.clock().now(), redactor)?,
+            }
         };
         if let Some(credential) = credential {
             return Ok((credential, None));

@@ -7,6 +7,7 @@
 use chrono::{DateTime, Utc};
 use restway_model::definition::{Assertion, Auth, ClientAuth, Grant, Method, ScopeIn};
 use restway_model::{SafeUrl, Secret, Template, Values};
+use serde_json::Value;
 use url::Url;
 
 use crate::authorize::basic;
@@ -21,9 +22,12 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// A token request with all its values.
 pub(crate) struct TokenRequest {
+    pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) form: Vec<(String, String)>,
+    /// A JSON body in place of the form.
+    pub(crate) json: Option<Value>,
     /// What was made from secrets, for the redactor.
     pub(crate) made: Vec<Secret>,
 }
@@ -84,11 +88,13 @@ pub(crate) fn token_request(
     let id = text(client_id)?;
     let client_auth = ClientAuth::or_default(*client_auth, client_secret.is_some());
     let mut request = TokenRequest {
+        method: Method::Post,
         headers: vec![
             ("accept".to_owned(), "application/json".to_owned()),
             ("user-agent".to_owned(), USER_AGENT.to_owned()),
         ],
         form: Vec::new(),
+        json: None,
         made: Vec::new(),
         url,
     };
@@ -141,6 +147,15 @@ pub(crate) fn token_request(
 }
 
 impl TokenRequest {
+    /// The body, if there is one.
+    pub(crate) fn body(&self) -> Option<Body> {
+        match &self.json {
+            Some(json) => Some(Body::Json(json.clone())),
+            None if self.form.is_empty() => None,
+            None => Some(Body::Form(self.form.clone())),
+        }
+    }
+
     fn push(&mut self, name: &str, value: impl Into<String>) {
         self.form.push((name.to_owned(), value.into()));
     }
@@ -184,10 +199,18 @@ pub(crate) fn planned(
     base: &Url,
     marks: &Marks<'_>,
 ) -> Result<Option<Request>, CallError> {
+    let url_values = WithEnv(marks);
+    if let Auth::Login { .. } = auth {
+        let asked = crate::login::request(auth, base, marks, &url_values);
+        let asked = asked.map_err(crate::plan_failure)?;
+        let mut request = Request::new(asked.method, SafeUrl::new(asked.url.clone()));
+        request.headers = asked.headers.clone();
+        request.body = asked.body();
+        return Ok(Some(request));
+    }
     let Auth::Oauth2 { client_auth, client_id, client_secret, .. } = auth else {
         return Ok(None);
     };
-    let url_values = WithEnv(marks);
     let moment = Moment { values: marks, url_values: &url_values, now: None, refresh: None };
     let asked = token_request(auth, base, &moment).map_err(crate::plan_failure)?;
     let mut request = Request::new(Method::Post, SafeUrl::new(asked.url));

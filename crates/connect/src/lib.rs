@@ -8,7 +8,7 @@
 //! plan.rs  authorize.rs  exchange.rs         retry.rs  decode/    page.rs
 //!          token.rs      gate.rs redirect.rs                      walk.rs
 //!          grant.rs      wire.rs egress/
-//!          jwt.rs key.rs
+//!          jwt.rs key.rs login.rs renew.rs digest.rs sigv4.rs
 //! ```
 //!
 //! All but `exchange`, `token`, `wire` and `walk` are pure and tested with text and a clock that is
@@ -26,10 +26,13 @@ mod request;
 mod values;
 
 mod authorize;
+mod digest;
 mod grant;
 mod jwt;
 mod key;
+mod login;
 mod renew;
+mod sigv4;
 mod token;
 
 mod egress;

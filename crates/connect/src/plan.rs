@@ -189,7 +189,7 @@ pub(crate) fn plain_text(value: &Value) -> String {
 }
 
 /// A JSON body with the templates in its texts replaced.
-fn filled(json: &Value, values: &dyn Values) -> Result<Value, CallError> {
+pub(crate) fn filled(json: &Value, values: &dyn Values) -> Result<Value, CallError> {
     match json {
         Value::String(text) => {
             let template: Template = text.parse().map_err(|error| {

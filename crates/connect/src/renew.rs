@@ -20,12 +20,14 @@ use crate::Connector;
 use crate::error::Failure;
 use crate::grant::token_url;
 use crate::target::{Site, Target};
-use crate::token::{Granted, Token, early, fetch};
+use crate::token::{Granted, Token, fetch};
 use crate::values::NoValues;
 
 /// How long another process may hold the lease: longer than a token endpoint takes to answer.
 const LEASE_WAIT_MAX: Duration = Duration::from_secs(120);
 const LEASE_POLL: Duration = Duration::from_millis(50);
+/// A kept token that ends sooner is as good as ended.
+const LEFT_MIN: Duration = Duration::from_secs(1);
 /// How much of the digest tells one login from another.
 const BASIS_BYTES: usize = 16;
 
@@ -73,7 +75,7 @@ fn life_left(life: Duration) -> chrono::TimeDelta {
     chrono::TimeDelta::from_std(life).unwrap_or(chrono::TimeDelta::MAX)
 }
 
-/// The kept access token, unless it ends soon or is the one that was refused.
+/// The kept access token, unless it ends now or is the one that was refused.
 fn still_good(connector: &Connector, kept: &KeptToken, refused: Option<&Secret>) -> Option<Token> {
     let header = kept.access.clone().filter(|access| refused != Some(access))?;
     connector.learn(&header);
@@ -84,14 +86,10 @@ fn still_good(connector: &Connector, kept: &KeptToken, refused: Option<&Secret>)
     let life = match kept.expires_at {
         Some(end) => {
             let left = (end - clock.now()).to_std().ok()?;
-            // A token whose last fifth or half minute has begun is renewed instead.
-            Some(left).filter(|left| *left > early(left.saturating_mul(2)))
+            Some(Some(left).filter(|left| *left >= LEFT_MIN)?)
         }
         None => None,
     };
-    if kept.expires_at.is_some() && life.is_none_or(|life| life < Duration::from_secs(1)) {
-        return None;
-    }
     let asked = clock.monotonic();
     Some(Token::from(Granted { header, life, asked, refresh: None }))
 }

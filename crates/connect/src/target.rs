@@ -12,6 +12,7 @@ use restway_model::definition::{ApiFile, ApiLimits, Auth, Retry};
 use restway_model::{Event, Limits, Name};
 use url::{Host, Url};
 
+use crate::digest::Digests;
 use crate::gate::Gate;
 use crate::token::TokenCache;
 
@@ -38,6 +39,14 @@ pub(crate) struct Site {
     pub(crate) url: Url,
     pub(crate) auth: Auth,
     pub(crate) tokens: TokenCache,
+    pub(crate) digests: Digests,
+}
+
+impl Site {
+    /// Whether a 401 is a challenge that can be answered now.
+    pub(crate) fn is_challenged(&self, headers: &[(String, String)]) -> bool {
+        matches!(self.auth, Auth::Digest { .. }) && self.digests.challenged(headers)
+    }
 }
 
 impl Target {
@@ -49,6 +58,7 @@ impl Target {
             url,
             auth: auth.clone(),
             tokens: TokenCache::default(),
+            digests: Digests::default(),
         });
         Self {
             name: api.api.clone(),

@@ -10,15 +10,16 @@
 
 use std::time::Duration;
 
-use restway_model::definition::Method;
+use restway_model::definition::Auth;
 use restway_model::{Event, SafeUrl, Secret};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::authorize::{Credential, authorization};
+use crate::authorize::Credential;
 use crate::error::{Excerpt, Failure};
 use crate::excerpt::excerpt;
 use crate::grant::{Moment, TokenRequest, token_request};
+use crate::login;
 use crate::renew;
 use crate::request::Body;
 use crate::retry::{Cause, Decision, Schedule, declared_wait};
@@ -123,8 +124,7 @@ impl TokenCache {
             let problem = "the token is gone".to_owned();
             return Err(Failure::TokenRefused { problem });
         };
-        let header = token.header.expose().to_owned();
-        Ok((authorization(header), state.serial))
+        Ok((login::placed(&site.auth, &token.header), state.serial))
     }
 }
 
@@ -148,6 +148,9 @@ pub(crate) async fn fetch(
 ) -> Result<Granted, Failure> {
     let made = || {
         let lookup = connector.lookup(&NoValues, true);
+        if matches!(site.auth, Auth::Login { .. }) {
+            return login::request(&site.auth, &site.url, &lookup, &lookup);
+        }
         let now = Some(connector.clock().now());
         let moment = Moment { values: &lookup, url_values: &lookup, now, refresh };
         token_request(&site.auth, &site.url, &moment)
@@ -157,7 +160,7 @@ pub(crate) async fn fetch(
     for attempt in 1.. {
         let request = made()?;
         let url = SafeUrl::new(request.url.clone());
-        let (failure, cause) = match ask(connector, target, &request, attempt).await {
+        let (failure, cause) = match ask(connector, target, site, &request, attempt).await {
             Ok(token) => return Ok(token),
             Err(refusal) => refusal,
         };
@@ -190,17 +193,20 @@ pub(crate) async fn fetch(
 async fn ask(
     connector: &Connector,
     target: &Target,
+    site: &Site,
     request: &TokenRequest,
     attempt: u32,
 ) -> Result<Granted, (Failure, Option<Cause>)> {
     let clock = connector.clock();
     let begun = clock.monotonic();
     request.made.iter().for_each(|secret| connector.learn(secret));
-    let body = Body::Form(request.form.clone());
+    let body = request.body();
     let mut headers = request.headers.clone();
-    headers.extend(body.content_type().map(|kind| ("content-type".into(), kind.into())));
+    headers.extend(
+        body.as_ref().and_then(Body::content_type).map(|kind| ("content-type".into(), kind.into())),
+    );
     let url = SafeUrl::new(request.url.clone());
-    let method = Method::Post;
+    let method = request.method;
     connector.observe(&Event::RequestSent {
         api: target.name.clone(),
         method: method.as_str().into(),
@@ -211,7 +217,7 @@ async fn ask(
         method,
         url: request.url.clone(),
         headers,
-        body: Some(body.bytes()),
+        body: body.as_ref().map(Body::bytes),
         answer_timeout: target.answer_timeout,
     };
     let passing = |failure: Failure| {
@@ -231,7 +237,8 @@ async fn ask(
     let body = read_all(&mut incoming, ANSWER_BYTES_MAX, clock).await.map_err(passing)?;
     let status = incoming.status;
     if (200..300).contains(&status) {
-        let token = read_token(connector, &body, begun).map_err(|failure| (failure, None))?;
+        let token =
+            read_token(connector, &site.auth, &body, begun).map_err(|failure| (failure, None))?;
         let lifetime = token.life;
         connector.observe(&Event::TokenReceived { api: target.name.clone(), lifetime });
         return Ok(token);
@@ -260,10 +267,20 @@ fn refusal(connector: &Connector, status: u16, body: &[u8]) -> Failure {
 }
 
 /// A successful answer (RFC 6749, section 5.1), read with patience: `expires_in` may be a text.
-fn read_token(connector: &Connector, body: &[u8], asked: Duration) -> Result<Granted, Failure> {
+fn read_token(
+    connector: &Connector,
+    auth: &Auth,
+    body: &[u8],
+    asked: Duration,
+) -> Result<Granted, Failure> {
     let refused = |problem: &str| Failure::TokenRefused { problem: problem.to_owned() };
     let value: Value = serde_json::from_slice(body)
         .map_err(|_| refused("the answer is not JSON; is `token_url` the token endpoint?"))?;
+    if matches!(auth, Auth::Login { .. }) {
+        let (token, header, life) = login::read(auth, &value, connector.clock().now())?;
+        connector.learn(&token);
+        return Ok(Granted { header, life, asked, refresh: None });
+    }
     let token = value.get("access_token").and_then(Value::as_str).unwrap_or_default();
     if token.is_empty() {
         return Err(refused("the answer has no `access_token`"));
@@ -284,7 +301,7 @@ fn read_token(connector: &Connector, body: &[u8], asked: Duration) -> Result<Gra
 }
 
 /// How long before its end a token is renewed.
-pub(crate) fn early(life: Duration) -> Duration {
+fn early(life: Duration) -> Duration {
     (life / 5).min(EARLY_MAX)
 }
 

@@ -236,7 +236,7 @@ async fn a_rotated_token_is_kept_before_it_is_used_and_serves_the_next_process()
     }
     assert_eq!(tokens_asked(&came), 1);
     let (rig, connector) = rig(&keeper);
-    rig.clock.turn(std::time::Duration::from_secs(990));
+    rig.clock.turn(std::time::Duration::from_secs(1_000));
     let answer = connector.call(&api, get(&format!("{url}/x"))).await.expect("an answer");
     assert_eq!(&answer.body[..], br#"{"who":"Bearer access-2"}"#);
     let kept = keeper.kept.lock().expect("tokens")["demo.0"].clone();
@@ -306,4 +306,77 @@ async fn a_password_is_traded_for_a_token() {
     let came = came.lock().expect("requests");
     assert_eq!(came[0].field("client_id"), "me");
     assert_eq!(came[1].header("authorization"), "Bearer token-of-a-person");
+}
+
+#[tokio::test]
+async fn a_login_of_two_steps_is_made_once_and_again_when_its_token_ends() {
+    let (url, came) = scripted(|came| {
+        let is_login = came.line.starts_with("POST /login");
+        let is_right = came.body.contains(demo_api::BASIC_PASSWORD);
+        let status = if !is_login || is_right { 200 } else { 400 };
+        (status, String::new(), json!({"data": {"token": "session-token", "left": 100}}))
+    })
+    .await;
+    let auth = json!({"type": "login", "url": "/login", "token": "data.token",
+        "json": {"user": "u", "password": "${secret.password}"}, "scheme": "",
+        "expires": "data.left"});
+    let api = api(&url, json!({"auth": auth}));
+    let rig = Rig::new();
+    let call = async || rig.connector.call(&api, get(&format!("{url}/x"))).await;
+    call().await.expect("an answer");
+    call().await.expect("an answer");
+    rig.clock.turn(std::time::Duration::from_secs(101));
+    call().await.expect("an answer");
+    let came = came.lock().expect("requests");
+    let lines: Vec<&str> = came.iter().map(|came| &came.line[..6]).collect();
+    assert_eq!(lines, ["POST /", "GET /x", "GET /x", "POST /", "GET /x"]);
+    assert_eq!(came[1].header("authorization"), "session-token");
+    assert_eq!(rig.redactor.redact("a session-token"), "a ***");
+}
+
+#[tokio::test]
+async fn a_challenge_is_answered_once_and_its_nonce_used_again() {
+    let (url, came) = scripted(|came| {
+        let answer = came.header("authorization");
+        if answer.contains("nonce=\"n1\"") && !answer.contains("nc=00000003") {
+            return (200, String::new(), json!([]));
+        }
+        let nonce = if answer.is_empty() { "n1" } else { "n2" };
+        if answer.contains("nonce=\"n2\"") {
+            return (200, String::new(), json!([]));
+        }
+        let challenge = format!(
+            "WWW-Authenticate: Digest realm=\"r\", qop=\"auth\", nonce=\"{nonce}\", stale=true\r\n"
+        );
+        (401, challenge, json!({}))
+    })
+    .await;
+    let auth = json!({"type": "digest", "username": "u", "password": "${secret.password}"});
+    let api = api(&url, json!({"auth": auth}));
+    let rig = Rig::new();
+    for _ in 0..3 {
+        rig.connector.call(&api, get(&format!("{url}/x?a=1"))).await.expect("an answer");
+    }
+    let came = came.lock().expect("requests");
+    assert_eq!(came.len(), 1 + 1 + 1 + 2, "one challenge, then one for the stale nonce");
+    assert!(came[1].header("authorization").contains("uri=\"/x?a=1\""));
+    assert!(came[2].header("authorization").contains("nc=00000002"));
+    let wrong = scripted(|_| {
+        let header = "WWW-Authenticate: Digest realm=\"r\", nonce=\"same\"\r\n";
+        (401, header.to_owned(), json!({}))
+    })
+    .await;
+    let error = rig
+        .connector
+        .call(
+            &crate::support::api(
+                &wrong.0,
+                json!({"auth": {"type": "digest",
+        "username": "u", "password": "${secret.password}"}}),
+            ),
+            get(&wrong.0),
+        )
+        .await;
+    assert_eq!(code(&error.expect_err("refused")), "call.unauthorized");
+    assert_eq!(wrong.1.lock().expect("requests").len(), 2);
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Template, Timespan};
+use super::Method;
+use crate::{RecordPath, Template, Timespan};
 
 /// A further domain of an api.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -54,6 +55,55 @@ pub enum Auth {
         /// The cookie that carries the key (RFC 6265); this, `header` or `query`.
         cookie: Option<String>,
     },
+    /// A token from a login that is a request of its own, renewed like an OAuth2 token.
+    Login {
+        /// The login: a whole URL, or a path on the domain's origin.
+        url: Template,
+        /// Its method.
+        #[serde(default = "post")]
+        method: Method,
+        /// Its JSON body; texts in it may hold `${secret.…}` and `${env.…}`.
+        json: Option<serde_json::Value>,
+        /// Its form fields, instead of `json`.
+        #[serde(default)]
+        form: BTreeMap<String, Template>,
+        /// The path to the token in the answer.
+        token: RecordPath,
+        /// The header that carries the token; `Authorization` without it, `query` and `cookie`.
+        header: Option<String>,
+        /// The query parameter that carries the token.
+        query: Option<String>,
+        /// The cookie that carries the token.
+        cookie: Option<String>,
+        /// The word before the token in `header`; an empty one sends the token alone.
+        #[serde(default = "bearer", skip_serializing_if = "is_bearer")]
+        scheme: String,
+        /// How long the token is good, where the answer does not say.
+        lifetime: Option<Timespan>,
+        /// The path to its end in the answer: seconds from now, seconds since 1970, or RFC 3339.
+        expires: Option<RecordPath>,
+    },
+    /// User name and password, never sent: an answer to the server's challenge (RFC 7616, with MD5
+    /// or SHA-256).
+    Digest {
+        /// The user name.
+        username: Template,
+        /// The password: a `${secret.…}` or `${env.…}`.
+        password: Template,
+    },
+    /// Requests signed as services of AWS want it (Signature Version 4).
+    AwsSigv4 {
+        /// The id of the access key.
+        access_key: Template,
+        /// The secret access key: a `${secret.…}` or `${env.…}`.
+        secret_key: Template,
+        /// The token of temporary credentials: a `${secret.…}` or `${env.…}`.
+        session_token: Option<Template>,
+        /// The region, such as `eu-central-1`.
+        region: Template,
+        /// The service's name in signatures, such as `s3` or `execute-api`.
+        service: Template,
+    },
     /// A token from a token endpoint (RFC 6749), renewed before it ends and once after a 401.
     Oauth2 {
         /// How the token is got.
@@ -87,6 +137,10 @@ pub enum Auth {
 
 fn bearer() -> String {
     "Bearer".into()
+}
+
+const fn post() -> Method {
+    Method::Post
 }
 
 fn is_bearer(scheme: &String) -> bool {

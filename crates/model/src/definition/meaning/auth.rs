@@ -104,7 +104,50 @@ fn check_auth(auth: &Auth, under: &Under<'_>, finder: &mut Finder<'_>) {
                 finder.report(&under.with(&["cookie"]), message, None);
             }
         }
+        Auth::Digest { username, password } => {
+            finder.only(&under.with(&["username"]), username, OUTSIDE);
+            finder.credential(&under.with(&["password"]), password);
+        }
+        Auth::AwsSigv4 { access_key, secret_key, session_token, region, service } => {
+            finder.credential(&under.with(&["secret_key"]), secret_key);
+            if let Some(token) = session_token {
+                finder.credential(&under.with(&["session_token"]), token);
+            }
+            for (key, template) in
+                [("access_key", access_key), ("region", region), ("service", service)]
+            {
+                finder.only(&under.with(&[key]), template, OUTSIDE);
+            }
+        }
+        Auth::Login { .. } => check_login(auth, under, finder),
         Auth::Oauth2 { .. } => check_oauth2(auth, under, finder),
+    }
+}
+
+fn check_login(auth: &Auth, under: &Under<'_>, finder: &mut Finder<'_>) {
+    let Auth::Login { url, json, form, method, header, query, cookie, lifetime, expires, .. } =
+        auth
+    else {
+        return;
+    };
+    finder.only(&under.with(&["url"]), url, &[Scope::Env]);
+    for (name, value) in form {
+        finder.only(&under.with(&["form", name.as_str()]), value, OUTSIDE);
+    }
+    if json.is_some() && !form.is_empty() {
+        finder.report(&under.with(&["form"]), "a login has one of `json` and `form`", None);
+    }
+    let has_body = json.is_some() || !form.is_empty();
+    if has_body && !matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
+        finder.report(&under.with(&["method"]), "a body needs POST, PUT or PATCH", None);
+    }
+    if [header, query, cookie].into_iter().flatten().count() > 1 {
+        let message = "the token goes to one of `header`, `query` and `cookie`";
+        finder.report(under.0, message, None);
+    }
+    if lifetime.is_some() && expires.is_some() {
+        let message = "a token has one of `lifetime` and `expires`";
+        finder.report(&under.with(&["expires"]), message, None);
     }
 }
 
