@@ -57,6 +57,7 @@ pub(super) fn alone(context: &Context) -> Result<Connector, Failure> {
         limits: Limits::default(),
         egress: EgressPolicy::new(&[], true).map_err(WorkError::Egress)?,
         secrets: Arc::new(NoSecrets),
+        tokens: None,
         clock: Arc::clone(&context.clock),
         observer: Arc::clone(&context.observer),
         redactor: context.printer.redactor.clone(),

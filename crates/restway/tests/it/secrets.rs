@@ -37,8 +37,8 @@ fn no_command_shows_a_secret_at_trace_level() {
              client_id: demo-client, refresh_token: \"${{secret.marker}}\" }}"
         ),
         &format!(
-            "{{ type: oauth2, grant: jwt_bearer, token_url: {url}/oauth/token, \
-             client_id: demo-client, assertion: {{ key: \"${{secret.marker}}\" }} }}"
+            "{{ type: login, url: {url}/oauth/token, token: access_token, \
+             json: {{ password: \"${{secret.marker}}\" }} }}"
         ),
         &format!(
             "{{ type: oauth2, token_url: {url}/oauth/token, client_id: demo-client, \
