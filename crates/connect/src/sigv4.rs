@@ -180,7 +180,8 @@ mod tests {
         let form = [("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")];
         let range = [("Range", "bytes=0-9"), ("accept", "*/*")];
         let (suite, s3) = ("2015-08-30T12:36:00Z", "2013-05-24T00:00:00Z");
-        let table: [(&str, &[(&str, &str)], &str, &str, &str); 3] = [
+        type Headers<'a> = &'a [(&'a str, &'a str)];
+        let table: [(&str, Headers<'_>, &str, &str, &str); 3] = [
             (
                 "https://iam.amazonaws.com/?Version=2010-05-08&Action=ListUsers",
                 &form,

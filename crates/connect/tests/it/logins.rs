@@ -357,7 +357,7 @@ async fn a_challenge_is_answered_once_and_its_nonce_used_again() {
     for _ in 0..3 {
         rig.connector.call(&api, get(&format!("{url}/x?a=1"))).await.expect("an answer");
     }
-    let came = came.lock().expect("requests");
+    let came = came.lock().expect("requests").clone();
     assert_eq!(came.len(), 1 + 1 + 1 + 2, "one challenge, then one for the stale nonce");
     assert!(came[1].header("authorization").contains("uri=\"/x?a=1\""));
     assert!(came[2].header("authorization").contains("nc=00000002"));

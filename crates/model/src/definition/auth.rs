@@ -24,7 +24,6 @@ pub struct Domain {
 /// How requests prove who sends them.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each api, and it is read once")]
 pub enum Auth {
     /// Requests go out as they are.
     #[default]
