@@ -2,16 +2,20 @@
 //!
 //! In: the api's `auth`, at the moment of sending. Out: a header or a query parameter for that one
 //! hop. It is asked for after every wait, so a token that ended meanwhile is never sent. Whether a
-//! hop may have credentials at all is not decided here but where the hop is sent: only on the
-//! origin of `base_url`. Every value that leaves this module has been told to the redactor.
+//! hop may have credentials at all is not decided here but where the hop is sent: only on an
+//! origin that the api declares, and only that origin's own. Every value that leaves this module has been told to the redactor.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
 use restway_model::definition::Auth;
 use restway_model::{Redactor, Secret, Template, Values};
 use url::Url;
 
 use crate::error::Failure;
+use crate::redirect::Hop;
+use crate::sigv4::{self, Signing};
+use crate::target::Site;
 
 /// What is added to one hop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +24,12 @@ pub(crate) enum Credential {
     None,
     /// A header, in place of one of that name.
     Header(String, Secret),
+    /// Several headers that belong together.
+    Headers(Vec<(String, Secret)>),
     /// A query parameter.
     Query(String, Secret),
+    /// A cookie, in place of one of that name; others stay.
+    Cookie(String, Secret),
 }
 
 impl Credential {
@@ -33,8 +41,27 @@ impl Credential {
                 headers.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
                 headers.push((name, value.expose().to_owned()));
             }
+            Self::Headers(all) => {
+                for (name, value) in all {
+                    Self::Header(name, value).apply(url, headers);
+                }
+            }
             Self::Query(name, value) => {
                 *url = crate::plan::set_query(url, &name, value.expose());
+            }
+            Self::Cookie(name, value) => {
+                let is_other = |pair: &&str| {
+                    let known = pair.split('=').next().unwrap_or_default();
+                    !pair.trim().is_empty() && known.trim() != name
+                };
+                let known = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+                let mut pairs: Vec<String> = known
+                    .flat_map(|(_, value)| value.split(';').filter(is_other))
+                    .map(|pair| pair.trim().to_owned())
+                    .collect();
+                pairs.push(format!("{name}={}", value.expose()));
+                headers.retain(|(name, _)| !name.eq_ignore_ascii_case("cookie"));
+                headers.push(("cookie".into(), pairs.join("; ")));
             }
         }
     }
@@ -58,20 +85,66 @@ pub(crate) fn fixed(
             let token = text(token)?;
             authorization(if scheme.is_empty() { token } else { format!("{scheme} {token}") })
         }
-        Auth::ApiKey { key, header, query } => {
+        Auth::ApiKey { key, header, query, cookie } => {
             let key = Secret::new(text(key)?);
-            match (header, query) {
-                (Some(header), None) => Credential::Header(header.clone(), key),
-                (None, Some(query)) => Credential::Query(query.clone(), key),
+            match (header, query, cookie) {
+                (Some(header), None, None) => Credential::Header(header.clone(), key),
+                (None, Some(query), None) => Credential::Query(query.clone(), key),
+                (None, None, Some(cookie)) => {
+                    // A text beyond these characters would end the cookie or add another.
+                    if key
+                        .expose()
+                        .contains(|c: char| !c.is_ascii_graphic() || ";,\"\\".contains(c))
+                    {
+                        let problem = "holds a character that a cookie cannot carry (RFC 6265)";
+                        return Err(Failure::invalid("`key`", problem));
+                    }
+                    Credential::Cookie(cookie.clone(), key)
+                }
                 _ => {
-                    let problem = "needs one of `header` and `query`";
+                    let problem = "needs one of `header`, `query` and `cookie`";
                     return Err(Failure::invalid("`auth` of type api_key", problem));
                 }
             }
         }
-        Auth::Oauth2 { .. } => return Ok(None),
+        Auth::Oauth2 { .. } | Auth::Login { .. } | Auth::Digest { .. } | Auth::AwsSigv4 { .. } => {
+            return Ok(None);
+        }
     };
     Ok(Some(credential))
+}
+
+/// The credential of an `auth` that signs each request; `None` for one that does not.
+pub(crate) fn signed(
+    site: &Site,
+    hop: &Hop,
+    values: &dyn Values,
+    now: DateTime<Utc>,
+    redactor: &Redactor,
+) -> Result<Option<Credential>, Failure> {
+    let text = |template: &Template| template.text(values).map_err(Failure::Value);
+    match &site.auth {
+        Auth::Digest { username, password } => {
+            let password = Secret::new(text(password)?);
+            let header = site.digests.header(hop, &text(username)?, &password)?;
+            Ok(Some(header.map_or(Credential::None, |header| {
+                redactor.learn(&header);
+                Credential::Header("authorization".into(), header)
+            })))
+        }
+        Auth::AwsSigv4 { access_key, secret_key, session_token, region, service } => {
+            let session_token = session_token.as_ref().map(text).transpose()?.map(Secret::new);
+            let signing = Signing {
+                access_key: text(access_key)?,
+                secret_key: Secret::new(text(secret_key)?),
+                session_token,
+                region: text(region)?,
+                service: text(service)?,
+            };
+            Ok(Some(Credential::Headers(sigv4::signed(hop, &signing, now))))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// The credential as a plan shows it. What is derived from secrets is written as a formula.
@@ -81,6 +154,12 @@ pub(crate) fn planned(auth: &Auth, marks: &dyn Values) -> Result<Credential, Fai
             authorization(format!("Basic ${{base64({username}:{password})}}"))
         }
         Auth::Oauth2 { .. } => authorization("Bearer ${token}".into()),
+        Auth::Login { scheme, .. } => {
+            let word = if scheme.is_empty() { String::new() } else { format!("{scheme} ") };
+            crate::login::placed(auth, &Secret::new(format!("{word}${{token}}")))
+        }
+        Auth::Digest { .. } => authorization("Digest ${answer to the challenge}".into()),
+        Auth::AwsSigv4 { .. } => authorization("AWS4-HMAC-SHA256 ${signature}".into()),
         other => fixed(other, marks, &Redactor::default())?.unwrap_or(Credential::None),
     })
 }
@@ -136,9 +215,30 @@ mod tests {
             key: template("${secret.k}"),
             header: header.map(str::to_owned),
             query: query.map(str::to_owned),
+            cookie: None,
         };
         assert_eq!(sent(&key(None, Some("k"))).0, "https://h/x?a=1&k=value-of-k");
         assert_eq!(sent(&key(Some("X-Key"), None)).1[1], ("X-Key".into(), "value-of-k".into()));
         assert!(fixed(&key(None, None), &Echo, &redactor).is_err());
+    }
+
+    #[test]
+    fn a_cookie_takes_the_place_of_one_of_its_name_and_never_becomes_two() {
+        let cookie = |key: &str| Auth::ApiKey {
+            key: template(key),
+            header: None,
+            query: None,
+            cookie: Some("sid".into()),
+        };
+        let mut url = Url::parse("https://h/x").expect("a URL");
+        let mut headers = vec![("Cookie".to_owned(), "lang=de; sid=old".to_owned())];
+        let redactor = Redactor::default();
+        let credential = fixed(&cookie("${secret.k}"), &Echo, &redactor).expect("a credential");
+        credential.expect("no token is needed").apply(&mut url, &mut headers);
+        assert_eq!(headers, [("cookie".into(), "lang=de; sid=value-of-k".into())]);
+        for wrong in ["a;b=${secret.k}", "a b ${secret.k}", "${secret.k}\r\nx: y"] {
+            let error = fixed(&cookie(wrong), &Echo, &redactor).expect_err(wrong).to_string();
+            assert!(error.contains("cookie") && !error.contains("value-of"), "{error}");
+        }
     }
 }

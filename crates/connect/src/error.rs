@@ -161,6 +161,9 @@ pub enum Failure {
         /// The error of RFC 6749, section 5.2, or what was there instead of it.
         problem: String,
     },
+    /// A token that rotates could not be kept or read.
+    #[error("the token cannot be kept: {0}")]
+    Keeper(#[source] restway_model::KeeperFailed),
     /// A bound on bytes or depth.
     #[error("{what} is larger than the bound of {bound}")]
     TooLarge {
@@ -280,6 +283,7 @@ impl Failure {
                 other => other.code(),
             },
             Self::TokenRefused { .. } => Code::TokenRefused,
+            Self::Keeper(_) => Code::StoreFailed,
             Self::TooLarge { .. } => Code::BodyTooLarge,
             Self::NotJson { .. } => Code::BodyNotJson,
             Self::RecordsMissing { .. } => Code::RecordsMissing,
@@ -323,13 +327,14 @@ impl Failure {
                 "check `paginate`: its `next` or `param` may name the wrong field"
             }
             Self::PageBound { .. } => "raise `max_pages` if there really are so many",
-            Self::PageTarget { .. } => "credentials are sent to the origin of `base_url` only",
+            Self::PageTarget { .. } => {
+                "credentials are bound to one origin; a walk stays on the one it began on"
+            }
             Self::Interrupted { .. }
             | Self::Status { .. }
             | Self::Invalid { .. }
-            | Self::File { .. } => {
-                return Vec::new();
-            }
+            | Self::File { .. }
+            | Self::Keeper(_) => return Vec::new(),
         };
         vec![hint.to_owned()]
     }

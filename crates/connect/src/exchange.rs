@@ -15,7 +15,7 @@ use restway_model::definition::Auth;
 use restway_model::{Event, SafeUrl};
 use url::Url;
 
-use crate::authorize::{Credential, fixed};
+use crate::authorize::{Credential, fixed, signed};
 use crate::error::{CallError, Excerpt, Failure};
 use crate::excerpt::excerpt;
 use crate::gate::Passer;
@@ -325,7 +325,9 @@ impl Exchange {
         let manner = &self.request.manner;
         let is_own = hop.url.host_str() == self.request.url.expose().host_str();
         let tls = match manner.tls.clone().filter(|_| is_own) {
-            None if hop.is_home => self.connector.tls(&self.target.tls)?,
+            None if hop.is_home && self.target.is_own(&hop.url) => {
+                self.connector.tls(&self.target.tls)?
+            }
             tls => tls,
         };
         let connect_timeout = manner.timeouts.map(|timeouts| timeouts.connect);
@@ -336,6 +338,12 @@ impl Exchange {
     async fn hop(&mut self, hop: &Hop) -> Result<Incoming, Failure> {
         let (credential, serial) = self.credential(hop, None).await?;
         let incoming = self.send(hop, credential).await?;
+        let site = self.target.site(&hop.url).filter(|_| hop.is_home && incoming.status == 401);
+        if site.is_some_and(|site| site.is_challenged(&incoming.headers)) {
+            drop(incoming);
+            let (credential, _) = self.credential(hop, None).await?;
+            return self.send(hop, credential).await;
+        }
         let Some(serial) = serial.filter(|_| incoming.status == 401 && !self.has_renewed) else {
             return Ok(incoming);
         };
@@ -351,22 +359,27 @@ impl Exchange {
         hop: &Hop,
         refused: Option<u64>,
     ) -> Result<(Credential, Option<u64>), Failure> {
-        if !hop.is_home || self.target.auth == Auth::None {
+        let site = self.target.site(&hop.url).filter(|site| site.auth != Auth::None);
+        let Some(site) = site.filter(|_| hop.is_home) else {
             return Ok((Credential::None, None));
-        }
+        };
         if let Some(warning) = self.target.plain_warning(&hop.url) {
             self.connector.observe(&warning);
         }
         let credential = {
             let lookup = self.connector.lookup(&NoValues, true);
-            fixed(&self.target.auth, &lookup, self.connector.redactor())?
+            let redactor = self.connector.redactor();
+            match fixed(&site.auth, &lookup, redactor)? {
+                Some(credential) => Some(credential),
+                None => signed(site, hop, &lookup, self.connector.clock().now(), redactor)?,
+            }
         };
         if let Some(credential) = credential {
             return Ok((credential, None));
         }
-        let tokens = &self.target.tokens;
+        let tokens = &site.tokens;
         let (credential, serial) =
-            tokens.credential(&self.connector, &self.target, refused).await?;
+            tokens.credential(&self.connector, &self.target, site, refused).await?;
         Ok((credential, Some(serial)))
     }
 

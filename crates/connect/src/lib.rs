@@ -7,7 +7,8 @@
 //! plan ──▶ authorize ──▶ send ─────────────▶ retry ──▶ decode ──▶ page
 //! plan.rs  authorize.rs  exchange.rs         retry.rs  decode/    page.rs
 //!          token.rs      gate.rs redirect.rs                      walk.rs
-//!                        wire.rs egress/
+//!          grant.rs      wire.rs egress/
+//!          jwt.rs key.rs login.rs renew.rs digest.rs sigv4.rs
 //! ```
 //!
 //! All but `exchange`, `token`, `wire` and `walk` are pure and tested with text and a clock that is
@@ -28,6 +29,13 @@ mod request;
 mod values;
 
 mod authorize;
+mod digest;
+mod grant;
+mod jwt;
+mod key;
+mod login;
+mod renew;
+mod sigv4;
 mod token;
 
 mod egress;
@@ -68,10 +76,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use restway_model::definition::{self, ApiFile, Auth, CallInputs, ResourceSettings};
+use restway_model::definition::{self, ApiFile, CallInputs, ResourceSettings};
 use restway_model::{
     Clock, Event, Limits, Observer, Redactor, SafeUrl, Secret, SecretSource, SharedRates,
-    TableName, Values,
+    TableName, TokenKeeper, Values,
 };
 
 pub use clock::SystemClock;
@@ -101,6 +109,8 @@ pub struct ConnectorSettings {
     pub egress: EgressPolicy,
     /// Where `${secret.…}` is looked up.
     pub secrets: Arc<dyn SecretSource>,
+    /// Where tokens that rotate are kept; without it, logins that need it are refused.
+    pub tokens: Option<Arc<dyn TokenKeeper>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Who is told what happens.
@@ -245,16 +255,23 @@ impl Connector {
         values: &dyn Values,
     ) -> Result<String, CallError> {
         let marks = Marks::new(values);
-        let base = plan::base_url(api, &WithEnv(&marks))?;
-        let mut lines = Vec::new();
-        if matches!(api.auth, Auth::Oauth2 { .. }) {
-            lines.push(curl::planned_line(&token::planned(&api.auth, &base, &marks)?));
-        }
-        let request = plan::resource_request(&base, resource, &marks, &marks)?;
+        let homes = plan::homes(api, &WithEnv(&marks))?;
+        let request = plan::resource_request(&homes, resource, &marks, &marks)?;
         let mut request =
             page::Pager::new(&resource.paginate).first(request).map_err(plan_failure)?;
         request = request.with_defaults();
-        let credential = authorize::planned(&api.auth, &marks).map_err(plan_failure)?;
+        let auths = std::iter::once(&api.auth).chain(api.domains.iter().map(|one| &one.auth));
+        let origin = request.url.expose().origin();
+        let mut lines = Vec::new();
+        let mut credential = authorize::Credential::None;
+        if let Some((home, auth)) =
+            homes.iter().zip(auths).find(|(home, _)| home.origin() == origin)
+        {
+            if let Some(asked) = grant::planned(auth, home, &marks)? {
+                lines.push(curl::planned_line(&asked));
+            }
+            credential = authorize::planned(auth, &marks).map_err(plan_failure)?;
+        }
         let mut url = request.url.expose().clone();
         credential.apply(&mut url, &mut request.headers);
         request.url = SafeUrl::new(url);
@@ -271,8 +288,8 @@ impl Connector {
     }
 
     pub(crate) fn target(&self, api: &ApiFile) -> Result<Arc<Target>, CallError> {
-        let base = plan::base_url(api, &self.lookup(&NoValues, false))?;
-        Ok(self.shared.targets.of(api, base, self.limits()))
+        let homes = plan::homes(api, &self.lookup(&NoValues, false))?;
+        Ok(self.shared.targets.of(api, homes, self.limits()))
     }
 
     pub(crate) fn lookup<'a>(&'a self, others: &'a dyn Values, learns_env: bool) -> Lookup<'a> {
@@ -298,6 +315,10 @@ impl Connector {
 
     pub(crate) fn extras(&self) -> &Extras {
         &self.shared.extras
+    }
+
+    pub(crate) fn keeper(&self) -> Option<&dyn TokenKeeper> {
+        self.shared.settings.tokens.as_deref()
     }
 
     pub(crate) fn wire(&self) -> &Wire {

@@ -23,6 +23,21 @@ pub(crate) fn base_url(api: &ApiFile, values: &dyn Values) -> Result<Url, CallEr
     web_url(&text, "`base_url`")
 }
 
+/// Where the api is: its base URL, and its further domains in their order.
+pub(crate) fn homes(api: &ApiFile, values: &dyn Values) -> Result<Vec<Url>, CallError> {
+    let mut homes = vec![base_url(api, values)?];
+    for domain in &api.domains {
+        let subject = "`url` of `domains`";
+        let mut url = web_url(&domain.url.text(values)?, subject)?;
+        if let Some(port) = domain.port {
+            let set = url.set_port(Some(port));
+            set.map_err(|()| CallError::invalid(subject, "cannot have a port"))?;
+        }
+        homes.push(url);
+    }
+    Ok(homes)
+}
+
 /// A URL of a person's: http or https, with a host, without user info.
 pub(crate) fn web_url(text: &str, subject: &str) -> Result<Url, CallError> {
     let invalid = |problem: String| CallError::invalid(subject, problem);
@@ -38,12 +53,12 @@ pub(crate) fn web_url(text: &str, subject: &str) -> Result<Url, CallError> {
 
 /// A resource's first request, before its paginator adds to it.
 pub(crate) fn resource_request(
-    base: &Url,
+    homes: &[Url],
     resource: &ResourceSettings,
     values: &dyn Values,
     header_values: &dyn Values,
 ) -> Result<Request, CallError> {
-    let mut url = resource_url(base, &resource.path, values)?;
+    let mut url = resource_url(homes, &resource.path, values)?;
     for (name, value) in &resource.query {
         append_query(&mut url, name, value, values)?;
     }
@@ -64,8 +79,8 @@ pub(crate) fn resource_request(
     Ok(request)
 }
 
-/// `path` below the base URL, or a whole URL on its origin.
-fn resource_url(base: &Url, path: &Template, values: &dyn Values) -> Result<Url, CallError> {
+/// `path` below the base URL, which is the first home, or a whole URL on the origin of a home.
+fn resource_url(homes: &[Url], path: &Template, values: &dyn Values) -> Result<Url, CallError> {
     let subject = || format!("the path `{path}`");
     for (scope, name) in path.references() {
         let value = values.value(scope, name).map_err(|problem| restway_model::TemplateError {
@@ -89,15 +104,19 @@ fn resource_url(base: &Url, path: &Template, values: &dyn Values) -> Result<Url,
     }
     let mut url = if whole.starts_with("https://") || whole.starts_with("http://") {
         let url = web_url(whole, &subject())?;
-        if url.origin() != base.origin() {
-            return Err(CallError::invalid(subject(), "lies on another origin than `base_url`"));
+        if !homes.iter().any(|home| home.origin() == url.origin()) {
+            let problem = "lies on another origin than `base_url` and `domains`";
+            return Err(CallError::invalid(subject(), problem));
         }
         url
     } else {
-        let mut url = base.clone();
+        let mut url = homes
+            .first()
+            .cloned()
+            .ok_or_else(|| CallError::invalid(subject(), "is below no `base_url`"))?;
         let below = whole.trim_start_matches('/');
         if !below.is_empty() {
-            url.set_path(&format!("{}/{below}", base.path().trim_end_matches('/')));
+            url.set_path(&format!("{}/{below}", url.path().trim_end_matches('/')));
         }
         url
     };
@@ -170,7 +189,7 @@ pub(crate) fn plain_text(value: &Value) -> String {
 }
 
 /// A JSON body with the templates in its texts replaced.
-fn filled(json: &Value, values: &dyn Values) -> Result<Value, CallError> {
+pub(crate) fn filled(json: &Value, values: &dyn Values) -> Result<Value, CallError> {
     match json {
         Value::String(text) => {
             let template: Template = text.parse().map_err(|error| {
@@ -236,7 +255,8 @@ mod tests {
     fn url(base: &str, path: &str) -> Result<String, String> {
         let base = Url::parse(base).expect(base);
         let path: Template = path.parse().expect(path);
-        resource_url(&base, &path, &Fixed)
+        let domain = Url::parse("https://files.h:8443").expect("a URL");
+        resource_url(&[base, domain], &path, &Fixed)
             .map(|url| url.to_string())
             .map_err(|error| error.to_string())
     }
@@ -249,6 +269,7 @@ mod tests {
             ("https://h", "/x?a=1", "https://h/x?a=1"),
             ("https://h/v2", "/", "https://h/v2"),
             ("https://h/v2", "https://h/v3/x?y=1#z", "https://h/v3/x?y=1"),
+            ("https://h/v2", "https://files.h:8443/x", "https://files.h:8443/x"),
             ("https://h", "/p/${param.text}/i", "https://h/p/a%20b%2Fc%3Fd%23e%26%C3%BC/i"),
             ("https://h", "/p/${param.n}", "https://h/p/7"),
             ("https://h", "${param.url}", "https://h/https%3A%2F%2Fevil.example%2F"),
@@ -271,6 +292,7 @@ mod tests {
             ("https://other/x", "another origin"),
             ("http://h/x", "another origin"),
             ("https://h:444/x", "another origin"),
+            ("https://files.h/x", "another origin"),
             ("https://u:p@h/x", "user name"),
             ("/p/${param.missing}", "it is not given"),
         ];

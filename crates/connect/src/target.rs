@@ -1,6 +1,6 @@
-//! An api as the stages of sending see it: its origin, its gate, its token.
+//! An api as the stages of sending see it: its domains with their logins, and its gate.
 //!
-//! In: a definition and the values of its `base_url`. Out: one shared [`Target`] for all calls to
+//! In: a definition and the values of its `base_url` and `domains`. Out: one shared [`Target`] for all calls to
 //! the api, so that its limits hold over all of them; a definition that changed gets a new one.
 
 use std::collections::HashMap;
@@ -12,6 +12,7 @@ use restway_model::definition::{self, ApiFile, ApiLimits, Auth, Retry};
 use restway_model::{Event, Limits, Name};
 use url::{Host, Url};
 
+use crate::digest::Digests;
 use crate::gate::Gate;
 use crate::token::TokenCache;
 
@@ -21,49 +22,82 @@ const TARGETS_MAX: usize = 4_096;
 /// What all calls to one api share.
 pub(crate) struct Target {
     pub(crate) name: Name,
-    pub(crate) base: Url,
-    pub(crate) auth: Auth,
+    /// The domains that have credentials of their own; the first is that of `base_url`.
+    sites: Vec<Site>,
     pub(crate) tls: definition::Tls,
     limits: ApiLimits,
     pub(crate) retry: Retry,
     pub(crate) wait_max: Duration,
     pub(crate) answer_timeout: Duration,
     pub(crate) gate: Gate,
-    pub(crate) tokens: TokenCache,
     has_warned: AtomicBool,
     has_warned_alone: AtomicBool,
 }
 
+/// A domain of an api, and who we are there.
+pub(crate) struct Site {
+    /// The login's name for the keeper of tokens.
+    pub(crate) slot: String,
+    pub(crate) url: Url,
+    pub(crate) auth: Auth,
+    pub(crate) tokens: TokenCache,
+    pub(crate) digests: Digests,
+}
+
+impl Site {
+    /// Whether a 401 is a challenge that can be answered now.
+    pub(crate) fn is_challenged(&self, headers: &[(String, String)]) -> bool {
+        matches!(self.auth, Auth::Digest { .. }) && self.digests.challenged(headers)
+    }
+}
+
 impl Target {
-    fn new(api: &ApiFile, base: Url, limits: &Limits) -> Self {
+    fn new(api: &ApiFile, homes: Vec<Url>, limits: &Limits) -> Self {
         let own = &api.limits;
+        let auths = std::iter::once(&api.auth).chain(api.domains.iter().map(|one| &one.auth));
+        let sites = homes.into_iter().zip(auths).enumerate().map(|(index, (url, auth))| Site {
+            slot: format!("{}.{index}", api.api),
+            url,
+            auth: auth.clone(),
+            tokens: TokenCache::default(),
+            digests: Digests::default(),
+        });
         Self {
             name: api.api.clone(),
-            base,
-            auth: api.auth.clone(),
+            sites: sites.collect(),
             tls: api.tls.clone(),
             limits: own.clone(),
             retry: api.retry.clone(),
             wait_max: own.max_wait.map_or(limits.wait_max, |span| span.0),
             answer_timeout: own.timeout.map_or(limits.answer_timeout, |span| span.0),
             gate: Gate::new(own),
-            tokens: TokenCache::default(),
             has_warned: AtomicBool::new(false),
             has_warned_alone: AtomicBool::new(false),
         }
     }
 
-    fn is_of(&self, api: &ApiFile, base: &Url) -> bool {
-        self.base == *base
-            && self.auth == api.auth
+    fn is_of(&self, api: &ApiFile, homes: &[Url]) -> bool {
+        let auths = std::iter::once(&api.auth).chain(api.domains.iter().map(|one| &one.auth));
+        self.sites.iter().map(|site| &site.url).eq(homes)
+            && self.sites.iter().map(|site| &site.auth).eq(auths)
             && self.tls == api.tls
             && self.limits == api.limits
             && self.retry == api.retry
     }
 
-    /// Whether credentials may go there.
+    /// Whether the address belongs to the api.
     pub(crate) fn is_home(&self, url: &Url) -> bool {
-        url.origin() == self.base.origin()
+        self.site(url).is_some()
+    }
+
+    /// Whether the address is on the origin of `base_url`, which `tls` is for.
+    pub(crate) fn is_own(&self, url: &Url) -> bool {
+        self.sites.first().is_some_and(|site| site.url.origin() == url.origin())
+    }
+
+    /// The declared domain that the address is on; credentials go nowhere else.
+    pub(crate) fn site(&self, url: &Url) -> Option<&Site> {
+        self.sites.iter().find(|site| site.url.origin() == url.origin())
     }
 
     /// A warning, once, when the rates hold for this process alone.
@@ -77,7 +111,7 @@ impl Target {
 
     /// A warning, once, when credentials travel in the clear.
     pub(crate) fn plain_warning(&self, url: &Url) -> Option<Event> {
-        if url.scheme() == "https" || self.auth == Auth::None || is_loopback(url) {
+        if url.scheme() == "https" || is_loopback(url) {
             return None;
         }
         let is_first = !self.has_warned.swap(true, Ordering::Relaxed);
@@ -105,15 +139,15 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    pub(crate) fn of(&self, api: &ApiFile, base: Url, limits: &Limits) -> Arc<Target> {
+    pub(crate) fn of(&self, api: &ApiFile, homes: Vec<Url>, limits: &Limits) -> Arc<Target> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(target) = known.get(&api.api).filter(|target| target.is_of(api, &base)) {
+        if let Some(target) = known.get(&api.api).filter(|target| target.is_of(api, &homes)) {
             return Arc::clone(target);
         }
         if known.len() >= TARGETS_MAX {
             known.clear();
         }
-        let target = Arc::new(Target::new(api, base, limits));
+        let target = Arc::new(Target::new(api, homes, limits));
         known.insert(api.api.clone(), Arc::clone(&target));
         target
     }

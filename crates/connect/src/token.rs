@@ -5,24 +5,26 @@
 //! hundred walks that find the token old ask for one new token. A token is renewed when four
 //! fifths of its life are over, or half a minute before its end if that is later; while the old
 //! one still lives, a token endpoint that is down is no error. What never happens here: the
-//! client's credentials sent to where a redirect points, or a token kept beyond this process.
+//! client's credentials sent to where a redirect points. Tokens that must outlive the process are
+//! the business of `renew`.
 
 use std::time::Duration;
 
-use restway_model::definition::{Auth, ClientAuth, Grant, Method};
-use restway_model::{Event, SafeUrl, Secret, Values};
+use restway_model::definition::Auth;
+use restway_model::{Event, SafeUrl, Secret};
 use serde_json::Value;
 use tokio::sync::Mutex;
-use url::Url;
 
-use crate::authorize::{Credential, authorization, basic};
-use crate::error::{CallError, Excerpt, Failure};
+use crate::authorize::Credential;
+use crate::error::{Excerpt, Failure};
 use crate::excerpt::excerpt;
-use crate::plan::{USER_AGENT, web_url};
-use crate::request::{Body, Request};
+use crate::grant::{Moment, TokenRequest, token_request};
+use crate::login;
+use crate::renew;
+use crate::request::Body;
 use crate::retry::{Cause, Decision, Schedule, declared_wait};
-use crate::target::Target;
-use crate::values::{Marks, WithEnv};
+use crate::target::{Site, Target};
+use crate::values::NoValues;
 use crate::wire::{Outgoing, Route};
 use crate::{Connector, read_all};
 
@@ -42,7 +44,8 @@ struct State {
     serial: u64,
 }
 
-struct Token {
+/// A token in use.
+pub(crate) struct Token {
     header: Secret,
     /// When to ask for the next one.
     renew_at: Option<Duration>,
@@ -50,11 +53,24 @@ struct Token {
     ends_at: Option<Duration>,
 }
 
-/// A token request with all its values, ready to be sent more than once.
-pub(crate) struct TokenRequest {
-    pub(crate) url: Url,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Body,
+/// What a token endpoint gave.
+pub(crate) struct Granted {
+    pub(crate) header: Secret,
+    pub(crate) life: Option<Duration>,
+    /// When it was asked for.
+    pub(crate) asked: Duration,
+    pub(crate) refresh: Option<Secret>,
+}
+
+impl From<Granted> for Token {
+    fn from(granted: Granted) -> Self {
+        let Granted { header, life, asked, .. } = granted;
+        Self {
+            header,
+            renew_at: life.map(|life| asked + life.saturating_sub(early(life))),
+            ends_at: life.map(|life| asked + life),
+        }
+    }
 }
 
 impl TokenCache {
@@ -64,6 +80,7 @@ impl TokenCache {
         &self,
         connector: &Connector,
         target: &Target,
+        site: &Site,
         refused: Option<u64>,
     ) -> Result<(Credential, u64), Failure> {
         let mut state = self.state.lock().await;
@@ -79,7 +96,13 @@ impl TokenCache {
                 .as_ref()
                 .is_some_and(|token| token.renew_at.is_none_or(|moment| now < moment));
         if !is_fresh {
-            match fetch(connector, target, is_alive).await {
+            let stale = state.token.as_ref().filter(|_| is_refused).map(|token| &token.header);
+            let fetched = if renew::is_kept(&site.auth) {
+                renew::renew(connector, target, site, stale, is_alive).await
+            } else {
+                fetch(connector, target, site, None, is_alive).await.map(Token::from)
+            };
+            match fetched {
                 Ok(token) => {
                     state.token = Some(token);
                     state.serial += 1;
@@ -101,8 +124,7 @@ impl TokenCache {
             let problem = "the token is gone".to_owned();
             return Err(Failure::TokenRefused { problem });
         };
-        let header = token.header.expose().to_owned();
-        Ok((authorization(header), state.serial))
+        Ok((login::placed(&site.auth, &token.header), state.serial))
     }
 }
 
@@ -115,21 +137,30 @@ fn postpone(state: &mut State, now: Duration) {
     }
 }
 
-/// Asks until there is a token; only once when the old one will do.
-async fn fetch(
+/// Asks until there is a token; only once when the old one will do. Each try has a request of its
+/// own, because an assertion is good for one.
+pub(crate) async fn fetch(
     connector: &Connector,
     target: &Target,
+    site: &Site,
+    refresh: Option<&Secret>,
     is_optional: bool,
-) -> Result<Token, Failure> {
-    let request = {
-        let lookup = connector.lookup(&crate::values::NoValues, true);
-        token_request(&target.auth, &target.base, &lookup, &lookup)?
+) -> Result<Granted, Failure> {
+    let made = || {
+        let lookup = connector.lookup(&NoValues, true);
+        if matches!(site.auth, Auth::Login { .. }) {
+            return login::request(&site.auth, &site.url, &lookup, &lookup);
+        }
+        let now = Some(connector.clock().now());
+        let moment = Moment { values: &lookup, url_values: &lookup, now, refresh };
+        token_request(&site.auth, &site.url, &moment)
     };
     let clock = connector.clock();
     let mut schedule = Schedule::new(&target.retry, target.wait_max, clock.monotonic());
-    let url = SafeUrl::new(request.url.clone());
     for attempt in 1.. {
-        let (failure, cause) = match ask(connector, target, &request, attempt).await {
+        let request = made()?;
+        let url = SafeUrl::new(request.url.clone());
+        let (failure, cause) = match ask(connector, target, site, &request, attempt).await {
             Ok(token) => return Ok(token),
             Err(refusal) => refusal,
         };
@@ -158,89 +189,24 @@ async fn fetch(
     unreachable!("the schedule ends before the numbers do")
 }
 
-/// The token request (RFC 6749, section 4.4.2, with the client as in section 2.3.1).
-pub(crate) fn token_request(
-    auth: &Auth,
-    base: &Url,
-    values: &dyn Values,
-    url_values: &dyn Values,
-) -> Result<TokenRequest, Failure> {
-    let Auth::Oauth2 { grant, token_url, client_id, client_secret, client_auth, scopes, params } =
-        auth
-    else {
-        return Err(Failure::invalid("`auth`", "asks for no token"));
-    };
-    let text = |template: &restway_model::Template| template.text(values).map_err(Failure::Value);
-    let (id, secret) = (text(client_id)?, text(client_secret)?);
-    let grant_type = match grant {
-        Grant::ClientCredentials => "client_credentials",
-    };
-    let mut form = vec![("grant_type".to_owned(), grant_type.to_owned())];
-    let mut headers = vec![
-        ("accept".to_owned(), "application/json".to_owned()),
-        ("user-agent".to_owned(), USER_AGENT.to_owned()),
-    ];
-    match client_auth {
-        ClientAuth::Post => {
-            form.push(("client_id".into(), id));
-            form.push(("client_secret".into(), secret));
-        }
-        ClientAuth::Basic => {
-            let encode = |text: &str| -> String {
-                url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-            };
-            let pair = basic(&encode(&id), &encode(&secret))?;
-            headers.push(("authorization".into(), format!("Basic {}", pair.expose())));
-        }
-    }
-    if !scopes.is_empty() {
-        form.push(("scope".into(), scopes.join(" ")));
-    }
-    for (name, value) in params {
-        form.push((name.clone(), text(value)?));
-    }
-    let address = token_url.text(url_values).map_err(Failure::Value)?;
-    let url = if address.starts_with('/') {
-        base.join(&address).map_err(|_| Failure::invalid("`token_url`", "is not a path"))?
-    } else {
-        web_url(&address, "`token_url`")
-            .map_err(|error| Failure::invalid("`auth`", format!("has a wrong URL: {error}")))?
-    };
-    Ok(TokenRequest { url, headers, body: Body::Form(form) })
-}
-
-/// The token request as a plan shows it. Variables are spelled out where a URL needs them.
-pub(crate) fn planned(auth: &Auth, base: &Url, marks: &Marks<'_>) -> Result<Request, CallError> {
-    let asked = token_request(auth, base, marks, &WithEnv(marks)).map_err(crate::plan_failure)?;
-    let mut request = Request::new(Method::Post, SafeUrl::new(asked.url));
-    request.headers = asked.headers;
-    request.body = Some(asked.body);
-    if let Auth::Oauth2 { client_auth: ClientAuth::Basic, client_id, client_secret, .. } = auth {
-        request.headers.retain(|(name, _)| name != "authorization");
-        let value = format!("Basic ${{base64({client_id}:{client_secret})}}");
-        request.headers.push(("authorization".into(), value));
-    }
-    Ok(request)
-}
-
 /// Asks once. Beside a failure stands why it may pass, if it may.
 async fn ask(
     connector: &Connector,
     target: &Target,
+    site: &Site,
     request: &TokenRequest,
     attempt: u32,
-) -> Result<Token, (Failure, Option<Cause>)> {
+) -> Result<Granted, (Failure, Option<Cause>)> {
     let clock = connector.clock();
     let begun = clock.monotonic();
-    for (name, value) in &request.headers {
-        if name == "authorization" {
-            connector.learn(&Secret::new(value.trim_start_matches("Basic ")));
-        }
-    }
+    request.made.iter().for_each(|secret| connector.learn(secret));
+    let body = request.body();
     let mut headers = request.headers.clone();
-    headers.extend(request.body.content_type().map(|kind| ("content-type".into(), kind.into())));
+    headers.extend(
+        body.as_ref().and_then(Body::content_type).map(|kind| ("content-type".into(), kind.into())),
+    );
     let url = SafeUrl::new(request.url.clone());
-    let method = Method::Post;
+    let method = request.method;
     connector.observe(&Event::RequestSent {
         api: target.name.clone(),
         method: method.as_str().into(),
@@ -253,7 +219,7 @@ async fn ask(
         method,
         url: request.url.clone(),
         headers,
-        body: Some(request.body.upload()),
+        body: body.as_ref().map(Body::upload),
         answer_timeout: target.answer_timeout,
         route: Route { tls, connect_timeout: None },
         read_timeout: None,
@@ -276,8 +242,9 @@ async fn ask(
     let body = read_all(&mut incoming, ANSWER_BYTES_MAX, clock).await.map_err(passing)?;
     let status = incoming.status;
     if (200..300).contains(&status) {
-        let token = read_token(connector, &body, begun).map_err(|failure| (failure, None))?;
-        let lifetime = token.ends_at.map(|end| end.saturating_sub(begun));
+        let token =
+            read_token(connector, &site.auth, &body, begun).map_err(|failure| (failure, None))?;
+        let lifetime = token.life;
         connector.observe(&Event::TokenReceived { api: target.name.clone(), lifetime });
         return Ok(token);
     }
@@ -305,10 +272,20 @@ fn refusal(connector: &Connector, status: u16, body: &[u8]) -> Failure {
 }
 
 /// A successful answer (RFC 6749, section 5.1), read with patience: `expires_in` may be a text.
-fn read_token(connector: &Connector, body: &[u8], asked: Duration) -> Result<Token, Failure> {
+fn read_token(
+    connector: &Connector,
+    auth: &Auth,
+    body: &[u8],
+    asked: Duration,
+) -> Result<Granted, Failure> {
     let refused = |problem: &str| Failure::TokenRefused { problem: problem.to_owned() };
     let value: Value = serde_json::from_slice(body)
         .map_err(|_| refused("the answer is not JSON; is `token_url` the token endpoint?"))?;
+    if matches!(auth, Auth::Login { .. }) {
+        let (token, header, life) = login::read(auth, &value, connector.clock().now())?;
+        connector.learn(&token);
+        return Ok(Granted { header, life, asked, refresh: None });
+    }
     let token = value.get("access_token").and_then(Value::as_str).unwrap_or_default();
     if token.is_empty() {
         return Err(refused("the answer has no `access_token`"));
@@ -322,11 +299,10 @@ fn read_token(connector: &Connector, body: &[u8], asked: Duration) -> Result<Tok
         _ => None,
     };
     let life = life.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
-    Ok(Token {
-        header: Secret::new(format!("{kind} {token}")),
-        renew_at: life.map(|life| asked + life.saturating_sub(early(life))),
-        ends_at: life.map(|life| asked + life),
-    })
+    let refresh = value.get("refresh_token").and_then(Value::as_str).map(Secret::new);
+    let refresh = refresh.filter(|token| !token.expose().is_empty());
+    refresh.iter().for_each(|token| connector.learn(token));
+    Ok(Granted { header: Secret::new(format!("{kind} {token}")), life, asked, refresh })
 }
 
 /// How long before its end a token is renewed.

@@ -173,9 +173,9 @@ impl Walk {
     fn first_request(&self) -> Result<Request, CallError> {
         let values = self.connector.lookup(self.values.as_ref(), false);
         let header_values = self.connector.lookup(self.values.as_ref(), true);
-        let base = crate::plan::base_url(&self.api, &values)?;
+        let homes = crate::plan::homes(&self.api, &values)?;
         let request =
-            crate::plan::resource_request(&base, &self.resource, &values, &header_values)?;
+            crate::plan::resource_request(&homes, &self.resource, &values, &header_values)?;
         self.pager.first(request).map_err(crate::plan_failure)
     }
 

@@ -314,4 +314,11 @@ pub(crate) enum SecretCommand {
     },
     /// List the names of the secrets, never a value
     List,
+    /// Remove a secret
+    Rm {
+        /// The name
+        name: String,
+    },
+    /// Put a new master key in the place of the old one; secrets stay as they are
+    Rotate,
 }

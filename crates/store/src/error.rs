@@ -171,6 +171,26 @@ pub enum StoreError {
         /// The bound.
         count_max: i64,
     },
+    /// The key fits, and the token's row was altered.
+    #[error("the token of `{slot}` was altered or damaged, and cannot be opened")]
+    TokenDamaged {
+        /// The login.
+        slot: String,
+    },
+    /// A token is larger than what is kept.
+    #[error("the token of `{slot}` is larger than the bound of {bytes_max} bytes")]
+    TokenTooLarge {
+        /// The login.
+        slot: String,
+        /// The bound.
+        bytes_max: usize,
+    },
+    /// Nothing is sealed yet, so there is no key to replace.
+    #[error("there is no key to replace: nothing is kept yet")]
+    NothingSealed,
+    /// Another process replaces the key.
+    #[error("another process is replacing the key")]
+    RotationBusy,
     /// The system gave no random bytes.
     #[error("the system gives no random bytes")]
     Randomness(#[source] getrandom::Error),
@@ -232,7 +252,11 @@ impl Explain for StoreError {
             | Self::KeyWrong { .. }
             | Self::KeyMalformed { .. }
             | Self::SecretDamaged { .. }
+            | Self::TokenDamaged { .. }
             | Self::DataKeyDamaged => Code::SecretUnreadable,
+            Self::TokenTooLarge { .. } => Code::StoreFailed,
+            Self::NothingSealed => Code::SecretMissing,
+            Self::RotationBusy => Code::WorkspaceBusy,
         }
     }
 

@@ -58,6 +58,24 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_folder)
 }
 
+/// Puts a staged file in the place of another; after a crash one of the two is there, whole.
+pub(crate) fn take_place(staged: &Path, path: &Path) -> io::Result<()> {
+    fs_err::rename(staged, path)?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Takes an advisory lock on a file of the state folder, or answers None when it is held. The
+/// system drops it when the process ends, however it ends.
+pub(crate) fn try_lock(path: &Path) -> io::Result<Option<fs_err::File>> {
+    let mut options = private_options();
+    let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        Err(std::fs::TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// A new file that only its owner may read.
 fn create_private(path: &Path) -> io::Result<fs_err::File> {
     private_options().write(true).create_new(true).open(path)

@@ -35,4 +35,4 @@ pub use lock::WorkspaceLock;
 pub use open::Store;
 pub use rates::FileRates;
 pub use runs::{ResourceOutcome, RunDetail, RunError, RunRecord};
-pub use secrets::{LoadedSecrets, SecretInfo, Secrets};
+pub use secrets::{LoadedSecrets, Rotated, SecretInfo, Secrets};

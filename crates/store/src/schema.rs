@@ -95,7 +95,18 @@ create table secret (
 ) strict;
 ";
 
-const STEPS: &[&str] = &[FIRST];
+/// Tokens that rotate, sealed like secrets.
+const TOKENS: &str = "
+create table token (
+    slot text primary key,
+    data_key_id text not null references data_key (data_key_id),
+    nonce blob not null,
+    sealed blob not null,
+    updated_at text not null
+) strict;
+";
+
+const STEPS: &[&str] = &[FIRST, TOKENS];
 
 /// Brings the database up to this version's schema.
 pub(crate) async fn migrate(pool: &SqlitePool, now: &str) -> Result<(), StoreError> {

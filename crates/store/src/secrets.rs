@@ -16,6 +16,8 @@
 mod cipher;
 mod loaded;
 mod master;
+mod rotate;
+mod tokens;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use cipher::{Key, Sealed};
 use master::{Master, MasterSource};
 
 pub use loaded::LoadedSecrets;
+pub use rotate::Rotated;
 
 /// The most secrets of a workspace.
 const SECRETS_MAX: i64 = 1_000;
@@ -233,8 +236,20 @@ impl Secrets {
         Ok(data_key)
     }
 
-    /// Opens a data key with the master key that this process was given.
+    /// Opens a data key with the master key that this process was given. Tried twice where the key
+    /// does not fit: another process may have rotated it between two looks.
     async fn open_data_key(
+        &self,
+        connection: &mut SqliteConnection,
+        id: &str,
+    ) -> Result<DataKey, StoreError> {
+        match self.try_to_open_data_key(connection, id).await {
+            Err(StoreError::KeyWrong { .. }) => self.try_to_open_data_key(connection, id).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn try_to_open_data_key(
         &self,
         connection: &mut SqliteConnection,
         id: &str,

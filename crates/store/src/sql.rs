@@ -69,6 +69,15 @@ statements! {
         where data_key_id = $1 order by master_id limit $2";
     WRAP_ADD = "insert into data_key_wrap (data_key_id, master_id, nonce, sealed, created_at)
         values ($1, $2, $3, $4, $5)";
+    DATA_KEY_LIST = "select data_key_id from data_key order by data_key_id limit $1";
+    WRAP_DROP_OTHERS = "delete from data_key_wrap where master_id <> $1";
+
+    // Tokens.
+    TOKEN_KEEP = "insert into token (slot, data_key_id, nonce, sealed, updated_at)
+        values ($1, $2, $3, $4, $5)
+        on conflict (slot) do update set data_key_id = excluded.data_key_id,
+            nonce = excluded.nonce, sealed = excluded.sealed, updated_at = excluded.updated_at";
+    TOKEN_GET = "select data_key_id, nonce, sealed from token where slot = $1";
 
     // The schema itself.
     SCHEMA_FOUND = "select coalesce(max(version), 0) from schema_version";

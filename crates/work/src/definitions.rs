@@ -60,6 +60,7 @@ impl Definitions {
         let apps: Vec<(String, String, AppFile)> = read_all(folder, "apps", &mut problems)?;
         check_unique(apis.iter().map(|(file, text, api)| (file, text, &api.api)), &mut problems);
         check_unique(apps.iter().map(|(file, text, app)| (file, text, &app.app)), &mut problems);
+        check_aliases(&apis, &mut problems);
         match workspace {
             Some(workspace) if problems.is_empty() => Ok(Self {
                 workspace,
@@ -73,12 +74,15 @@ impl Definitions {
         }
     }
 
-    /// The api with a name.
+    /// The api with a name or an alias.
     ///
     /// # Errors
     /// [`WorkError::Unknown`] with the nearest name.
     pub fn api(&self, name: &str) -> Result<&Arc<ApiFile>, WorkError> {
-        let found = self.apis.iter().find(|definition| definition.api.api.as_str() == name);
+        let by_name = self.apis.iter().find(|definition| definition.api.api.as_str() == name);
+        let is_alias =
+            |definition: &&ApiDefinition| definition.api.aliases.iter().any(|a| a == name);
+        let found = by_name.or_else(|| self.apis.iter().find(is_alias));
         found.map(|definition| &definition.api).ok_or_else(|| WorkError::Unknown {
             what: "api",
             name: name.to_owned(),
@@ -125,9 +129,25 @@ fn check_unique<'a>(
     for (file, text, name) in definitions {
         match seen.iter().find(|(other, _)| *other == name) {
             Some((_, first)) => {
-                problems.push(definition::duplicate(file, text, name, first));
+                problems.push(definition::duplicate(file, text, name.as_str(), first));
             }
             None => seen.push((name, file)),
+        }
+    }
+}
+
+/// An alias must lead to one api.
+fn check_aliases(apis: &[(String, String, ApiFile)], problems: &mut Vec<Problem>) {
+    let mut seen: Vec<(&str, &String)> =
+        apis.iter().map(|(file, _, api)| (api.api.as_str(), file)).collect();
+    for (file, text, api) in apis {
+        for alias in &api.aliases {
+            match seen.iter().find(|(other, first)| other == alias && *first != file) {
+                Some((_, first)) => {
+                    problems.push(definition::duplicate(file, text, alias, first));
+                }
+                None => seen.push((alias, file)),
+            }
         }
     }
 }

@@ -81,6 +81,7 @@ impl Workspace {
             limits: settings.limits.clone(),
             egress,
             secrets: Arc::new(secrets),
+            tokens: Some(Arc::new(store.secrets().clone())),
             clock: Arc::clone(&settings.clock),
             observer: Arc::clone(&settings.observer),
             redactor: settings.redactor.clone(),

@@ -228,9 +228,12 @@ pub(super) fn auth_for(scheme: &str, api: &Name) -> Auth {
     match scheme.to_ascii_lowercase().as_str() {
         "basic" => Auth::Basic { username: secret("user"), password: secret("password") },
         "" | "bearer" => Auth::Bearer { token: secret("token"), scheme: "Bearer".into() },
-        "apikey" | "api-key" | "key" => {
-            Auth::ApiKey { key: secret("key"), header: Some("X-API-Key".into()), query: None }
-        }
+        "apikey" | "api-key" | "key" => Auth::ApiKey {
+            key: secret("key"),
+            header: Some("X-API-Key".into()),
+            query: None,
+            cookie: None,
+        },
         _ => Auth::Bearer { token: secret("token"), scheme: scheme.to_owned() },
     }
 }
@@ -248,7 +251,7 @@ pub(super) fn take_credential(mut url: Url) -> (Url, Option<Auth>) {
         url.query_pairs_mut().extend_pairs(rest);
     }
     let key = Template::literal(&value);
-    (url, Some(Auth::ApiKey { key, header: None, query: Some(name) }))
+    (url, Some(Auth::ApiKey { key, header: None, query: Some(name), cookie: None }))
 }
 
 #[cfg(test)]

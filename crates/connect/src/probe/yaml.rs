@@ -6,10 +6,14 @@
 
 use std::fmt::Write;
 
-use restway_model::Template;
-use restway_model::definition::{Auth, ClientAuth, Paginate};
+use restway_model::definition::{Auth, Paginate};
+use serde_json::Value;
 
 use super::Probed;
+
+/// The keys of a login that hold a credential.
+const CREDENTIALS: [&str; 7] =
+    ["password", "token", "key", "client_secret", "refresh_token", "passphrase", "secret_key"];
 
 /// The text of the file.
 pub(super) fn api_file(probed: &Probed) -> String {
@@ -43,59 +47,54 @@ fn line(text: &mut String, depth: usize, content: &str) {
     let _ = writeln!(text, "{:indent$}{content}", "", indent = depth * 2);
 }
 
+/// The login as the grammar has it; what is not written there is not written here.
 fn auth(text: &mut String, probed: &Probed) {
-    let api = &probed.api_name;
-    let secret = |template: &Template, what: &str| match template.references().next() {
-        Some(_) => scalar(template.source()),
-        None => scalar(&format!("${{secret.{api}_{what}}}")),
-    };
-    let mut lines = Vec::new();
-    match &probed.auth {
-        Auth::None | Auth::Mtls => return,
-        Auth::Basic { username, password } => {
-            lines.push("type: basic".to_owned());
-            lines.push(format!("username: {}", scalar(username.source())));
-            lines.push(format!("password: {}", secret(password, "password")));
-        }
-        Auth::Bearer { token, scheme } => {
-            lines.push("type: bearer".to_owned());
-            lines.push(format!("token: {}", secret(token, "token")));
-            if scheme != "Bearer" {
-                lines.push(format!("scheme: {}", scalar(scheme)));
-            }
-        }
-        Auth::ApiKey { key, header, query } => {
-            lines.push("type: api_key".to_owned());
-            lines.push(format!("key: {}", secret(key, "key")));
-            lines.extend(header.iter().map(|name| format!("header: {}", scalar(name))));
-            lines.extend(query.iter().map(|name| format!("query: {}", scalar(name))));
-        }
-        Auth::Oauth2 {
-            token_url, client_id, client_secret, client_auth, scopes, params, ..
-        } => {
-            lines.push("type: oauth2".to_owned());
-            lines.push(format!("token_url: {}", scalar(token_url.source())));
-            lines.push(format!("client_id: {}", scalar(client_id.source())));
-            lines.push(format!("client_secret: {}", secret(client_secret, "client_secret")));
-            if *client_auth == ClientAuth::Basic {
-                lines.push("client_auth: basic".to_owned());
-            }
-            if !scopes.is_empty() {
-                let scopes: Vec<String> = scopes.iter().map(|scope| scalar(scope)).collect();
-                lines.push(format!("scopes: [{}]", scopes.join(", ")));
-            }
-            if !params.is_empty() {
-                let pair = |(name, value): (&String, &Template)| {
-                    format!("{}: {}", scalar(name), scalar(value.source()))
-                };
-                let params: Vec<String> = params.iter().map(pair).collect();
-                lines.push(format!("params: {{ {} }}", params.join(", ")));
-            }
-        }
+    if matches!(probed.auth, Auth::None | Auth::Mtls) {
+        return;
     }
     line(text, 0, "auth:");
-    for content in lines {
-        line(text, 1, &content);
+    let Ok(mut login) = serde_json::to_value(&probed.auth) else { return };
+    name_credentials(&mut login, probed.api_name.as_str());
+    for (key, value) in login.as_object().into_iter().flatten().filter(|(_, one)| is_written(one)) {
+        line(text, 1, &format!("{key}: {}", flow(value)));
+    }
+}
+
+/// Puts the name of a secret in the place of a credential that is no reference.
+fn name_credentials(login: &mut Value, api: &str) {
+    for (key, value) in login.as_object_mut().into_iter().flatten() {
+        let is_credential = CREDENTIALS.contains(&key.as_str());
+        if is_credential && value.as_str().is_some_and(|text| !text.contains("${")) {
+            *value = format!("${{secret.{api}_{key}}}").into();
+        }
+        name_credentials(value, api);
+    }
+}
+
+fn is_written(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        _ => true,
+    }
+}
+
+/// A value on one line.
+fn flow(value: &Value) -> String {
+    match value {
+        Value::String(text) => scalar(text),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(flow).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Object(members) => {
+            let written = members.iter().filter(|(_, value)| is_written(value));
+            let pairs: Vec<String> =
+                written.map(|(key, value)| format!("{}: {}", scalar(key), flow(value))).collect();
+            format!("{{ {} }}", pairs.join(", "))
+        }
+        other => other.to_string(),
     }
 }
 

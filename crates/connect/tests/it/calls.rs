@@ -279,7 +279,7 @@ async fn tokens_are_asked_for_once_and_refusals_are_explained() {
     assert!(demo.requests().iter().all(|seen| seen.status == Some(200)));
     let mut wrong = file.clone();
     if let restway_model::definition::Auth::Oauth2 { client_secret, .. } = &mut wrong.auth {
-        *client_secret = "${secret.wrong}".parse().expect("a template");
+        *client_secret = Some("${secret.wrong}".parse().expect("a template"));
     }
     let error = rig.connector.call(&wrong, get(&url)).await.expect_err("a wrong secret");
     assert_eq!(code(&error), "call.token_refused");

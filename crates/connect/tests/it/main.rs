@@ -3,6 +3,7 @@
 mod calls;
 mod faults;
 mod inputs;
+mod logins;
 mod paging;
 mod probes;
 mod support;

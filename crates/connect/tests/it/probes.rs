@@ -72,7 +72,7 @@ async fn a_challenge_becomes_an_auth_to_fill_in() {
 async fn a_credential_that_was_given_is_used_and_not_written_down() {
     let (demo, rig) = (demo().await, Rig::new());
     let key = demo_api::API_KEY.parse().expect("a template");
-    let auth = Auth::ApiKey { key, header: Some("X-API-Key".into()), query: None };
+    let auth = Auth::ApiKey { key, header: Some("X-API-Key".into()), query: None, cookie: None };
     let url = format!("{}/auth/key/customers?pageSize=20", demo.url());
     let probed = probe(&rig.connector, &url, auth, None).await.expect("an answer");
     assert!(!probed.yaml.contains(demo_api::API_KEY), "{}", probed.yaml);

@@ -14,7 +14,7 @@ use restway_connect::{
 use restway_model::definition::{ApiFile, Method};
 use restway_model::{
     Clock, Counts, Event, Explain, Limits, MissingSecret, Name, Observer, Pause, Redactor, SafeUrl,
-    Scope, Secret, SecretSource, TableName, Values,
+    Scope, Secret, SecretSource, TableName, TokenKeeper, Values,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -88,17 +88,26 @@ pub(crate) struct Rig {
     secrets: Arc<Secrets>,
 }
 
+/// What a connector may be given besides.
+#[derive(Default)]
+struct Besides {
+    folder: Option<PathBuf>,
+    tape: Option<Tape>,
+    tokens: Option<Arc<dyn TokenKeeper>>,
+}
+
 impl Rig {
     pub(crate) fn new() -> Self {
         Self::with(Limits::default(), &[], true)
     }
 
     pub(crate) fn in_folder(folder: &Path) -> Self {
-        Self::made(Limits::default(), &[], true, Some(folder.to_path_buf()), None)
+        let given = Besides { folder: Some(folder.to_path_buf()), ..Besides::default() };
+        Self::made(Limits::default(), &[], true, given)
     }
 
     pub(crate) fn with(limits: Limits, allow: &[String], loopback: bool) -> Self {
-        Self::made(limits, allow, loopback, None, None)
+        Self::made(limits, allow, loopback, Besides::default())
     }
 
     pub(crate) fn with_tape(
@@ -107,15 +116,20 @@ impl Rig {
         loopback: bool,
         tape: Option<Tape>,
     ) -> Self {
-        Self::made(limits, allow, loopback, None, tape)
+        Self::made(limits, allow, loopback, Besides { tape, ..Besides::default() })
+    }
+
+    /// With a keeper of tokens that rotate.
+    pub(crate) fn kept(keeper: Arc<dyn TokenKeeper>) -> Self {
+        let given = Besides { tokens: Some(keeper), ..Besides::default() };
+        Self::made(Limits::default(), &[], true, given)
     }
 
     fn made(
         limits: Limits,
         allow: &[String],
         loopback: bool,
-        folder: Option<PathBuf>,
-        tape: Option<Tape>,
+        Besides { folder, tape, tokens }: Besides,
     ) -> Self {
         let clock = Arc::new(HandClock::default());
         let events = Arc::new(Remembered::default());
@@ -124,6 +138,7 @@ impl Rig {
             ("client", CLIENT_SECRET),
             ("password", BASIC_PASSWORD),
             ("key", API_KEY),
+            ("refresh", "first-refresh"),
             ("wrong", "wrong-secret-value"),
             ("split", "two\r\nlines-of-it"),
         ]);
@@ -133,6 +148,7 @@ impl Rig {
             limits,
             egress: EgressPolicy::new(allow, loopback).expect("a policy"),
             secrets: Arc::clone(&secrets) as Arc<dyn SecretSource>,
+            tokens,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             observer: Arc::clone(&events) as Arc<dyn Observer>,
             redactor: redactor.clone(),

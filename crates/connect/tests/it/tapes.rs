@@ -25,7 +25,7 @@ fn texts(folder: &Path) -> String {
 fn with_secret(file: &ApiFile, reference: &str) -> ApiFile {
     let mut file = file.clone();
     if let restway_model::definition::Auth::Oauth2 { client_secret, .. } = &mut file.auth {
-        *client_secret = reference.parse().expect("a template");
+        *client_secret = Some(reference.parse().expect("a template"));
     }
     file
 }

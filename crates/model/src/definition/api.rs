@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Tls;
 use super::paging::{Paginate, PaginateEntry};
+use super::{Auth, Domain, Tls};
 use crate::{ColumnType, Name, Rate, RecordPath, Template, Timespan};
 
 /// A REST API: where it is, how to log in, and its resources.
@@ -24,6 +24,13 @@ pub struct ApiFile {
     /// How the api's certificate is judged, and which one is shown to it.
     #[serde(default)]
     pub tls: Tls,
+    /// Further domains of the same api, each with a login of its own. Requests to a declared domain
+    /// carry that domain's credentials; requests to any other carry none.
+    #[serde(default)]
+    pub domains: Vec<Domain>,
+    /// Further names by which programs find this api.
+    #[serde(default)]
+    pub aliases: Vec<String>,
     /// How fast and how parallel the api may be called.
     #[serde(default)]
     pub limits: ApiLimits,
@@ -36,86 +43,6 @@ pub struct ApiFile {
     /// The collections that are synced, by the name of the table they land in.
     #[serde(default)]
     pub resources: BTreeMap<Name, ResourceEntry>,
-}
-
-/// How requests prove who sends them.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Auth {
-    /// Requests go out as they are.
-    #[default]
-    None,
-    /// The client certificate of `tls` and nothing else (RFC 8446, section 4.4.2).
-    Mtls,
-    /// User name and password in the `Authorization` header (RFC 7617).
-    Basic {
-        /// The user name; may be empty.
-        username: Template,
-        /// The password: a `${secret.…}` or `${env.…}`.
-        password: Template,
-    },
-    /// A fixed token in the `Authorization` header (RFC 6750).
-    Bearer {
-        /// The token: a `${secret.…}` or `${env.…}`.
-        token: Template,
-        /// The word before the token.
-        #[serde(default = "bearer")]
-        scheme: String,
-    },
-    /// A key in a header or in the query.
-    ApiKey {
-        /// The key: a `${secret.…}` or `${env.…}`.
-        key: Template,
-        /// The header that carries the key; this or `query`.
-        header: Option<String>,
-        /// The query parameter that carries the key; this or `header`.
-        query: Option<String>,
-    },
-    /// A token from a token endpoint (RFC 6749), renewed before it ends and once after a 401.
-    Oauth2 {
-        /// How the token is got.
-        #[serde(default)]
-        grant: Grant,
-        /// The token endpoint: a whole URL, or a path below `base_url`'s origin.
-        token_url: Template,
-        /// The client's id.
-        client_id: Template,
-        /// The client's secret: a `${secret.…}` or `${env.…}`.
-        client_secret: Template,
-        /// Where id and secret go in the token request.
-        #[serde(default)]
-        client_auth: ClientAuth,
-        /// What the token should allow.
-        #[serde(default)]
-        scopes: Vec<String>,
-        /// Further form fields of the token request, such as `audience`.
-        #[serde(default)]
-        params: BTreeMap<String, Template>,
-    },
-}
-
-fn bearer() -> String {
-    "Bearer".into()
-}
-
-/// The OAuth2 grant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Grant {
-    /// The client acts for itself (RFC 6749, section 4.4).
-    #[default]
-    ClientCredentials,
-}
-
-/// Where the client's id and secret go in a token request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ClientAuth {
-    /// In the form body.
-    #[default]
-    Post,
-    /// In the `Authorization` header.
-    Basic,
 }
 
 /// How fast and how parallel an api may be called.
@@ -197,7 +124,7 @@ pub enum ResourceEntry {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resource {
-    /// The path below `base_url`, or a whole URL on the same origin.
+    /// The path below `base_url`, or a whole URL on its origin or on one of `domains`.
     pub path: Template,
     /// The method; a body needs POST, PUT or PATCH.
     #[serde(default)]
@@ -242,7 +169,7 @@ pub struct Resource {
 }
 
 /// A request's method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Method {
@@ -352,6 +279,8 @@ impl ApiFile {
             base_url: Template::literal(base_url.as_str()),
             auth: Auth::None,
             tls: Tls::default(),
+            domains: Vec::new(),
+            aliases: Vec::new(),
             limits: ApiLimits::default(),
             retry: Retry::default(),
             defaults: Defaults::default(),
@@ -435,7 +364,7 @@ impl Resource {
 /// A resource with the api's defaults filled in: what the engines work from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResourceSettings {
-    /// The path below `base_url`, or a whole URL on the same origin.
+    /// The path below `base_url`, or a whole URL on its origin or on one of `domains`.
     pub path: Template,
     /// The method.
     pub method: Method,

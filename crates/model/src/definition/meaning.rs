@@ -1,6 +1,7 @@
 //! What a file must mean beyond its grammar: names that must exist, keys that exclude each other,
 //! credentials that must not stand in the file.
 
+mod auth;
 mod inputs;
 mod tls;
 
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::problem::{At, Problem, Source};
 use super::yaml::{Node, Value};
-use super::{ApiFile, AppFile, Auth, ResourceSettings, WorkspaceFile};
+use super::{ApiFile, AppFile, ResourceSettings, WorkspaceFile};
 use crate::{Name, Scope, TableName, Template, is_telling, nearest};
 
 /// The check of a definition's meaning.
@@ -155,7 +156,7 @@ impl Meaning for ApiFile {
             let hint = "leave it out of the address and use `auth`".to_owned();
             finder.report(&["base_url"], "a credential stands in the address", Some(hint));
         }
-        self.check_auth(finder);
+        auth::check(self, finder);
         tls::check(self, finder);
         if self.limits.concurrency == Some(0) {
             finder.report(&["limits", "concurrency"], "must be at least 1", None);
@@ -179,34 +180,6 @@ impl Meaning for ApiFile {
 }
 
 impl ApiFile {
-    fn check_auth(&self, finder: &mut Finder<'_>) {
-        match &self.auth {
-            Auth::None | Auth::Mtls => {}
-            Auth::Basic { username, password } => {
-                finder.only(&["auth", "username"], username, &[Scope::Secret, Scope::Env]);
-                finder.credential(&["auth", "password"], password);
-            }
-            Auth::Bearer { token, .. } => finder.credential(&["auth", "token"], token),
-            Auth::ApiKey { key, header, query } => {
-                finder.credential(&["auth", "key"], key);
-                if header.is_some() == query.is_some() {
-                    let message = "an api key goes into a header or into the query";
-                    let hint = "write one of `header: NAME` and `query: NAME`".to_owned();
-                    finder.report(&["auth"], message, Some(hint));
-                }
-            }
-            Auth::Oauth2 { client_id, client_secret, token_url, params, .. } => {
-                finder.only(&["auth", "token_url"], token_url, &[Scope::Env]);
-                finder.only(&["auth", "client_id"], client_id, &[Scope::Secret, Scope::Env]);
-                finder.credential(&["auth", "client_secret"], client_secret);
-                for (name, value) in params {
-                    let path = ["auth", "params", name.as_str()];
-                    finder.only(&path, value, &[Scope::Secret, Scope::Env]);
-                }
-            }
-        }
-    }
-
     fn check_resource(&self, finder: &mut Finder<'_>, name: &Name, resource: &ResourceSettings) {
         let at = |key| ["resources", name.as_str(), key];
         if name.as_str().contains("__") {
@@ -282,10 +255,17 @@ impl ApiFile {
             }
         }
         let Ok(url) = url::Url::parse(path.source()) else { return };
-        let base = url::Url::parse(self.base_url.source());
-        if base.is_ok_and(|base| base.origin() != url.origin()) {
-            let hint = "a resource lies on the origin of `base_url`".to_owned();
-            finder.report(place, "the path is on another origin", Some(hint));
+        let own = std::iter::once(url::Url::parse(self.base_url.source()).ok());
+        let others = self.domains.iter().map(|domain| {
+            let mut url = url::Url::parse(domain.url.source()).ok()?;
+            domain.port.map_or(Ok(()), |port| url.set_port(Some(port))).ok()?;
+            Some(url)
+        });
+        // A domain whose address has variables may be any.
+        let fits = |home: Option<url::Url>| home.is_none_or(|home| home.origin() == url.origin());
+        if !own.chain(others).any(fits) {
+            let hint = "a resource lies on the origin of `base_url` or of one of `domains`";
+            finder.report(place, "the path is on another origin", Some(hint.to_owned()));
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod api;
 mod app;
+mod auth;
 mod decode;
 mod grammar;
 mod inputs;
@@ -17,17 +18,19 @@ mod workspace;
 mod yaml;
 
 pub use api::{
-    ApiFile, ApiLimits, Auth, ClientAuth, Defaults, Grant, Key, Load, Method, Nest, OnStatus,
-    QueryValue, Resource, ResourceEntry, ResourceSettings, Retry,
+    ApiFile, ApiLimits, Defaults, Key, Load, Method, Nest, OnStatus, QueryValue, Resource,
+    ResourceEntry, ResourceSettings, Retry,
 };
 pub use app::{Access, All, AppEvent, AppFile, Group, Object};
+pub use auth::{
+    Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, JwtAlgorithm, ScopeIn,
+};
 pub use inputs::{CallInputs, Multipart, Part, PartHeader, Preset, RetryBackoff};
 pub use paging::{Paginate, PaginateEntry, PaginateKind, Slot};
 pub use problem::Problem;
 pub use tls::{Tls, TlsVersion};
 pub use workspace::{Egress, Metadata, WorkspaceFile};
 
-use crate::Name;
 use meaning::Meaning;
 use problem::Source;
 
@@ -83,7 +86,7 @@ pub fn check_inputs(inputs: &CallInputs) -> Result<(), Vec<Problem>> {
 }
 
 /// The problem of two files that define the same name, at the name in the second of them.
-pub fn duplicate(file: &str, text: &str, name: &Name, first_file: &str) -> Problem {
+pub fn duplicate(file: &str, text: &str, name: &str, first_file: &str) -> Problem {
     let source = Source { file, text };
     let at =
         yaml::parse(&source).map_or(problem::At::START, |(node, _)| yaml::first_text(&node, name));

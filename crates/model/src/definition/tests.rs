@@ -88,7 +88,7 @@ colour: red
             8:56+4 `a..b` is not a path to one place (a name is missing; `..` selects many places); write names and indexes, as in `data.items` or `$.result['my list'][0]`
             9:10+1 expected a text or a mapping, found a list
             10:18+18 there is no scope `secrets`; there are secret, env, param and parent (did you mean `secret`?)
-            11:1+6 unknown key `colour` -- the keys here are api, base_url, auth, tls, limits, retry, defaults, resources
+            11:1+6 unknown key `colour` -- the keys here are api, base_url, auth, tls, domains, aliases, limits, retry, defaults, resources
         "#]],
     );
 }
@@ -107,7 +107,7 @@ resources:
 ",
         expect![[r#"
             3:11+15 not a web address -- write the scheme and the host, as in `https://api.acme.example/v2`
-            4:7+1 an api key goes into a header or into the query -- write one of `header: NAME` and `query: NAME`
+            4:7+1 an api key goes into a header, into the query or into a cookie -- write one of `header: NAME`, `query: NAME` and `cookie: NAME`
             4:29+7 a credential stands in the file -- store it with `restway secret set NAME` and write `${secret.NAME}`
             6:43+2 there is no resource `bb` -- did you mean `b`?
             7:28+1 `for_each` leads back to this resource
@@ -159,7 +159,7 @@ resources:
             6:14+21 `access_token` looks like a credential that stands in the file -- use `auth`, or store it with `restway secret set NAME` and write `${secret.NAME}`
             6:55+3 `api_key` looks like a credential that stands in the file -- use `auth`, or store it with `restway secret set NAME` and write `${secret.NAME}`
             7:14+8 `.` and `..` lead out of the path
-            8:14+25 the path is on another origin -- a resource lies on the origin of `base_url`
+            8:14+25 the path is on another origin -- a resource lies on the origin of `base_url` or of one of `domains`
         "#]],
     );
 }

@@ -82,10 +82,9 @@ pub(super) fn parse(source: &Source<'_>) -> Result<(Node, Vec<Problem>), Problem
 }
 
 /// Where the first key of a mapping stands whose value is the text.
-pub(super) fn first_text(node: &Node, text: &crate::Name) -> At {
+pub(super) fn first_text(node: &Node, text: &str) -> At {
     let Value::Map(entries) = &node.value else { return node.at };
-    let is_it =
-        |entry: &&Entry| matches!(&entry.node.value, Value::Text(own) if own == text.as_str());
+    let is_it = |entry: &&Entry| matches!(&entry.node.value, Value::Text(own) if own == text);
     entries.iter().find(is_it).map_or(node.at, |entry| entry.node.at)
 }
 

@@ -158,6 +158,7 @@ pub(super) fn alone(context: &Context, arguments: &TapeArguments) -> Result<Conn
         limits: Limits::default(),
         egress: EgressPolicy::new(&[], true).map_err(WorkError::Egress)?,
         secrets: Arc::new(NoSecrets),
+        tokens: None,
         clock: Arc::clone(&context.clock),
         observer: Arc::clone(&context.observer),
         redactor: context.printer.redactor.clone(),

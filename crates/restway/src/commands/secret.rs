@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use restway_model::{Name, REDACTED_LENGTH_MIN, Secret};
+use restway_store::Rotated;
 use serde_json::json;
 
 use crate::arguments::{Secret as Arguments, SecretCommand};
@@ -14,6 +15,8 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     match &arguments.command {
         SecretCommand::Set { name, source } => set(context, name, source.is_some()).await,
         SecretCommand::List => list(context).await,
+        SecretCommand::Rm { name } => remove(context, name).await,
+        SecretCommand::Rotate => rotate(context).await,
     }
 }
 
@@ -35,6 +38,48 @@ async fn set(context: &Context, name: &str, from_input: bool) -> Result<Exit, Fa
     workspace.store().secrets().set(&name, &value).await?;
     context.printer.json(&json!({ "secret": name.as_str() }));
     context.printer.line(&format!("kept; definitions read it as ${{secret.{name}}}"));
+    Ok(Exit::Done)
+}
+
+async fn remove(context: &Context, name: &str) -> Result<Exit, Failure> {
+    let name: Name = name.parse().map_err(|error| BadArgument::new(format!("{error}")))?;
+    let workspace = context.workspace().await?;
+    if !workspace.store().secrets().remove(&name).await? {
+        let bad = BadArgument::new(format!("there is no secret `{name}`"));
+        return Err(bad.with_hint("`restway secret list` shows those there are").into());
+    }
+    context.printer.json(&json!({ "removed": name.as_str() }));
+    context.printer.line(&format!("removed; ${{secret.{name}}} has no value any more"));
+    Ok(Exit::Done)
+}
+
+async fn rotate(context: &Context) -> Result<Exit, Failure> {
+    let workspace = context.workspace().await?;
+    let (outcome, old, new, said) = match workspace.store().secrets().rotate().await? {
+        Rotated::Replaced { old, new } => {
+            let said = format!("key {new} is in force; key {old} opens nothing any more");
+            ("replaced", Some(old), new, said)
+        }
+        Rotated::Added { old, new } => {
+            let said = format!(
+                "keys {old} and {new} both open the secrets; set RESTWAY_KEY to what \
+                 RESTWAY_KEY_NEXT is, unset that, and rotate once more"
+            );
+            ("added", Some(old), new, said)
+        }
+        Rotated::Dropped { kept, others: 0 } => {
+            let said = format!(
+                "key {kept} is the only one; to replace it, set RESTWAY_KEY_NEXT to its successor"
+            );
+            ("kept", None, kept, said)
+        }
+        Rotated::Dropped { kept, .. } => {
+            let said = format!("only key {kept} opens the secrets now");
+            ("dropped", None, kept, said)
+        }
+    };
+    context.printer.json(&json!({ "outcome": outcome, "old_key": old, "key": new }));
+    context.printer.line(&said);
     Ok(Exit::Done)
 }
 

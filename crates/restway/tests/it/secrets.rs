@@ -31,6 +31,15 @@ fn no_command_shows_a_secret_at_trace_level() {
         "{ type: basic, username: u, password: \"${secret.marker}\" }",
         "{ type: api_key, header: X-API-Key, key: \"${secret.marker}\" }",
         "{ type: api_key, query: api_key, key: \"${secret.marker}\" }",
+        "{ type: api_key, cookie: sid, key: \"${secret.marker}\" }",
+        &format!(
+            "{{ type: oauth2, grant: refresh_token, token_url: {url}/oauth/token, \
+             client_id: demo-client, refresh_token: \"${{secret.marker}}\" }}"
+        ),
+        &format!(
+            "{{ type: login, url: {url}/oauth/token, token: access_token, \
+             json: {{ password: \"${{secret.marker}}\" }} }}"
+        ),
         &format!(
             "{{ type: oauth2, token_url: {url}/oauth/token, client_id: demo-client, \
              client_secret: \"${{secret.marker}}\" }}"
@@ -137,4 +146,20 @@ fn a_probe_keeps_the_credential_of_its_url_out_of_the_file() {
     assert_eq!(workspace.feed(&["secret", "set", "keyed_key"], key).code, 0);
     let report = workspace.json(&["sync", "keyed"]);
     assert_eq!(report["counts"]["records"], serde_json::json!(200));
+}
+
+#[test]
+fn a_key_is_rotated_and_a_secret_removed() {
+    let workspace = Workspace::new();
+    assert_eq!(workspace.run(&["secret", "rotate"]).code, 2, "nothing is sealed yet");
+    assert_eq!(workspace.feed(&["secret", "set", "one"], MARKER).code, 0);
+    let rotated = workspace.json(&["secret", "rotate"]);
+    assert_eq!(rotated["outcome"], "replaced");
+    assert_ne!(rotated["old_key"], rotated["key"]);
+    let listed = workspace.json(&["secret", "list"]);
+    assert_eq!(listed["secrets"][0]["name"], "one");
+    assert_eq!(workspace.json(&["secret", "rm", "one"])["removed"], "one");
+    let again = workspace.run(&["secret", "rm", "one"]);
+    assert_eq!(again.code, 2);
+    assert!(again.err.contains("there is no secret `one`"), "{}", again.err);
 }

@@ -1,20 +1,24 @@
 //! Secrets for a run: read once, opened one by one as they are asked for.
 //!
 //! Looking up is synchronous, because the definitions' templates are. The environment goes over
-//! the store: `RESTWAY_SECRET_NAME` replaces the secret `name`, for pipelines and containers that
-//! bring their own. What is not asked for is never opened, and what is asked for is known to the
+//! the store: `RESTWAY_SECRET_NAME` replaces the secret `name`, and so does the file `name` in the
+//! folder that `RESTWAY_SECRETS_DIR` names, for pipelines and containers that bring their own. What is not asked for is never opened, and what is asked for is known to the
 //! redactor before anyone holds it.
 
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
 
 use restway_model::{Code, Explain, MissingSecret, Name, Redactor, Secret, SecretSource};
+use zeroize::Zeroizing;
 
-use super::{DataKey, SealedSecret};
+use super::{DataKey, SealedSecret, VALUE_BYTES_MAX};
 use crate::environment::Unusable;
 use crate::{Environment, StoreError};
 
 const KEY_LOADED: &str = "loading adds the data key of every secret";
 const VARIABLE_PREFIX: &str = "RESTWAY_SECRET_";
+const FOLDER: &str = "RESTWAY_SECRETS_DIR";
 
 /// All secrets of a workspace as they were when they were loaded.
 pub struct LoadedSecrets {
@@ -62,6 +66,35 @@ impl LoadedSecrets {
         })
     }
 
+    /// The file of that name in the folder of mounted secrets. One line end at its end is not part
+    /// of the secret.
+    fn in_folder(&self, name: &Name) -> Result<Option<Secret>, String> {
+        let folder = self.environment.read(FOLDER);
+        let folder = folder.map_err(|_| format!("is looked for where `{FOLDER}` says nothing"))?;
+        let Some(folder) = folder else {
+            return Ok(None);
+        };
+        let path = Path::new(folder.expose()).join(name.as_str());
+        let unusable = |problem: &str| format!("lies in `{}`, which {problem}", path.display());
+        let file = match fs_err::File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unusable(&format!("cannot be opened: {error}"))),
+        };
+        let mut text = Zeroizing::new(String::new());
+        let bound = VALUE_BYTES_MAX as u64 + 1;
+        file.take(bound).read_to_string(&mut text).map_err(|_| unusable("is not text"))?;
+        if text.len() > VALUE_BYTES_MAX {
+            return Err(unusable("is larger than 64 KiB"));
+        }
+        let value = text.strip_suffix('\n').unwrap_or(&text);
+        let value = value.strip_suffix('\r').unwrap_or(value);
+        if value.is_empty() {
+            return Err(unusable("is empty"));
+        }
+        Ok(Some(Secret::new(value)))
+    }
+
     fn in_store(&self, name: &Name) -> Result<Option<Secret>, String> {
         let Some(secret) = self.secrets.get(name) else {
             return Ok(None);
@@ -78,7 +111,10 @@ impl SecretSource for LoadedSecrets {
         let missing = |problem: String| MissingSecret { name: name.clone(), problem };
         let value = match self.in_environment(name).map_err(missing)? {
             Some(value) => Some(value),
-            None => self.in_store(name).map_err(missing)?,
+            None => match self.in_folder(name).map_err(missing)? {
+                Some(value) => Some(value),
+                None => self.in_store(name).map_err(missing)?,
+            },
         };
         let value = value.ok_or_else(|| missing("is not set".to_owned()))?;
         self.redactor.learn(&value);

@@ -4,8 +4,8 @@
 //! file of the state folder. The variable wins and hides the file; there is no trying of one after
 //! the other, so that which key was used can be said. Both hold the base64 of 32 bytes.
 //!
-//! What never happens here: replacing a key file. The only key that is made is the first, while
-//! nothing is sealed yet.
+//! A key is made in two places only: the first, while nothing is sealed yet, and its successor,
+//! which is staged beside the key file and takes its place when everything opens with it too.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,10 @@ use super::cipher::Key;
 use crate::{Environment, KeyOrigin, StoreError, files};
 
 const VARIABLE: &str = "RESTWAY_KEY";
+/// The successor of a key in the environment, while it is being introduced.
+const VARIABLE_NEXT: &str = "RESTWAY_KEY_NEXT";
+/// What the successor's file ends with. Not what `write_private` stages under.
+const STAGED: &str = "next";
 /// The base64 of a key has 44 characters; a file that is much larger is not a key.
 const FILE_BYTES_MAX: u64 = 1024;
 
@@ -67,10 +71,42 @@ impl MasterSource {
         if let Some(master) = self.find()? {
             return Ok(master);
         }
+        Self::make(self.path())
+    }
+
+    /// A new key, durable beside the key file and not yet in its place.
+    pub(super) fn stage_successor(&self) -> Result<Master, StoreError> {
+        let staged = self.path().with_extension(STAGED);
+        match fs_err::remove_file(&staged) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Self::make(staged),
+        }
+    }
+
+    /// Makes the staged key the key file.
+    pub(super) fn install_successor(&self) -> Result<(), StoreError> {
+        Ok(files::take_place(&self.path().with_extension(STAGED), &self.path())?)
+    }
+
+    /// The successor that the environment names, if it names one.
+    pub(super) fn next_in_environment(&self) -> Result<Option<Master>, StoreError> {
+        let origin = KeyOrigin::Environment;
+        match self.environment.read(VARIABLE_NEXT) {
+            Ok(Some(text)) => read_key(&text, origin).map(Some),
+            Ok(None) => Ok(None),
+            Err(_) => Err(StoreError::KeyMalformed { origin }),
+        }
+    }
+
+    /// The state folder.
+    pub(super) fn state(&self) -> &Path {
+        &self.state
+    }
+
+    fn make(path: PathBuf) -> Result<Master, StoreError> {
         let key = Key::random()?;
         let mut text = Zeroizing::new(STANDARD.encode(key.bytes()));
         text.push('\n');
-        let path = self.path();
         files::write_private(&path, text.as_bytes())?;
         Ok(Master { id: key.id(), key, origin: KeyOrigin::File(path) })
     }
