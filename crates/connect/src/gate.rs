@@ -6,6 +6,7 @@
 //! outside, because its limit counts all of them. Who came first enters first.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 const CONCURRENCY_DEFAULT: u16 = 4;
 
-/// The gate of one api.
-pub(crate) struct Gate {
+/// The gate of one api, or of one webhook.
+pub struct Gate {
     permits: Arc<Semaphore>,
     /// All rates' windows. Held while its holder waits, which makes a queue of those behind.
     windows: Mutex<Vec<Window>>,
@@ -30,8 +31,15 @@ struct Window {
     calls: VecDeque<Duration>,
 }
 
+impl fmt::Debug for Gate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Gate").finish_non_exhaustive()
+    }
+}
+
 impl Gate {
-    pub(crate) fn new(limits: &ApiLimits) -> Self {
+    /// A gate with nobody behind it.
+    pub fn new(limits: &ApiLimits) -> Self {
         let concurrency = limits.concurrency.unwrap_or(CONCURRENCY_DEFAULT).max(1);
         let windows = limits.rate.iter().map(|rate| Window { rate: *rate, calls: VecDeque::new() });
         Self {
@@ -42,13 +50,13 @@ impl Gate {
     }
 
     /// A place among the calls under way, held until the answer is read.
-    pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+    pub async fn place(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed; without it nothing is lost but the bound.
         Arc::clone(&self.permits).acquire_owned().await.ok()
     }
 
     /// Waits until one more request may go out, and counts it.
-    pub(crate) async fn pass(&self, clock: &dyn Clock) {
+    pub async fn pass(&self, clock: &dyn Clock) {
         let mut windows = self.windows.lock().await;
         loop {
             let now = clock.monotonic();

@@ -19,6 +19,7 @@
 //! api's; a wait, page walk, body or buffer without a bound; an answer that was not understood
 //! taken for an empty one.
 
+mod compose;
 mod curl;
 mod plan;
 mod request;
@@ -61,9 +62,11 @@ use restway_model::{
 };
 
 pub use clock::SystemClock;
+pub use compose::CallParts;
 pub use curl::curl_line;
 pub use egress::{Denial, EgressPolicy, InvalidEgress};
 pub use error::{CallError, Excerpt, Failure};
+pub use gate::Gate;
 pub use request::{Answer, Attempt, Body, Expected, Request};
 pub use walk::{PagePart, Walk};
 

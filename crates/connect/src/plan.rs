@@ -65,7 +65,11 @@ pub(crate) fn resource_request(
 }
 
 /// `path` below the base URL, or a whole URL on its origin.
-fn resource_url(base: &Url, path: &Template, values: &dyn Values) -> Result<Url, CallError> {
+pub(crate) fn resource_url(
+    base: &Url,
+    path: &Template,
+    values: &dyn Values,
+) -> Result<Url, CallError> {
     let subject = || format!("the path `{path}`");
     for (scope, name) in path.references() {
         let value = values.value(scope, name).map_err(|problem| restway_model::TemplateError {
@@ -131,7 +135,7 @@ pub(crate) fn encoded(value: &str) -> Cow<'_, str> {
 }
 
 /// A lone reference keeps its type: null leaves the parameter out, a list repeats it.
-fn append_query(
+pub(crate) fn append_query(
     url: &mut Url,
     name: &str,
     value: &QueryValue,
@@ -170,7 +174,7 @@ pub(crate) fn plain_text(value: &Value) -> String {
 }
 
 /// A JSON body with the templates in its texts replaced.
-fn filled(json: &Value, values: &dyn Values) -> Result<Value, CallError> {
+pub(crate) fn filled(json: &Value, values: &dyn Values) -> Result<Value, CallError> {
     match json {
         Value::String(text) => {
             let template: Template = text.parse().map_err(|error| {

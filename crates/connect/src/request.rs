@@ -94,6 +94,8 @@ pub enum Body {
     Form(Vec<(String, String)>),
     /// Any text, sent with the content type among the request's headers.
     Text(String),
+    /// Any bytes, sent with the content type among the request's headers.
+    Bytes(Bytes),
 }
 
 impl Body {
@@ -102,6 +104,7 @@ impl Body {
             Self::Json(value) => value.to_string().into(),
             Self::Form(pairs) => form(pairs).into(),
             Self::Text(text) => text.clone().into(),
+            Self::Bytes(bytes) => bytes.clone(),
         }
     }
 
@@ -109,7 +112,7 @@ impl Body {
         match self {
             Self::Json(_) => Some("application/json"),
             Self::Form(_) => Some("application/x-www-form-urlencoded"),
-            Self::Text(_) => None,
+            Self::Text(_) | Self::Bytes(_) => None,
         }
     }
 }

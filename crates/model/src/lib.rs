@@ -10,6 +10,7 @@
 
 pub mod definition;
 
+mod call_path;
 mod clock;
 mod column;
 mod event;
@@ -26,6 +27,7 @@ mod suggest;
 mod template;
 mod units;
 
+pub use call_path::{CallPath, InvalidCallPath};
 pub use clock::{Clock, Pause};
 pub use column::ColumnType;
 pub use event::{Event, Level, Observer};

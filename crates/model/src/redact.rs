@@ -13,6 +13,8 @@ use crate::Secret;
 const LENGTH_MIN: usize = 6;
 /// How many values are remembered; the oldest of rotated tokens go first.
 const VALUES_MAX: usize = 512;
+/// JSON inside a text inside JSON is as deep as servers repeat what they were sent.
+const ESCAPED_MAX: usize = 3;
 const MASK: &str = "***";
 
 /// The secrets seen so far, shared by everything that prints.
@@ -22,11 +24,22 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// Remembers a value that must never be shown, and its percent-encoded form.
+    /// Remembers a value that must never be shown, and its percent-encoded and JSON-escaped forms.
     pub fn learn(&self, secret: &Secret) {
         let encoded: String =
             url::form_urlencoded::byte_serialize(secret.expose().as_bytes()).collect();
         self.keep(Secret::new(encoded));
+        // Inside a JSON text a quote or a line break stands escaped, and again in a text in that.
+        let mut text = secret.clone();
+        for _ in 0..ESCAPED_MAX {
+            let escaped = serde_json::Value::from(text.expose()).to_string();
+            let inside = escaped.get(1..escaped.len().saturating_sub(1)).unwrap_or_default();
+            if inside == text.expose() {
+                break;
+            }
+            text = Secret::new(inside);
+            self.keep(text.clone());
+        }
         self.keep(secret.clone());
     }
 
@@ -67,6 +80,8 @@ mod tests {
         redactor.learn(&Secret::new("hunter2 &co"));
         redactor.learn(&Secret::new("abc"));
         assert_eq!(redactor.redact("pw=hunter2 &co q=hunter2+%26co abc"), "pw=*** q=*** abc");
+        redactor.learn(&Secret::new("say \"hush\"\nnow"));
+        assert_eq!(redactor.redact("{\"a\":\"say \\\"hush\\\"\\nnow\"}"), "{\"a\":\"***\"}");
         assert!(matches!(redactor.redact("nothing here"), Cow::Borrowed(_)));
     }
 }

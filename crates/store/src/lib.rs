@@ -23,6 +23,7 @@ mod runs;
 mod schema;
 mod secrets;
 mod sql;
+mod webhooks;
 
 #[cfg(test)]
 mod testing;
@@ -34,3 +35,4 @@ pub use lock::WorkspaceLock;
 pub use open::Store;
 pub use runs::{ResourceOutcome, RunDetail, RunError, RunRecord};
 pub use secrets::{LoadedSecrets, SecretInfo, Secrets};
+pub use webhooks::{WebhookCallRecord, WebhookRecord};

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::Webhook;
 use crate::{ColumnType, Name, Rate, RecordPath, Template, Timespan};
 
 /// A REST API: where it is, how to log in, and its resources.
@@ -31,6 +32,9 @@ pub struct ApiFile {
     /// The collections that are synced, by the name of the table they land in.
     #[serde(default)]
     pub resources: BTreeMap<Name, ResourceEntry>,
+    /// Named, typed calls that a person or a program runs: `restway call api.webhook`.
+    #[serde(default)]
+    pub webhooks: BTreeMap<Name, Webhook>,
 }
 
 /// How requests prove who sends them.
@@ -444,6 +448,7 @@ impl ApiFile {
             retry: Retry::default(),
             defaults: Defaults::default(),
             resources: BTreeMap::new(),
+            webhooks: BTreeMap::new(),
         }
     }
 

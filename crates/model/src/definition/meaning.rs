@@ -31,7 +31,12 @@ impl<'a> Finder<'a> {
         Self { source, root, problems }
     }
 
-    fn report(&mut self, path: &[&str], message: impl Into<String>, hint: Option<String>) {
+    pub(super) fn report(
+        &mut self,
+        path: &[&str],
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
         let problem = self.source.problem(self.at(path), message);
         self.problems.push(match hint {
             Some(hint) => problem.with_hint(hint),
@@ -58,7 +63,7 @@ impl<'a> Finder<'a> {
         node.at
     }
 
-    fn only(&mut self, path: &[&str], template: &Template, allowed: &[Scope]) {
+    pub(super) fn only(&mut self, path: &[&str], template: &Template, allowed: &[Scope]) {
         for (scope, name) in template.references() {
             if !allowed.contains(&scope) {
                 let words: Vec<&str> = allowed.iter().map(|scope| scope.as_str()).collect();
@@ -149,6 +154,7 @@ impl Meaning for ApiFile {
             self.check_resource(finder, name, &resource);
         }
         self.check_cycles(finder);
+        self.check_webhooks(finder);
     }
 }
 
@@ -256,7 +262,12 @@ impl ApiFile {
 const RESERVED: [&str; 6] =
     ["authorization", "proxy-authorization", "host", "content-length", "connection", "cookie"];
 
-fn check_header(finder: &mut Finder<'_>, path: &[&str], name: &str, template: &Template) {
+pub(super) fn check_header(
+    finder: &mut Finder<'_>,
+    path: &[&str],
+    name: &str,
+    template: &Template,
+) {
     let lower = name.to_ascii_lowercase();
     let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if name.is_empty() || !name.chars().all(is_token) {

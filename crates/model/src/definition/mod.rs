@@ -9,7 +9,10 @@ mod app;
 mod decode;
 mod grammar;
 mod meaning;
+mod param;
 mod problem;
+mod webhook;
+mod webhook_meaning;
 mod workspace;
 mod yaml;
 
@@ -19,7 +22,11 @@ pub use api::{
     Retry,
 };
 pub use app::{Access, All, AppEvent, AppFile, Group, Object};
+pub use param::{Param, ValueProblem, ValueType};
 pub use problem::Problem;
+pub use webhook::{
+    CALLS_MAX, History, Idempotency, Output, OutputEntry, TIMEOUT_MAX, Webhook, WebhookCall,
+};
 pub use workspace::{Egress, Metadata, WorkspaceFile};
 
 use crate::Name;
@@ -63,6 +70,16 @@ pub fn read<T: Definition>(file: &str, text: &str) -> Result<T, Vec<Problem>> {
         Some(definition) if problems.is_empty() => Ok(definition),
         _ => Err(problems),
     }
+}
+
+/// Any YAML or JSON text as a value, by the same strict rules as definition files.
+///
+/// # Errors
+/// What is no YAML.
+pub fn yaml_value(file: &str, text: &str) -> Result<serde_json::Value, Problem> {
+    let source = Source { file, text };
+    let node = yaml::parse(&source)?;
+    decode::decode(&node).map_err(|refusal| source.problem(refusal.at, refusal.message))
 }
 
 /// The problem of two files that define the same name, at the name in the second of them.

@@ -25,6 +25,9 @@ use crate::report::{BadArgument, Exit, Failure};
 const EXPECTED: [u16; 4] = [200, 201, 202, 204];
 
 pub(super) async fn run(context: &Context, arguments: &Call) -> Result<Exit, Failure> {
+    if let Some(webhook) = &arguments.webhook.name {
+        return super::webhook::run(context, webhook, &arguments.webhook).await;
+    }
     let answer = match &arguments.api {
         Some(name) => {
             let workspace = context.workspace().await?;
@@ -102,7 +105,7 @@ fn method(word: &str) -> Result<Method, BadArgument> {
 }
 
 fn url(arguments: &Call, base: Option<&Url>) -> Result<Url, Failure> {
-    let text = &arguments.url;
+    let text = arguments.url.as_deref().unwrap_or_default();
     let parsed = match (Url::parse(text), base) {
         (Ok(url), _) => Ok(url),
         (Err(_), Some(base)) => {
