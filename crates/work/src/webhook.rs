@@ -285,7 +285,7 @@ impl<'a> Chain<'a> {
                     return Err(WebhookError::Failed {
                         webhook: self.name.to_owned(),
                         call: call.id.clone(),
-                        cause,
+                        cause: Box::new(cause),
                         done: self.done(),
                     });
                 }

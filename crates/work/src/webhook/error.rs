@@ -21,7 +21,7 @@ pub enum WebhookError {
         call: Name,
         /// Why.
         #[source]
-        cause: CallError,
+        cause: Box<CallError>,
         /// What was done before it.
         done: Vec<Done>,
     },
@@ -80,6 +80,11 @@ pub struct ParamProblem {
     pub hint: Option<String>,
 }
 
+/// Whether the value of a `${calls.…}` was not there: the definition reads, the answer is another.
+fn is_of_answers(cause: &CallError) -> bool {
+    matches!(cause, CallError::Value(error) if error.scope == "calls")
+}
+
 fn first(problems: &[ParamProblem]) -> String {
     match problems {
         [only] => only.to_string(),
@@ -103,7 +108,7 @@ impl WebhookError {
     pub(crate) fn outcome(&self) -> String {
         match self {
             Self::Failed { webhook, call, cause, .. } => {
-                let status = match cause {
+                let status = match cause.as_ref() {
                     CallError::Exchange { failure, .. } => failure.status(),
                     _ => None,
                 };
@@ -134,9 +139,7 @@ impl Explain for WebhookError {
     fn code(&self) -> Code {
         match self {
             Self::Params(_) => Code::ArgumentInvalid,
-            Self::Failed { cause: CallError::Value(error), .. } if error.scope == "calls" => {
-                Code::WebhookAnswer
-            }
+            Self::Failed { cause, .. } if is_of_answers(cause) => Code::WebhookAnswer,
             // Asking again would do the calls before this one again, and not only the rest.
             Self::Failed { cause, done, .. }
                 if cause.code().fault() == Fault::Partly
