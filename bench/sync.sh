@@ -3,7 +3,8 @@
 #
 # 100,000 nested orders in token pages of 1,000, static files behind nginx on loopback, server and
 # client each on a core of its own where there are two. Prints the median of some runs of each, and
-# their ratio. PROFILE chooses the build: release (the default), or dist.
+# their ratio. PROFILE chooses the build: release (the default), or dist; RESTWAY names a binary that
+# is there already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,9 +13,11 @@ RUNS=${RUNS:-5}
 ORDERS=${ORDERS:-100000}
 command -v nginx > /dev/null || { echo "nginx is needed: apt-get install nginx-light" >&2; exit 2; }
 
-cargo build --quiet --profile "$PROFILE" --bin restway
-target=${CARGO_TARGET_DIR:-target}
-restway=$(realpath "$target/$PROFILE/restway")
+if [ -z "${RESTWAY:-}" ]; then
+    cargo build --quiet --profile "$PROFILE" --bin restway
+    RESTWAY=${CARGO_TARGET_DIR:-target}/$PROFILE/restway
+fi
+restway=$(realpath "$RESTWAY")
 
 work=$(mktemp -d)
 server=

@@ -251,6 +251,16 @@ impl Failure {
         Self::Invalid { subject: subject.into(), problem: problem.into() }
     }
 
+    /// The status of the answer that this was, if it was one.
+    pub const fn status(&self) -> Option<u16> {
+        match self {
+            Self::Unauthorized { status, .. }
+            | Self::RateLimited { status, .. }
+            | Self::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
     /// Whether the same request may well succeed a little later.
     pub fn is_transient(&self) -> bool {
         matches!(

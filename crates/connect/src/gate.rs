@@ -6,6 +6,7 @@
 //! outside, because its limit counts all of them. Who came first enters first.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use restway_model::definition::ApiLimits;
 use restway_model::{Clock, Name, Rate, SharedRates};
 use tokio::sync::Mutex;
 
-use crate::places::Places;
+use crate::places::{Place, Places};
 
 const CONCURRENCY_DEFAULT: u16 = 4;
 /// Longer waits are told.
@@ -27,6 +28,36 @@ pub(crate) struct Gate {
     windows: Mutex<Vec<Window>>,
     /// Apart from the windows, so that the gate can be closed while somebody waits.
     closed_until: std::sync::Mutex<Duration>,
+}
+
+/// A gate for what is no api and belongs to this process alone: the limits of a webhook.
+pub struct Turns(Gate);
+
+impl fmt::Debug for Turns {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Turns").finish_non_exhaustive()
+    }
+}
+
+/// A turn; the next one may begin when it is dropped.
+pub struct Turn {
+    _place: Option<Place>,
+}
+
+impl Turns {
+    /// A gate with nobody behind it.
+    pub fn new(limits: &ApiLimits) -> Self {
+        Self(Gate::new(limits))
+    }
+
+    /// Waits for a place among those under way, and for the rate.
+    pub async fn turn(&self, clock: &dyn Clock) -> Turn {
+        let place = self.0.places.enter().await;
+        let api = Name::slug("turns");
+        let passer = Passer { api: &api, clock, shared: None, waits: &|_| (), alone: &|_| () };
+        self.0.pass(&passer).await;
+        Turn { _place: place }
+    }
 }
 
 /// Who passes the gate.

@@ -20,6 +20,7 @@
 //! api's; a wait, page walk, body or buffer without a bound; an answer that was not understood
 //! taken for an empty one.
 
+mod compose;
 mod curl;
 mod files;
 mod inputs;
@@ -83,9 +84,11 @@ use restway_model::{
 };
 
 pub use clock::SystemClock;
+pub use compose::CallParts;
 pub use curl::curl_line;
 pub use egress::{Denial, EgressPolicy, InvalidEgress};
 pub use error::{CallError, Excerpt, Failure};
+pub use gate::{Turn, Turns};
 pub use inputs::Prepared;
 pub use outputs::Payload;
 pub use request::{Answer, Attempt, Body, Expected, Manner, Redirects, Request, Timeouts};

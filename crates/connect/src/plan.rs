@@ -80,7 +80,11 @@ pub(crate) fn resource_request(
 }
 
 /// `path` below the base URL, which is the first home, or a whole URL on the origin of a home.
-fn resource_url(homes: &[Url], path: &Template, values: &dyn Values) -> Result<Url, CallError> {
+pub(crate) fn resource_url(
+    homes: &[Url],
+    path: &Template,
+    values: &dyn Values,
+) -> Result<Url, CallError> {
     let subject = || format!("the path `{path}`");
     for (scope, name) in path.references() {
         let value = values.value(scope, name).map_err(|problem| restway_model::TemplateError {
@@ -150,7 +154,7 @@ pub(crate) fn encoded(value: &str) -> Cow<'_, str> {
 }
 
 /// A lone reference keeps its type: null leaves the parameter out, a list repeats it.
-fn append_query(
+pub(crate) fn append_query(
     url: &mut Url,
     name: &str,
     value: &QueryValue,

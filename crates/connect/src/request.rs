@@ -137,6 +137,8 @@ pub enum Body {
     Text(String),
     /// Bytes and files, streamed, with the content type among the request's headers.
     Upload(Upload),
+    /// Any bytes, sent with the content type among the request's headers.
+    Bytes(Bytes),
 }
 
 impl Body {
@@ -147,6 +149,7 @@ impl Body {
             Self::Form(pairs) => Bytes::from(form(pairs)).into(),
             Self::Text(text) => Bytes::from(text.clone()).into(),
             Self::Upload(upload) => upload.clone(),
+            Self::Bytes(bytes) => bytes.clone().into(),
         }
     }
 
@@ -154,7 +157,7 @@ impl Body {
         match self {
             Self::Json(_) => Some("application/json"),
             Self::Form(_) => Some("application/x-www-form-urlencoded"),
-            Self::Text(_) | Self::Upload(_) => None,
+            Self::Text(_) | Self::Upload(_) | Self::Bytes(_) => None,
         }
     }
 }

@@ -77,7 +77,8 @@ impl<'a> Marks<'a> {
 
     /// A mark is made of characters that pass through every part of a URL unencoded.
     fn mark(&self, scope: Scope, name: &str) -> Value {
-        let mark = format!("__{}.{name}__", scope.as_str());
+        let plain = name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "_");
+        let mark = format!("__{}.{plain}__", scope.as_str());
         let shown = format!("${{{}.{name}}}", scope.as_str());
         let mut marks = self.marks.borrow_mut();
         if !marks.iter().any(|(known, _)| *known == mark) {

@@ -130,6 +130,8 @@ codes! {
     BodyTooLarge "call.body_too_large" Failed "The answer is larger than the bound",
     BodyNotJson "page.not_json" Failed "The answer is not JSON",
     RecordsMissing "page.records_missing" Failed "The `records` path finds nothing in the answer",
+    WebhookAnswer "webhook.answer" Failed "A webhook's answer has no such value, or one of another type",
+    WebhookTimeout "webhook.timeout" Failed "A webhook took longer than its `timeout`",
     PageLoop "page.loop" Failed "The api sent a page that was already read",
     PageBound "page.bound" Failed "More pages than the bound allows",
     PageTarget "page.target" Failed "The next page lies on another origin",

@@ -10,6 +10,7 @@
 
 pub mod definition;
 
+mod call_path;
 mod clock;
 mod column;
 mod condition;
@@ -30,6 +31,7 @@ mod suggest;
 mod template;
 mod units;
 
+pub use call_path::{CallPath, InvalidCallPath};
 pub use clock::{Clock, Pause};
 pub use column::ColumnType;
 pub use condition::{Condition, InvalidCondition};

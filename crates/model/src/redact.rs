@@ -16,6 +16,8 @@ use serde_json::Value;
 pub const REDACTED_LENGTH_MIN: usize = 6;
 /// How many forms of values are remembered; beyond it the one goes that was not used for longest.
 const FORMS_MAX: usize = 4096;
+/// JSON inside a text inside JSON is as deep as servers repeat what they were sent.
+const ESCAPED_MAX: usize = 3;
 const MASK: &str = "***";
 
 /// The secrets seen so far, shared by everything that prints.
@@ -35,24 +37,26 @@ struct Known {
 impl Redactor {
     /// Remembers a value that must never be shown, in every form in which servers and URLs write
     /// it: as it is, percent-encoded (with `+` and with `%20` for a space, as a query and as a
-    /// path), and escaped as JSON.
+    /// path), and escaped as JSON, also as JSON inside a text inside JSON.
     pub fn learn(&self, secret: &Secret) {
         let value = secret.expose();
         let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-        let json = Value::from(value).to_string();
-        let mut url = url::Url::parse("http://h/").ok();
-        let mut as_parts = Vec::new();
-        if let Some(url) = &mut url {
+        let mut forms = vec![form.replace('+', "%20"), form];
+        if let Ok(mut url) = url::Url::parse("http://h/") {
             if let Ok(mut segments) = url.path_segments_mut() {
                 segments.push(value);
             }
-            as_parts.push(url.path().trim_start_matches('/').to_owned());
+            forms.push(url.path().trim_start_matches('/').to_owned());
             url.set_query(Some(value));
-            as_parts.extend(url.query().map(str::to_owned));
+            forms.extend(url.query().map(str::to_owned));
         }
-        let strict = form.replace('+', "%20");
-        let escaped = json.trim_matches('"').to_owned();
-        for form in [form, strict, escaped].into_iter().chain(as_parts) {
+        let mut text = value.to_owned();
+        for _ in 0..ESCAPED_MAX {
+            let escaped = Value::from(text.as_str()).to_string();
+            text = escaped.get(1..escaped.len().saturating_sub(1)).unwrap_or_default().to_owned();
+            forms.push(text.clone());
+        }
+        for form in forms {
             self.keep(Secret::new(form));
         }
         self.keep(secret.clone());
@@ -116,6 +120,8 @@ mod tests {
         redactor.learn(&Secret::new("hunter2 &co"));
         redactor.learn(&Secret::new("abc"));
         assert_eq!(redactor.redact("pw=hunter2 &co q=hunter2+%26co abc"), "pw=*** q=*** abc");
+        redactor.learn(&Secret::new("say \"hush\"\nnow"));
+        assert_eq!(redactor.redact("{\"a\":\"say \\\"hush\\\"\\nnow\"}"), "{\"a\":\"***\"}");
         assert!(matches!(redactor.redact("nothing here"), Cow::Borrowed(_)));
     }
 

@@ -23,6 +23,8 @@ pub enum RunKind {
     Call,
     /// A sync of one or more resources.
     Sync,
+    /// A webhook: a named call or chain of calls.
+    Webhook,
 }
 
 impl RunKind {
@@ -31,6 +33,7 @@ impl RunKind {
         match self {
             Self::Call => "call",
             Self::Sync => "sync",
+            Self::Webhook => "webhook",
         }
     }
 }

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::CallPath;
 use crate::suggest::nearest;
 
 /// Where the value of a reference comes from.
@@ -23,10 +24,12 @@ pub enum Scope {
     Param,
     /// The row of the parent resource, in a `for_each`.
     Parent,
+    /// The answer of an earlier call of the same webhook: `${calls.id.path}`.
+    Calls,
 }
 
 impl Scope {
-    const ALL: [Scope; 4] = [Scope::Secret, Scope::Env, Scope::Param, Scope::Parent];
+    const ALL: [Scope; 5] = [Scope::Secret, Scope::Env, Scope::Param, Scope::Parent, Scope::Calls];
 
     /// The word before the dot.
     pub const fn as_str(self) -> &'static str {
@@ -35,6 +38,7 @@ impl Scope {
             Self::Env => "env",
             Self::Param => "param",
             Self::Parent => "parent",
+            Self::Calls => "calls",
         }
     }
 }
@@ -62,7 +66,7 @@ pub enum InvalidTemplate {
     #[error("`${{{0}}}` is not `${{scope.name}}`")]
     Shape(String),
     /// A scope that does not exist.
-    #[error("there is no scope `{scope}`; there are secret, env, param and parent{}",
+    #[error("there is no scope `{scope}`; there are secret, env, param, parent and calls{}",
         .suggestion.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default())]
     Scope {
         /// The word before the dot.
@@ -128,7 +132,12 @@ fn reference(inside: &str) -> Result<Piece, InvalidTemplate> {
     let shape = || InvalidTemplate::Shape(inside.to_owned());
     let (scope, name) = inside.trim().split_once('.').ok_or_else(shape)?;
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if name.is_empty() || !name.chars().all(is_plain) {
+    let is_name = match scope {
+        // A path into an answer has brackets, and in them names with any letter.
+        "calls" => name.parse::<CallPath>().is_ok(),
+        _ => !name.is_empty() && name.chars().all(is_plain),
+    };
+    if !is_name {
         return Err(shape());
     }
     let known = Scope::ALL.into_iter().find(|known| known.as_str() == scope);
@@ -286,5 +295,7 @@ mod tests {
         assert!(error("${secrets.x}").contains("did you mean `secret`?"));
         assert!(error("${secret}").contains("not `${scope.name}`"));
         assert!(error("a ${b").contains("closing"));
+        assert!(error("${calls.a[x]}").contains("not `${scope.name}`"));
+        assert!("${calls.a['b c'][0].d}".parse::<Template>().is_ok());
     }
 }

@@ -67,8 +67,11 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  restway probe https://api.acme.example/v2/projects\n  \
         restway probe https://api.acme.example/v2/projects --name acme --dry-run")]
     Probe(Probe),
-    /// Send one request and print what came back
-    #[command(after_help = "Examples:\n  restway call --url https://api.acme.example/v2/teams\n  \
+    /// Run a webhook, or send one request and print what came back
+    #[command(after_help = "Examples:\n  restway call acme.create_account --param name=X\n  \
+        echo '{\"name\": \"X\"}' | restway call acme.create_account --params - --dry-run\n  \
+        restway call acme.create_account --param name=X --suggest\n  \
+        restway call --url https://api.acme.example/v2/teams\n  \
         restway call --api acme --url /teams --query active=true\n  \
         restway call --input call.yaml\n  \
         restway call --url https://api.acme.example/v2/teams --method POST --body '{\"name\": \"x\"}'")]
@@ -161,15 +164,17 @@ pub(crate) struct Probe {
 
 #[derive(Debug, Args)]
 pub(crate) struct Call {
+    #[command(flatten)]
+    pub(crate) webhook: WebhookCall,
     /// The URL; with --api, a path below the api's base_url will do
-    #[arg(long, required_unless_present = "input")]
+    #[arg(long, required_unless_present_any = ["input", "name"])]
     pub(crate) url: Option<String>,
     /// All inputs of the call by their documented names, as one YAML or JSON object; `-` reads
     /// standard input
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["url", "method", "headers", "query", "body", "expected"],
+        conflicts_with_all = ["name", "url", "method", "headers", "query", "body", "expected"],
         value_hint = ValueHint::FilePath
     )]
     pub(crate) input: Option<String>,
@@ -193,6 +198,29 @@ pub(crate) struct Call {
     pub(crate) expected: Vec<u16>,
     #[command(flatten)]
     pub(crate) tape: TapeArguments,
+}
+
+/// What `restway call` takes for a webhook.
+#[derive(Debug, Args)]
+pub(crate) struct WebhookCall {
+    /// The webhook, as `api.webhook`
+    #[arg(
+        id = "name", value_name = "WEBHOOK",
+        conflicts_with_all = ["url", "api", "method", "headers", "query", "body", "expected"]
+    )]
+    pub(crate) name: Option<String>,
+    /// A parameter of the webhook; may be given again
+    #[arg(long = "param", value_name = "NAME=VALUE", requires = "name")]
+    pub(crate) params: Vec<String>,
+    /// A file with the parameters, as one JSON or YAML object; `-` reads standard input
+    #[arg(long = "params", id = "params_file", value_name = "FILE", requires = "name")]
+    pub(crate) file: Option<String>,
+    /// Print the webhook's requests as curl lines, without sending them or showing a secret
+    #[arg(long, requires = "name", conflicts_with = "suggest")]
+    pub(crate) dry_run: bool,
+    /// Call the api, and print the places in the answers that `outputs` could take
+    #[arg(long, requires = "name")]
+    pub(crate) suggest: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use restway_model::{Code, Explain, Fault, Place, chain};
-use restway_work::WorkError;
+use restway_work::{WebhookError, WorkError};
 use serde_json::{Value, json};
 
 use crate::printer::{Color, Printer};
@@ -76,6 +76,12 @@ fn parts(error: &dyn Explain) -> Vec<&dyn Explain> {
         Some(WorkError::Definitions(problems)) => {
             problems.iter().map(|problem| problem as &dyn Explain).collect()
         }
+        Some(WorkError::Webhook(webhook)) => match webhook.as_ref() {
+            WebhookError::Params(problems) => {
+                problems.iter().map(|problem| problem as &dyn Explain).collect()
+            }
+            _ => vec![error],
+        },
         _ => vec![error],
     }
 }

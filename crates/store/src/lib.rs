@@ -24,6 +24,7 @@ mod runs;
 mod schema;
 mod secrets;
 mod sql;
+mod webhooks;
 
 #[cfg(test)]
 mod testing;
@@ -36,3 +37,4 @@ pub use open::Store;
 pub use rates::FileRates;
 pub use runs::{ResourceOutcome, RunDetail, RunError, RunRecord};
 pub use secrets::{LoadedSecrets, Rotated, SecretInfo, Secrets};
+pub use webhooks::{WebhookCallRecord, WebhookRecord};

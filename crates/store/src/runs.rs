@@ -210,7 +210,11 @@ impl Store {
     /// The database refused.
     pub async fn close_abandoned_runs(&self, _held: &WorkspaceLock) -> Result<u64, StoreError> {
         let now = self.now();
-        let open_for = [(RunKind::Sync, Duration::ZERO), (RunKind::Call, CALL_ABANDONED_AFTER)];
+        let open_for = [
+            (RunKind::Sync, Duration::ZERO),
+            (RunKind::Call, CALL_ABANDONED_AFTER),
+            (RunKind::Webhook, CALL_ABANDONED_AFTER),
+        ];
         let mut closed = 0;
         for (kind, least) in open_for {
             // The instant itself counts as before: a run may have died in this very millisecond.

@@ -106,7 +106,32 @@ create table token (
 ) strict;
 ";
 
-const STEPS: &[&str] = &[FIRST, TOKENS];
+/// Webhooks: who ran one, and its calls. Texts are null when they are not to be kept.
+const WEBHOOKS: &str = "
+create table webhook_run (
+    run_id text primary key references run (run_id),
+    person text not null,
+    inputs text,
+    kept_until text
+) strict;
+create index webhook_run_kept on webhook_run (kept_until) where kept_until is not null;
+
+create table webhook_call (
+    run_id text not null references run (run_id),
+    position integer not null,
+    call_id text not null,
+    method text not null,
+    path text not null,
+    status integer,
+    attempts integer not null,
+    milliseconds integer not null,
+    error_code text,
+    answer text,
+    primary key (run_id, position)
+) strict;
+";
+
+const STEPS: &[&str] = &[FIRST, TOKENS, WEBHOOKS];
 
 /// Brings the database up to this version's schema.
 pub(crate) async fn migrate(pool: &SqlitePool, now: &str) -> Result<(), StoreError> {

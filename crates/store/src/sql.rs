@@ -38,6 +38,26 @@ statements! {
             records = excluded.records, row_count = excluded.row_count, bytes = excluded.bytes";
     OUTCOME_LIST = "select * from run_resource where run_id = $1 order by resource limit $2";
 
+    // Webhooks.
+    WEBHOOK_BEGIN = "insert into webhook_run (run_id, person, inputs, kept_until)
+        values ($1, $2, $3, $4)";
+    WEBHOOK_CALL = "insert into webhook_call (run_id, position, call_id, method, path, status,
+            attempts, milliseconds, error_code, answer)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    /// What is over its time is not read, also before it is forgotten.
+    WEBHOOK_FIND = "select person, kept_until,
+            case when kept_until > $2 then inputs end as inputs
+        from webhook_run where run_id = $1";
+    WEBHOOK_CALLS = "select call_id, method, path, status, attempts, milliseconds, error_code,
+            case when (select kept_until from webhook_run w where w.run_id = c.run_id) > $2
+                then answer end as answer
+        from webhook_call c where run_id = $1 order by position limit $3";
+    WEBHOOK_FORGET_ANSWERS = "update webhook_call set answer = null
+        where answer is not null
+            and run_id in (select run_id from webhook_run where kept_until <= $1)";
+    WEBHOOK_FORGET_INPUTS = "update webhook_run set inputs = null, kept_until = null
+        where kept_until <= $1";
+
     // Batches.
     BATCH_NEXT = "select coalesce(max(sequence), 0) + 1 from batch where stream = $1";
     BATCH_RECORD = "insert into batch

@@ -9,6 +9,8 @@ use restway_model::{Code, Explain, Name, Place, TableName};
 use restway_store::StoreError;
 use restway_tables::TableError;
 
+use crate::WebhookError;
+
 /// Why something could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkError {
@@ -21,6 +23,9 @@ pub enum WorkError {
     /// The metadata store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A webhook brought no outputs.
+    #[error(transparent)]
+    Webhook(Box<WebhookError>),
     /// No workspace here.
     #[error("no `restway.yaml` in {} or above it", .start.display())]
     NoWorkspace {
@@ -124,6 +129,7 @@ impl Explain for WorkError {
             Self::Call(error) => error.code(),
             Self::Table(error) => error.code(),
             Self::Store(error) => error.code(),
+            Self::Webhook(error) => error.code(),
             Self::NoWorkspace { .. } => Code::WorkspaceMissing,
             Self::Exists { .. } => Code::WorkspaceExists,
             Self::Definitions(_) => Code::DefinitionInvalid,
@@ -146,6 +152,7 @@ impl Explain for WorkError {
             Self::Call(error) => error.hints(),
             Self::Table(error) => error.hints(),
             Self::Store(error) => error.hints(),
+            Self::Webhook(error) => error.hints(),
             Self::NoWorkspace { .. } => {
                 vec!["make one with `restway init`, or name its folder with `-C DIR`".into()]
             }

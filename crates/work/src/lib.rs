@@ -12,6 +12,7 @@ mod folder;
 mod recover;
 mod stop;
 mod sync;
+mod webhook;
 mod workspace;
 
 pub use definitions::{ApiDefinition, AppDefinition, Definitions};
@@ -19,4 +20,8 @@ pub use error::WorkError;
 pub use folder::{find_folder, init};
 pub use stop::{Stop, Stopper};
 pub use sync::{ResourceReport, Selection, SyncReport};
+pub use webhook::{
+    CallReport, Done, Given, GivenValue, ParamProblem, Suggestion, Wanted, WebhookError,
+    WebhookReport,
+};
 pub use workspace::{Settings, Workspace};

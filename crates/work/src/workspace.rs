@@ -10,10 +10,11 @@ use restway_store::Store;
 use restway_tables::{Lake, LakeSettings};
 use serde_json::Value;
 
+use crate::webhook::Gates;
 use crate::{Definitions, Selection, WorkError};
 
 /// The folder of state inside a workspace.
-const STATE: &str = ".restway";
+pub(crate) const STATE: &str = ".restway";
 
 /// Shows a reference as it is written, where there is no row to take its value from.
 struct Placeholders;
@@ -55,6 +56,7 @@ pub struct Workspace {
     pub(crate) store: Store,
     pub(crate) lake: Lake,
     pub(crate) connector: Connector,
+    pub(crate) gates: Arc<Gates>,
 }
 
 impl Workspace {
@@ -99,6 +101,7 @@ impl Workspace {
             store,
             lake,
             connector,
+            gates: Arc::default(),
         };
         if !workspace.store.pending_batches().await?.is_empty()
             && let Ok(_lock) = workspace.store.lock()

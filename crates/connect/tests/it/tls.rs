@@ -75,14 +75,20 @@ fn text(folder: &Path, name: &str) -> String {
 async fn server(folder: &Path, name: &str, client_ca: Option<&str>) -> String {
     let chain = CertificateDer::from_pem_file(folder.join(format!("{name}.crt"))).expect(name);
     let key = PrivateKeyDer::from_pem_file(folder.join(format!("{name}.key"))).expect(name);
+    // Named, because other libraries of the workspace bring a second one.
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .expect("versions");
     let builder = match client_ca {
-        None => ServerConfig::builder().with_no_client_auth(),
+        None => builder.with_no_client_auth(),
         Some(ca) => {
             let mut roots = RootCertStore::empty();
             let ca = CertificateDer::from_pem_file(folder.join(ca)).expect("a certificate");
             roots.add(ca).expect("a root");
-            let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build();
-            ServerConfig::builder().with_client_cert_verifier(verifier.expect("a verifier"))
+            let roots = Arc::new(roots);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+            builder.with_client_cert_verifier(verifier.expect("a verifier"))
         }
     };
     let config = builder.with_single_cert(vec![chain], key).expect("a configuration");

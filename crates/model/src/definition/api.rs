@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::paging::{Paginate, PaginateEntry};
-use super::{Auth, Domain, Tls};
+use super::{Auth, Domain, Tls, Webhook};
 use crate::{ColumnType, Name, Rate, RecordPath, Template, Timespan};
 
 /// A REST API: where it is, how to log in, and its resources.
@@ -43,6 +43,9 @@ pub struct ApiFile {
     /// The collections that are synced, by the name of the table they land in.
     #[serde(default)]
     pub resources: BTreeMap<Name, ResourceEntry>,
+    /// Named, typed calls that a person or a program runs: `restway call api.webhook`.
+    #[serde(default)]
+    pub webhooks: BTreeMap<Name, Webhook>,
 }
 
 /// How fast and how parallel an api may be called.
@@ -285,6 +288,7 @@ impl ApiFile {
             retry: Retry::default(),
             defaults: Defaults::default(),
             resources: BTreeMap::new(),
+            webhooks: BTreeMap::new(),
         }
     }
 

@@ -35,7 +35,12 @@ impl<'a> Finder<'a> {
         Self { source, root, problems }
     }
 
-    fn report(&mut self, path: &[&str], message: impl Into<String>, hint: Option<String>) {
+    pub(super) fn report(
+        &mut self,
+        path: &[&str],
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
         let problem = self.source.problem(self.at(path), message);
         self.problems.push(match hint {
             Some(hint) => problem.with_hint(hint),
@@ -62,7 +67,7 @@ impl<'a> Finder<'a> {
         node.at
     }
 
-    fn only(&mut self, path: &[&str], template: &Template, allowed: &[Scope]) {
+    pub(super) fn only(&mut self, path: &[&str], template: &Template, allowed: &[Scope]) {
         for (scope, name) in template.references() {
             if !allowed.contains(&scope) {
                 let words: Vec<&str> = allowed.iter().map(|scope| scope.as_str()).collect();
@@ -176,6 +181,7 @@ impl Meaning for ApiFile {
             self.check_resource(finder, name, &resource);
         }
         self.check_cycles(finder);
+        self.check_webhooks(finder);
     }
 }
 
@@ -294,13 +300,19 @@ impl ApiFile {
 const RESERVED: [&str; 6] =
     ["authorization", "proxy-authorization", "host", "content-length", "connection", "cookie"];
 
-fn check_header(finder: &mut Finder<'_>, path: &[&str], name: &str, template: &Template) {
+pub(super) fn check_header(
+    finder: &mut Finder<'_>,
+    path: &[&str],
+    name: &str,
+    template: &Template,
+) {
     let lower = name.to_ascii_lowercase();
     if check_header_name(finder, path, name) && RESERVED.contains(&lower.as_str()) {
         let hint = "credentials belong under `auth`; the rest is set by the connection".to_owned();
         finder.report(path, format!("the header `{name}` is not yours to set"), Some(hint));
+    } else {
+        finder.named_credential(path, name, template);
     }
-    finder.named_credential(path, name, template);
     if template.source().contains(['\n', '\r']) {
         finder.report(path, "a header's value is one line", None);
     }

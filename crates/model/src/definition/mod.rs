@@ -12,8 +12,11 @@ mod grammar;
 mod inputs;
 mod meaning;
 mod paging;
+mod param;
 mod problem;
 mod tls;
+mod webhook;
+mod webhook_meaning;
 mod workspace;
 mod yaml;
 
@@ -27,8 +30,12 @@ pub use auth::{
 };
 pub use inputs::{CallInputs, Multipart, Part, PartHeader, Preset, RetryBackoff};
 pub use paging::{Paginate, PaginateEntry, PaginateKind, Slot};
+pub use param::{Param, ValueProblem, ValueType};
 pub use problem::Problem;
 pub use tls::{Tls, TlsVersion};
+pub use webhook::{
+    CALLS_MAX, History, Idempotency, Output, OutputEntry, TIMEOUT_MAX, Webhook, WebhookCall,
+};
 pub use workspace::{Egress, Metadata, WorkspaceFile};
 
 use meaning::Meaning;
@@ -83,6 +90,19 @@ pub fn check_inputs(inputs: &CallInputs) -> Result<(), Vec<Problem>> {
     let mut problems = Vec::new();
     inputs.check(&mut meaning::Finder::new(&source, &node, &mut problems));
     if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// Any YAML or JSON text as a value, by the same strict rules as definition files.
+///
+/// # Errors
+/// What is no YAML.
+pub fn yaml_value(file: &str, text: &str) -> Result<serde_json::Value, Problem> {
+    let source = Source { file, text };
+    let (node, problems) = yaml::parse(&source)?;
+    if let Some(first) = problems.into_iter().next() {
+        return Err(first);
+    }
+    decode::decode(&node).map_err(|refusal| source.problem(refusal.at, refusal.message))
 }
 
 /// The problem of two files that define the same name, at the name in the second of them.

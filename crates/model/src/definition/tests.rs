@@ -87,8 +87,8 @@ colour: red
             8:12+3 unknown key `pth` -- did you mean `path`?
             8:56+4 `a..b` is not a path to one place (a name is missing; `..` selects many places); write names and indexes, as in `data.items` or `$.result['my list'][0]`
             9:10+1 expected a text or a mapping, found a list
-            10:18+18 there is no scope `secrets`; there are secret, env, param and parent (did you mean `secret`?)
-            11:1+6 unknown key `colour` -- the keys here are api, base_url, auth, tls, domains, aliases, limits, retry, defaults, resources
+            10:18+18 there is no scope `secrets`; there are secret, env, param, parent and calls (did you mean `secret`?)
+            11:1+6 unknown key `colour` -- the keys here are api, base_url, auth, tls, domains, aliases, limits, retry, defaults, resources, webhooks
         "#]],
     );
 }
@@ -114,7 +114,6 @@ resources:
             7:37+1 a body needs POST, PUT or PATCH -- write `method: POST`
             8:14+17 `${parent.id}` has no meaning here -- this place knows env, secret
             8:59+1 the header `Authorization` is not yours to set -- credentials belong under `auth`; the rest is set by the connection
-            8:59+1 `Authorization` looks like a credential that stands in the file -- use `auth`, or store it with `restway secret set NAME` and write `${secret.NAME}`
         "#]],
     );
 }
@@ -315,6 +314,61 @@ tls: { ca: certs/ca.pem, client_cert: '${secret.cert}', client_key: '${secret.ke
 ",
         expect![[r#"
             ok
+        "#]],
+    );
+}
+
+#[test]
+fn a_webhook_reads_as_designed() {
+    let text = "
+api: acme
+base_url: https://a.example
+webhooks:
+  create_account:
+    params: { name: { type: string }, plan: { type: string, one_of: [free, pro], default: free } }
+    calls:
+      - { id: created, method: POST, path: /accounts, json: { name: '${param.name}' } }
+      - { id: read, method: GET, path: '/accounts/${calls.created.id}' }
+    outputs: { account_id: created.id, whole: { from: read, type: record } }
+    timeout: 20s
+";
+    let api: ApiFile = read("apis/acme.yaml", text).expect("it is valid");
+    let webhook = api.webhooks.values().next().expect("a webhook");
+    assert_eq!(webhook.calls.len(), 2);
+    assert!(webhook.calls[0].writes() && !webhook.calls[0].is_repeatable());
+    assert_eq!(webhook.outputs["account_id"].resolve().from.to_string(), "created.id");
+}
+
+#[test]
+fn a_webhook_must_make_sense() {
+    check::<ApiFile>(
+        "
+api: acme
+base_url: https://a.example
+webhooks:
+  empty: { calls: [], timeout: 4m }
+  twice:
+    params: { name: { type: string, of: { type: long } }, n: { type: integer, default: x } }
+    calls:
+      - { id: a, method: POST, path: '/x/${secret.k}', json: { n: '${param.nmae}' } }
+      - { id: a, method: GET, path: '/y/${calls.b.id}', text: hello }
+      - { id: c, method: PATCH, path: /z, headers: { Authorization: Bearer x } }
+    outputs: { id: d.id }
+",
+        expect![[r#"
+            5:19+1 a webhook needs a call
+            5:32+2 a webhook may take from 1ms to 3m
+            7:41+1 `of` is for a list
+            7:88+1 the default must be a whole number of 32 bits, and is another text
+            9:26+4 `a` is not the only call here that changes something, and cannot be repeated -- write `safe: true` if it changes nothing, or `idempotency: { header: … }` if the api knows such a key
+            9:38+16 `${secret.k}` has no meaning here -- this place knows env, param, calls
+            9:67+16 there is no parameter `nmae` -- did you mean `name`?
+            10:15+1 there are two calls `a`
+            10:37+18 there is no call `b` before this -- did you mean `a`?
+            10:63+5 a body needs POST, PUT or PATCH
+            11:26+5 `c` is not the only call here that changes something, and cannot be repeated -- write `safe: true` if it changes nothing, or `idempotency: { header: … }` if the api knows such a key
+            11:52+1 the header `Authorization` is not yours to set -- credentials belong under `auth`; the rest is set by the connection
+            12:20+4 there is no call `d` before this -- did you mean `a`?
         "#]],
     );
 }

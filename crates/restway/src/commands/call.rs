@@ -22,6 +22,9 @@ use crate::context::{Context, tape};
 use crate::report::{BadArgument, Exit, Failure};
 
 pub(super) async fn run(context: &Context, arguments: &Call) -> Result<Exit, Failure> {
+    if let Some(webhook) = &arguments.webhook.name {
+        return super::webhook::run(context, webhook, &arguments.webhook).await;
+    }
     let inputs = match &arguments.input {
         Some(file) => read_inputs(file)?,
         None => flags(arguments)?,

@@ -1,7 +1,8 @@
 //! `restway check`: every problem of every definition file.
 
+use restway_model::definition::ApiFile;
 use restway_work::Definitions;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::printer::Color;
@@ -16,14 +17,39 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         "workspace": definitions.workspace.workspace.as_str(),
         "apis": definitions.apis.len(),
         "resources": resources,
+        "webhooks": definitions.apis.iter().flat_map(|one| webhooks(&one.api)).collect::<Vec<_>>(),
         "apps": definitions.apps.len(),
         "objects": objects,
     }));
+    let hooks: usize = definitions.apis.iter().map(|one| one.api.webhooks.len()).sum();
+    let hooks = if hooks == 0 { String::new() } else { format!(" and {hooks} webhooks") };
     context.printer.line(&format!(
-        "{} {} apis with {resources} resources, {} apps with {objects} objects",
+        "{} {} apis with {resources} resources{hooks}, {} apps with {objects} objects",
         context.printer.paint(Color::Green, "ok:"),
         definitions.apis.len(),
         definitions.apps.len(),
     ));
     Ok(Exit::Done)
+}
+
+/// The webhooks of an api: what a program must know to run one.
+fn webhooks(api: &ApiFile) -> Vec<Value> {
+    let one = |(name, webhook): (&restway_model::Name, &restway_model::definition::Webhook)| {
+        let params = webhook.params.iter().map(|(name, param)| {
+            json!({
+                "name": name.as_str(),
+                "type": param.kind.as_str(),
+                "required": param.is_required(),
+                "secret": param.secret,
+            })
+        });
+        json!({
+            "name": format!("{}.{name}", api.api),
+            "title": webhook.title,
+            "params": params.collect::<Vec<_>>(),
+            "calls": webhook.calls.iter().map(|call| call.id.as_str()).collect::<Vec<_>>(),
+            "outputs": webhook.outputs.keys().collect::<Vec<_>>(),
+        })
+    };
+    api.webhooks.iter().map(one).collect()
 }

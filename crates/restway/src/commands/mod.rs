@@ -12,6 +12,7 @@ mod secret;
 mod serve;
 mod sync;
 mod tables;
+mod webhook;
 
 use clap::CommandFactory;
 

@@ -1,6 +1,6 @@
 //! `restway runs`: what was done.
 
-use restway_store::{RunDetail, RunError, RunRecord};
+use restway_store::{RunDetail, RunError, RunRecord, WebhookRecord};
 use serde_json::{Value, json};
 
 use crate::arguments::{Runs, RunsCommand};
@@ -17,7 +17,8 @@ pub(super) async fn run(context: &Context, arguments: &Runs) -> Result<Exit, Fai
             BadArgument::new(format!("there is no run `{run}`"))
                 .with_hint("`restway runs` lists them")
         })?;
-        show(context, &detail);
+        let webhook = store.webhook(&detail.run.id).await?;
+        show(context, &detail, webhook.as_ref());
         return Ok(Exit::Done);
     }
     let runs = store.runs(arguments.limit, None).await?;
@@ -56,7 +57,7 @@ fn seconds(run: &RunRecord) -> String {
     took.map_or(String::new(), |took| format!("{:.2}", took.num_milliseconds() as f64 / 1e3))
 }
 
-fn show(context: &Context, detail: &RunDetail) {
+fn show(context: &Context, detail: &RunDetail, webhook: Option<&WebhookRecord>) {
     let run = &detail.run;
     let mut json = record_json(run);
     json["resources"] = detail
@@ -73,6 +74,9 @@ fn show(context: &Context, detail: &RunDetail) {
             })
         })
         .collect();
+    if let Some(webhook) = webhook {
+        json["webhook"] = super::webhook::record_json(webhook);
+    }
     context.printer.json(&json);
     context.printer.line(&format!(
         "run {}: {} {}, {}",
@@ -83,6 +87,10 @@ fn show(context: &Context, detail: &RunDetail) {
     ));
     if let Some(error) = &run.error {
         context.printer.line(&format!("{} [{}]", error.message, error.code));
+    }
+    if let Some(webhook) = webhook {
+        super::webhook::show(context, webhook);
+        return;
     }
     let heads = [
         Head::text("resource"),

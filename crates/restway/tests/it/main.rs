@@ -15,3 +15,4 @@ mod reference;
 mod secrets;
 mod support;
 mod sync;
+mod webhooks;

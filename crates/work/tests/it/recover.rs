@@ -9,13 +9,13 @@ use restway_store::BatchIntent;
 use restway_tables::{Landing, LoadMode, StagedBatch};
 use restway_work::{Selection, Settings, Stopper, WorkError, Workspace, init};
 
-struct Silent;
+pub(crate) struct Silent;
 
 impl Observer for Silent {
     fn observe(&self, _: &Event) {}
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         limits: Limits::default(),
         observer: Arc::new(Silent),

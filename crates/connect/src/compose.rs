@@ -1,0 +1,251 @@
+//! Compose: from a call of a webhook and its values to a request.
+//!
+//! In: the definition of a call, the parameters and the answers so far. Out: a [`Request`] with
+//! everything in it but the api's credentials. Values go into a path and a query percent-encoded,
+//! into JSON as JSON, into XML and HTML escaped: none can become part of the structure around it.
+//! Nothing is sent here.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use restway_model::definition::{ApiFile, QueryValue, WebhookCall};
+use restway_model::{SafeUrl, Template, Values};
+use serde_json::Value;
+use url::Url;
+
+use crate::error::CallError;
+use crate::plan::{append_query, filled, homes, plain_text, resource_url};
+use crate::request::{Body, Expected, Request};
+use crate::values::{Marks, NoValues, WithEnv};
+use crate::{Connector, authorize, curl, plan_failure};
+
+/// The most bytes of one answer: it is kept whole for the calls and outputs after it.
+const ANSWER_BYTES_MAX: u64 = 16 << 20;
+
+/// A call of a webhook and what it is made from.
+pub struct CallParts<'a> {
+    /// Its definition.
+    pub call: &'a WebhookCall,
+    /// What `${param.…}` and `${calls.…}` are.
+    pub values: &'a dyn Values,
+    /// The bytes of the attachment that is its body.
+    pub file: Option<Bytes>,
+    /// The idempotency key, when the definition has none of its own.
+    pub key: String,
+}
+
+impl Connector {
+    /// The request of a webhook's call, for [`Connector::call`].
+    ///
+    /// # Errors
+    /// A `${…}` without a value, or a definition that makes no request.
+    pub fn compose(&self, api: &ApiFile, parts: &CallParts<'_>) -> Result<Request, CallError> {
+        let homes = homes(api, &self.lookup(&NoValues, false))?;
+        let in_url = self.lookup(parts.values, false);
+        // A variable in a header or a body may well be a credential.
+        let elsewhere = self.lookup(parts.values, true);
+        compose(&homes, parts, &in_url, &elsewhere)
+    }
+
+    /// The request of a webhook's call as a curl line. Nothing is sent and no secret is looked up:
+    /// what has no value yet stands as it is written.
+    ///
+    /// # Errors
+    /// When the definition makes no request.
+    pub fn compose_line(&self, api: &ApiFile, parts: &CallParts<'_>) -> Result<String, CallError> {
+        let marks = Marks::new(parts.values);
+        let homes = homes(api, &WithEnv(&marks))?;
+        let mut request = compose(&homes, parts, &marks, &marks)?.with_defaults();
+        let auths = std::iter::once(&api.auth).chain(api.domains.iter().map(|one| &one.auth));
+        let mut url = request.url.expose().clone();
+        let login = homes.iter().zip(auths).find(|(home, _)| home.origin() == url.origin());
+        let credential = match login {
+            Some((_, auth)) => authorize::planned(auth, &marks).map_err(plan_failure)?,
+            None => authorize::Credential::None,
+        };
+        credential.apply(&mut url, &mut request.headers);
+        request.url = SafeUrl::new(url);
+        Ok(marks.unmark(&self.redacted(&curl::planned_line(&request))))
+    }
+}
+
+fn compose(
+    homes: &[Url],
+    parts: &CallParts<'_>,
+    in_url: &dyn Values,
+    elsewhere: &dyn Values,
+) -> Result<Request, CallError> {
+    let call = parts.call;
+    let mut url = resource_url(homes, &call.path, in_url)?;
+    for (name, value) in &call.query {
+        append_query(&mut url, name, value, in_url)?;
+    }
+    let mut request = Request::new(call.method, SafeUrl::new(url));
+    for (name, value) in &call.headers {
+        request.headers.push((name.clone(), value.text(elsewhere)?));
+    }
+    if let Some(idempotency) = &call.idempotency {
+        let key = match &idempotency.key {
+            Some(key) => key.text(in_url)?,
+            None => parts.key.clone(),
+        };
+        if key.is_empty() {
+            return Err(CallError::invalid("the idempotency key", "is empty"));
+        }
+        request.headers.push((idempotency.header.clone(), key));
+    }
+    let (body, content_type) = body(parts, elsewhere)?;
+    request.body = body;
+    if let Some(content_type) = content_type.filter(|_| !request.has_header("content-type")) {
+        request.headers.push(("content-type".into(), content_type.into()));
+    }
+    request.repeatable = call.is_repeatable();
+    request.expected = Expected::SuccessOr(call.expect.clone());
+    request.body_bytes_max = ANSWER_BYTES_MAX;
+    Ok(request)
+}
+
+type BodyAndType = (Option<Body>, Option<&'static str>);
+
+fn body(parts: &CallParts<'_>, values: &dyn Values) -> Result<BodyAndType, CallError> {
+    let call = parts.call;
+    if let Some(json) = &call.json {
+        return Ok((Some(Body::Json(filled(json, values)?)), None));
+    }
+    if let Some(fields) = &call.urlencoded {
+        let mut pairs = Vec::new();
+        for (name, value) in fields {
+            append_field(&mut pairs, name, value, values)?;
+        }
+        return Ok((Some(Body::Form(pairs)), None));
+    }
+    let escaped = |template: &Template| template.text_with(values, &|value| escaped(value));
+    let (text, content_type) = if let Some(text) = &call.text {
+        (text.text(values)?, "text/plain; charset=utf-8")
+    } else if let Some(xml) = &call.xml {
+        (escaped(xml)?, "application/xml")
+    } else if let Some(html) = &call.html {
+        (escaped(html)?, "text/html; charset=utf-8")
+    } else {
+        let bytes = parts.file.clone().map(Body::Bytes);
+        let content_type = bytes.as_ref().map(|_| "application/octet-stream");
+        return Ok((bytes, content_type));
+    };
+    Ok((Some(Body::Text(text)), Some(content_type)))
+}
+
+/// As in a query: null leaves the field out, a list repeats it.
+fn append_field(
+    pairs: &mut Vec<(String, String)>,
+    name: &str,
+    value: &QueryValue,
+    values: &dyn Values,
+) -> Result<(), CallError> {
+    let value = match value {
+        QueryValue::Text(template) => template.value(values)?,
+        QueryValue::Whole(number) => Value::from(*number),
+        QueryValue::Number(number) => Value::from(*number),
+        QueryValue::Bool(flag) => Value::from(*flag),
+    };
+    match value {
+        Value::Null => {}
+        Value::Array(items) => {
+            pairs.extend(items.iter().map(|item| (name.to_owned(), plain_text(item))));
+        }
+        value => pairs.push((name.to_owned(), plain_text(&value))),
+    }
+    Ok(())
+}
+
+/// The five characters of XML that end or begin something (XML 1.0, section 2.4).
+fn escaped(value: &str) -> Cow<'_, str> {
+    if !value.contains(['&', '<', '>', '"', '\'']) {
+        return Cow::Borrowed(value);
+    }
+    let mut text = String::with_capacity(value.len() + 8);
+    for letter in value.chars() {
+        match letter {
+            '&' => text.push_str("&amp;"),
+            '<' => text.push_str("&lt;"),
+            '>' => text.push_str("&gt;"),
+            '"' => text.push_str("&quot;"),
+            '\'' => text.push_str("&#39;"),
+            other => text.push(other),
+        }
+    }
+    Cow::Owned(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use restway_model::Scope;
+    use serde_json::json;
+
+    use super::*;
+
+    struct Given(Value);
+
+    impl Values for Given {
+        fn value(&self, scope: Scope, name: &str) -> Result<Value, String> {
+            let found = self.0.get(scope.as_str()).and_then(|values| values.get(name));
+            found.cloned().ok_or_else(|| "is not given".into())
+        }
+    }
+
+    /// The URL, the body and the headers.
+    type Composed = (String, String, Vec<(String, String)>);
+
+    fn composed(call: Value) -> Result<Composed, String> {
+        let mut call = call;
+        call["id"] = json!("c");
+        let call: WebhookCall = serde_json::from_value(call).expect("a call");
+        let nasty = "O'Neil \"<&>\"\n{\"a\": 1}/?#é";
+        let values = Given(json!({
+            "param": {"nasty": nasty, "n": 9_007_199_254_740_993_i64, "list": ["a b", 2],
+                "none": null, "empty": ""},
+        }));
+        let key = "run-c".to_owned();
+        let parts = CallParts { call: &call, values: &values, file: None, key };
+        let base = Url::parse("https://h/v1").expect("a URL");
+        let request = compose(std::slice::from_ref(&base), &parts, &values, &values)
+            .map_err(|error| error.to_string())?;
+        let body =
+            request.body.as_ref().and_then(|body| body.upload().in_memory()).unwrap_or_default();
+        let body = String::from_utf8(body.to_vec()).expect("a text");
+        Ok((request.url.to_string(), body, request.headers))
+    }
+
+    #[test]
+    fn no_value_becomes_part_of_what_is_around_it() {
+        let post = |key: &str, value: Value| json!({"method": "POST", "path": "/x", key: value});
+        let json = json!({"name": "${param.nasty}", "n": "${param.n}", "t": "n=${param.n}"});
+        let (_, body, _) = composed(post("json", json)).expect("a request");
+        let read: Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(read["name"], json!("O'Neil \"<&>\"\n{\"a\": 1}/?#é"));
+        assert!(body.contains("\"n\":9007199254740993"), "{body}");
+        assert_eq!(read["t"], json!("n=9007199254740993"));
+        let fields = json!({"a": "${param.nasty}", "l": "${param.list}", "z": "${param.none}"});
+        let (_, body, _) = composed(post("urlencoded", fields)).expect("a request");
+        let pairs: Vec<_> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+        assert_eq!(pairs.len(), 3);
+        assert_eq!(pairs[0].1, "O'Neil \"<&>\"\n{\"a\": 1}/?#é");
+        let (_, body, headers) =
+            composed(post("xml", json!("<a b=\"${param.nasty}\"/>"))).expect("a request");
+        assert!(body.starts_with("<a b=\"O&#39;Neil &quot;&lt;&amp;&gt;&quot;\n"), "{body}");
+        assert_eq!(headers, [("content-type".to_owned(), "application/xml".to_owned())]);
+        let get = json!({"method": "GET", "path": "/a/${param.nasty}/b",
+            "query": {"q": "${param.nasty}"}});
+        let (url, _, _) = composed(get).expect("a request");
+        assert_eq!(Url::parse(&url).expect("a URL").path_segments().map(Iterator::count), Some(4));
+        assert_eq!(Url::parse(&url).expect("a URL").query_pairs().count(), 1);
+    }
+
+    #[test]
+    fn a_path_does_not_vanish_and_a_key_is_sent() {
+        let empty = composed(json!({"method": "DELETE", "path": "/a/${param.empty}"}));
+        assert!(empty.expect_err("no path").contains("has nothing for"));
+        let call = json!({"method": "POST", "path": "/a", "idempotency": {"header": "I-Key"}});
+        let (_, _, headers) = composed(call).expect("a request");
+        assert_eq!(headers, [("I-Key".to_owned(), "run-c".to_owned())]);
+    }
+}

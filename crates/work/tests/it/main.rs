@@ -1,0 +1,4 @@
+//! What the room does, at its public edge.
+
+mod recover;
+mod webhooks;
