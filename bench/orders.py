@@ -11,7 +11,7 @@ import sys
 
 
 def order(numbers, n):
-    """One order of about 820 bytes, with an object inside and a list of lines."""
+    """One order of about 800 bytes, with an object inside and a list of lines."""
     lines = [
         {
             "sku": f"SKU-{numbers.randrange(5000):05}",
@@ -20,7 +20,7 @@ def order(numbers, n):
             "unit_price": numbers.randrange(100, 99999) / 100,
             "taxed": numbers.random() < 0.5,
         }
-        for _ in range(numbers.randrange(2, 5))
+        for _ in range(numbers.randrange(3, 6))
     ]
     return {
         "id": n,

@@ -109,6 +109,14 @@ pub enum Failure {
         /// Decoded bytes that came.
         offset: u64,
     },
+    /// The answer came whole, as far as HTTP can tell, and its JSON has no end.
+    #[error("the answer of {offset} bytes is cut ({problem})")]
+    Unfinished {
+        /// What is missing.
+        problem: String,
+        /// Decoded bytes that came.
+        offset: u64,
+    },
     /// A redirect that is not followed.
     #[error("the redirect to {target} is not followed: {problem}")]
     Redirect {
@@ -269,6 +277,7 @@ impl Failure {
                 | Self::Connect { .. }
                 | Self::Timeout { .. }
                 | Self::Interrupted { .. }
+                | Self::Unfinished { .. }
         )
     }
 
@@ -281,7 +290,7 @@ impl Failure {
             Self::Connect { .. } => Code::CallConnect,
             Self::Tls { .. } => Code::CallTls,
             Self::Timeout { .. } => Code::CallTimeout,
-            Self::Interrupted { .. } => Code::CallInterrupted,
+            Self::Interrupted { .. } | Self::Unfinished { .. } => Code::CallInterrupted,
             Self::NotRecorded { .. } => Code::CallNotRecorded,
             Self::Redirect { .. } => Code::CallRedirect,
             Self::Unauthorized { .. } => Code::CallUnauthorized,
@@ -340,6 +349,7 @@ impl Failure {
             Self::PageTarget { .. } => {
                 "credentials are bound to one origin; a walk stays on the one it began on"
             }
+            Self::Unfinished { .. } => "the api itself may send it cut: look with `restway call`",
             Self::Interrupted { .. }
             | Self::Status { .. }
             | Self::Invalid { .. }

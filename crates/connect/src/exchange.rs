@@ -238,7 +238,7 @@ impl Exchange {
             return Err(self.error(failure));
         }
         let cause = match failure {
-            Failure::Dns { .. } => Cause::Dns,
+            Failure::Dns { .. } | Failure::Unfinished { .. } => Cause::Stubborn,
             _ => Cause::Passing,
         };
         let clock = self.connector.clock();

@@ -14,8 +14,9 @@ use restway_model::definition::Retry;
 use crate::ratelimit;
 use crate::request::header;
 
-/// A name that does not resolve rarely will in ten minutes; so few tries bridge a hiccup.
-const DNS_ATTEMPTS_MAX: u32 = 3;
+/// A name that does not resolve rarely will in ten minutes, nor will a sender mend what it cuts; so
+/// few tries bridge a hiccup.
+const STUBBORN_ATTEMPTS_MAX: u32 = 3;
 /// "Come back at once" is obeyed so often before our own steps count again.
 const AT_ONCE_MAX: u32 = 3;
 /// A reset value above this is a moment (seconds since 1970), below it a number of seconds.
@@ -39,8 +40,8 @@ pub(crate) enum Decision {
 pub(crate) enum Cause {
     /// Anything that may pass.
     Passing,
-    /// The name does not resolve.
-    Dns,
+    /// What rarely passes: a name that does not resolve, an answer that its sender cut.
+    Stubborn,
     /// The api said when to come back.
     Declared(Duration),
 }
@@ -110,7 +111,7 @@ impl Schedule {
                 self.at_once += 1;
                 return Decision::Again(Duration::ZERO);
             }
-            Cause::Dns if self.steps + 1 >= DNS_ATTEMPTS_MAX => return Decision::GiveUp,
+            Cause::Stubborn if self.steps + 1 >= STUBBORN_ATTEMPTS_MAX => return Decision::GiveUp,
             _ => {}
         }
         let step = self.step();
@@ -259,7 +260,7 @@ mod tests {
         let at_once = Cause::Declared(Duration::ZERO);
         let (taken, _) = waits(schedule(2), 0.0, &[at_once]);
         assert_eq!(taken, vec![0.0, 0.0, 0.0, 0.5, 1.0]);
-        let (taken, end) = waits(schedule(600), 0.0, &[Cause::Dns]);
+        let (taken, end) = waits(schedule(600), 0.0, &[Cause::Stubborn]);
         assert_eq!((taken.len(), end), (2, Decision::GiveUp));
     }
 

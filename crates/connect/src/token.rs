@@ -227,7 +227,7 @@ async fn ask(
     };
     let passing = |failure: Failure| {
         let cause = match &failure {
-            Failure::Dns { .. } => Some(Cause::Dns),
+            Failure::Dns { .. } => Some(Cause::Stubborn),
             other => other.is_transient().then_some(Cause::Passing),
         };
         (failure, cause)

@@ -275,11 +275,13 @@ pub(crate) struct Tables {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TablesCommand {
     /// Show the columns of a table
+    #[command(after_help = "Example:\n  restway tables show acme.projects")]
     Show {
         /// The table, as `api.resource`
         table: String,
     },
     /// Remove the files that only old versions of the tables need
+    #[command(after_help = "Example:\n  restway tables vacuum acme.projects --older-than 1d")]
     Vacuum {
         /// Tables, as `api.resource` [default: all]
         tables: Vec<String>,
@@ -301,6 +303,7 @@ pub(crate) struct Runs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunsCommand {
     /// Show a run with its resources
+    #[command(after_help = "Example:\n  restway runs show 01a200bb-b3aa")]
     Show {
         /// The run's id, or the beginning of it
         run: String,
@@ -333,6 +336,8 @@ pub(crate) struct Secret {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecretCommand {
     /// Keep a secret: asks for it on a terminal, reads standard input elsewhere
+    #[command(after_help = "Examples:\n  restway secret set acme_token\n  \
+        pass show acme | restway secret set acme_token -")]
     Set {
         /// The name, for `${secret.NAME}`
         name: String,
@@ -341,6 +346,7 @@ pub(crate) enum SecretCommand {
         source: Option<String>,
     },
     /// List the names of the secrets, never a value
+    #[command(after_help = "Example:\n  restway secret list --json")]
     List,
     /// Remove a secret
     Rm {

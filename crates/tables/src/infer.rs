@@ -21,6 +21,8 @@ const FLOAT_EXPONENT_SURE: i64 = 290;
 pub(crate) const FLOAT_INTEGER_MAX: u64 = 1 << 53;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
+const YEAR_0_MICROS: i64 = -62_167_219_200 * MICROS_PER_SECOND;
+const YEAR_10000_MICROS: i64 = 253_402_300_800 * MICROS_PER_SECOND;
 pub(crate) const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 
 /// An exact decimal number: `unscaled` / 10^`scale`.
@@ -233,7 +235,10 @@ fn timestamp(bytes: &[u8]) -> Option<i64> {
         _ => return None,
     };
     let seconds = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
-    Some(day * MICROS_PER_DAY + (seconds - offset_minutes * 60) * MICROS_PER_SECOND + micros)
+    let instant =
+        day * MICROS_PER_DAY + (seconds - offset_minutes * 60) * MICROS_PER_SECOND + micros;
+    // In UTC it may lie in a year that RFC 3339 has no digits for.
+    (YEAR_0_MICROS..YEAR_10000_MICROS).contains(&instant).then_some(instant)
 }
 
 /// The type for a column that holds `column` and meets `value`; `wide` when one of its integers
@@ -319,6 +324,8 @@ mod tests {
             ("1969-12-31T23:59:59.999999Z", Written::Timestamp(-1)),
             ("1970-01-01T00:00:00.1234567Z", Written::Text),
             ("1970-01-01T00:00:60Z", Written::Text),
+            ("9999-12-31T23:59:59Z", Written::Timestamp(253_402_300_799_000_000)),
+            ("9999-12-31T23:59:59-00:01", Written::Text),
             ("1970-01-01T24:00:00Z", Written::Text),
             ("1970-01-01 00:00:00Z", Written::Text),
             ("1970-01-01T00:00:00", Written::Text),

@@ -18,7 +18,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use restway_model::definition::{ApiFile, ResourceSettings};
-use restway_model::{Counts, Event, Explain, Name, RunId, RunKind, RunStatus, TableName, nearest};
+use restway_model::{
+    Code, Counts, Event, Explain, Name, RunId, RunKind, RunStatus, TableName, nearest,
+};
 use restway_store::{ResourceOutcome, RunError};
 use tokio::sync::{Semaphore, watch};
 
@@ -250,9 +252,14 @@ fn status(resources: &[ResourceReport]) -> RunStatus {
     let failed = resources.iter().filter(|resource| resource.error.is_some()).count();
     match failed {
         0 => RunStatus::Succeeded,
-        all if all == resources.len() => RunStatus::Failed,
+        all if all == resources.len() && !resources.iter().any(was_stopped) => RunStatus::Failed,
         _ => RunStatus::Partly,
     }
+}
+
+/// A run that was asked to stop can go on; it did not fail.
+fn was_stopped(resource: &ResourceReport) -> bool {
+    resource.error.as_ref().is_some_and(|error| error.code() == Code::Interrupted)
 }
 
 fn total(resources: &[ResourceReport]) -> Counts {

@@ -464,7 +464,7 @@ impl PageReader {
             _ if ends_here => Ok(()),
             expect => {
                 let problem = format!("the JSON is not complete: {} is missing", expect.words());
-                Err(Failure::Interrupted { problem, offset: bytes })
+                Err(Failure::Unfinished { problem, offset: bytes })
             }
         }
     }

@@ -275,6 +275,7 @@ fn a_sync_that_is_asked_to_stop_says_so_and_changes_nothing() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{err}");
     assert!(err.contains("[run.interrupted]"), "{err}");
+    assert_eq!(workspace.json(&["runs"])["runs"][0]["status"], json!("partly"));
     assert!(workspace.json(&["tables"])["tables"].as_array().is_some_and(Vec::is_empty));
 }
 
