@@ -1,5 +1,5 @@
 //! Syncs from real servers that none of us wrote: Datasette's keyset pages and its `Link` headers,
-//! PocketBase's numbered pages.
+//! PocketBase's login and numbered pages.
 //!
 //! `make test` installs them; the folder is named by `RESTWAY_TEST_PEERS`. Each test starts its
 //! own server on a free port and ends it.
@@ -122,7 +122,7 @@ resources:
 }
 
 #[test]
-fn pocketbase_by_numbered_pages() {
+fn pocketbase_by_a_login_of_two_steps_and_numbered_pages() {
     let workspace = Workspace::new();
     let folder = workspace.path().join("pb").to_string_lossy().into_owned();
     let made = Command::new(installed("pocketbase"))
@@ -175,11 +175,17 @@ fn pocketbase_by_numbered_pages() {
         &format!(
             "\
 api: pb
-base_url: {base}/api/collections
-auth: {{ type: bearer, token: \"${{env.PB_TOKEN}}\" }}
+base_url: {base}
+auth:
+  type: login
+  url: /api/collections/_superusers/auth-with-password
+  json: {{ identity: admin@example.com, password: \"${{env.PB_PASSWORD}}\" }}
+  token: token
+  scheme: \"\"
+  lifetime: 1h
 resources:
   orders:
-    path: /orders/records
+    path: /api/collections/orders/records
     query: {{ perPage: 10, sort: id }}
     records: items
     paginate: {{ type: page, total_pages: totalPages }}
@@ -187,7 +193,7 @@ resources:
 "
         ),
     );
-    let synced = workspace.command(&["sync"]).env("PB_TOKEN", &token).status();
+    let synced = workspace.command(&["sync"]).env("PB_PASSWORD", "a-long-password").status();
     assert!(synced.expect("the binary runs").success());
     assert_eq!(
         workspace.rows("select count(*) as n, sum(amount) as total from pb.orders"),
