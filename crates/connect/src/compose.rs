@@ -8,13 +8,13 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use restway_model::definition::{ApiFile, QueryValue, WebhookCall};
+use restway_model::definition::{ApiFile, WebhookCall};
 use restway_model::{SafeUrl, Template, Values};
 use serde_json::Value;
 use url::Url;
 
 use crate::error::CallError;
-use crate::plan::{append_query, filled, homes, plain_text, resource_url};
+use crate::plan::{append_query, filled, homes, query_texts, resource_url};
 use crate::request::{Body, Expected, Request};
 use crate::values::{Marks, NoValues, WithEnv};
 use crate::{Connector, authorize, curl, plan_failure};
@@ -115,7 +115,8 @@ fn body(parts: &CallParts<'_>, values: &dyn Values) -> Result<BodyAndType, CallE
     if let Some(fields) = &call.urlencoded {
         let mut pairs = Vec::new();
         for (name, value) in fields {
-            append_field(&mut pairs, name, value, values)?;
+            let texts = query_texts(value, values)?;
+            pairs.extend(texts.into_iter().map(|text| (name.clone(), text)));
         }
         return Ok((Some(Body::Form(pairs)), None));
     }
@@ -132,29 +133,6 @@ fn body(parts: &CallParts<'_>, values: &dyn Values) -> Result<BodyAndType, CallE
         return Ok((bytes, content_type));
     };
     Ok((Some(Body::Text(text)), Some(content_type)))
-}
-
-/// As in a query: null leaves the field out, a list repeats it.
-fn append_field(
-    pairs: &mut Vec<(String, String)>,
-    name: &str,
-    value: &QueryValue,
-    values: &dyn Values,
-) -> Result<(), CallError> {
-    let value = match value {
-        QueryValue::Text(template) => template.value(values)?,
-        QueryValue::Whole(number) => Value::from(*number),
-        QueryValue::Number(number) => Value::from(*number),
-        QueryValue::Bool(flag) => Value::from(*flag),
-    };
-    match value {
-        Value::Null => {}
-        Value::Array(items) => {
-            pairs.extend(items.iter().map(|item| (name.to_owned(), plain_text(item))));
-        }
-        value => pairs.push((name.to_owned(), plain_text(&value))),
-    }
-    Ok(())
 }
 
 /// The five characters of XML that end or begin something (XML 1.0, section 2.4).

@@ -153,24 +153,33 @@ pub(crate) fn encoded(value: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// A lone reference keeps its type: null leaves the parameter out, a list repeats it.
-pub(crate) fn append_query(
-    url: &mut Url,
-    name: &str,
+/// A parameter's values. A lone reference keeps its type: null leaves the parameter out, a list
+/// repeats it.
+pub(crate) fn query_texts(
     value: &QueryValue,
     values: &dyn Values,
-) -> Result<(), CallError> {
+) -> Result<Vec<String>, CallError> {
     let value = match value {
         QueryValue::Text(template) => template.value(values)?,
         QueryValue::Whole(number) => Value::from(*number),
         QueryValue::Number(number) => Value::from(*number),
         QueryValue::Bool(flag) => Value::from(*flag),
     };
-    match value {
-        Value::Null => {}
-        Value::Array(items) => items.iter().for_each(|item| append(url, name, &plain_text(item))),
-        value => append(url, name, &plain_text(&value)),
-    }
+    Ok(match value {
+        Value::Null => Vec::new(),
+        Value::Array(items) => items.iter().map(plain_text).collect(),
+        value => vec![plain_text(&value)],
+    })
+}
+
+/// Appends a parameter to a URL's query.
+pub(crate) fn append_query(
+    url: &mut Url,
+    name: &str,
+    value: &QueryValue,
+    values: &dyn Values,
+) -> Result<(), CallError> {
+    query_texts(value, values)?.iter().for_each(|text| append(url, name, text));
     Ok(())
 }
 
