@@ -10,7 +10,6 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use restway_model::definition::{ApiFile, WebhookCall};
 use restway_model::{SafeUrl, Template, Values};
-use serde_json::Value;
 use url::Url;
 
 use crate::error::CallError;
@@ -157,7 +156,7 @@ fn escaped(value: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use restway_model::Scope;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
