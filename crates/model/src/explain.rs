@@ -151,7 +151,6 @@ codes! {
     ServerBusy "server.busy" Failed "The server answers as many requests as it may at once",
     MethodNotAllowed "request.method_not_allowed" Asked "The published object does not take this method",
     ListenFailed "server.listen" Failed "The address to listen on cannot be used",
-    RunPartly "run.partly" Partly "Some resources were synced and others failed",
     RunFailed "run.failed" Failed "None of what was asked could be done",
     Interrupted "run.interrupted" Partly "The run was asked to stop",
     Internal "internal" Failed "A fault in Restway itself",
