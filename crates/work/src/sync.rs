@@ -9,6 +9,7 @@
 //! transaction of the journal records them; then each table's log is rolled forward. Before the
 //! transaction nothing happened, after it everything will have.
 
+mod key;
 mod parents;
 mod resource;
 

@@ -103,7 +103,7 @@ pub struct Defaults {
     pub records: Option<RecordPath>,
     /// How the next page is found.
     pub paginate: Option<PaginateEntry>,
-    /// The fields that tell records apart.
+    /// The fields that tell records apart; a sync that replaces warns when they do not.
     pub key: Option<Key>,
     /// What a sync does to the rows that are there.
     pub load: Option<Load>,
@@ -147,7 +147,7 @@ pub struct Resource {
     pub records: Option<RecordPath>,
     /// How the next page is found.
     pub paginate: Option<PaginateEntry>,
-    /// The fields that tell records apart.
+    /// The fields that tell records apart; a sync that replaces warns when they do not.
     pub key: Option<Key>,
     /// What a sync does to the rows that are there.
     pub load: Option<Load>,
@@ -384,7 +384,7 @@ pub struct ResourceSettings {
     pub records: Option<RecordPath>,
     /// How the next page is found.
     pub paginate: Paginate,
-    /// The fields that tell records apart.
+    /// The fields that tell records apart; a sync that replaces warns when they do not.
     pub key: Option<Key>,
     /// What a sync does to the rows that are there.
     pub load: Load,

@@ -164,6 +164,23 @@ resources:
 }
 
 #[test]
+fn a_login_holds_no_password() {
+    check::<ApiFile>(
+        "
+api: acme
+base_url: https://a.example
+auth: { type: login, url: /l, json: { user: me, password: hunter2 }, token: t }
+domains:
+  - { url: https://b.example, auth: { type: login, url: /l, form: { password: p, token: '${secret.t}' }, token: t } }
+",
+        expect![[r#"
+            4:59+7 `password` looks like a credential that stands in the file -- use `auth`, or store it with `restway secret set NAME` and write `${secret.NAME}`
+            6:79+1 `password` looks like a credential that stands in the file -- use `auth`, or store it with `restway secret set NAME` and write `${secret.NAME}`
+        "#]],
+    );
+}
+
+#[test]
 fn yaml_is_strict() {
     check::<WorkspaceFile>(
         "workspace: a\nworkspace: b\n",

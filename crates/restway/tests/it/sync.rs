@@ -312,6 +312,30 @@ fn numbers_of_a_parent_reach_its_children_to_the_last_digit() {
 }
 
 #[test]
+fn a_key_that_does_not_tell_records_apart_is_warned_of() {
+    let api = Api::start();
+    let resources = |issues: &str, customers: &str| {
+        format!(
+            "  projects: /projects
+  customers: {{ path: /customers, key: {customers} }}
+  issues:
+    for_each: projects
+    path: /projects/${{parent.id}}/issues
+    carry: {{ project_id: id }}
+    key: {issues}"
+        )
+    };
+    let workspace = synced(&api, &resources("[project_id, id]", "id"));
+    let good = sync(&workspace, &api, &["sync"]);
+    assert!(!good.err.contains("`key`"), "{}", good.err);
+    workspace.write("apis/demo.yaml", &api.file(&resources("id", "nope")));
+    let bad = sync(&workspace, &api, &["sync"]);
+    assert_eq!(bad.code, 0, "{}", bad.err);
+    assert!(bad.err.contains("demo.issues: rows share their `key` (id)"), "{}", bad.err);
+    assert!(bad.err.contains("`nope`, which is no column"), "{}", bad.err);
+}
+
+#[test]
 fn vacuum_removes_what_old_versions_need_and_nothing_else() {
     let api = Api::start();
     let workspace = synced(&api, "  customers: /customers");

@@ -107,6 +107,7 @@ fn columns(chosen: &Chosen) -> BTreeSet<String> {
     columns
 }
 
-fn quoted(identifier: &str) -> String {
+/// An identifier in SQL.
+pub(super) fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }

@@ -85,6 +85,7 @@ impl Workspace {
         }
         let committed = self.lake.commit(&staged).await?;
         self.store.finish_batch(&stream, sequence).await?;
+        self.check_key(chosen).await;
         Ok(committed.into_iter().map(|table| (table.table, table.rows)).collect())
     }
 

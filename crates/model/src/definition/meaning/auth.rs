@@ -3,6 +3,8 @@
 
 use super::Finder;
 use crate::definition::{ApiFile, Assertion, Auth, ClientAuth, Domain, Grant};
+use serde_json::Value;
+
 use crate::{Scope, Template};
 
 const OUTSIDE: &[Scope] = &[Scope::Secret, Scope::Env];
@@ -132,7 +134,15 @@ fn check_login(auth: &Auth, under: &Under<'_>, finder: &mut Finder<'_>) {
     };
     finder.only(&under.with(&["url"]), url, &[Scope::Env]);
     for (name, value) in form {
-        finder.only(&under.with(&["form", name.as_str()]), value, OUTSIDE);
+        let place = ["form", name.as_str()];
+        finder.only(&under.with(&place), value, OUTSIDE);
+        finder.named_credential(&under.with(&place), name, value);
+    }
+    for (name, value) in json.iter().filter_map(Value::as_object).flatten() {
+        let template = value.as_str().and_then(|text| text.parse::<Template>().ok());
+        if let Some(template) = template {
+            finder.named_credential(&under.with(&["json", name.as_str()]), name, &template);
+        }
     }
     if json.is_some() && !form.is_empty() {
         finder.report(&under.with(&["form"]), "a login has one of `json` and `form`", None);
