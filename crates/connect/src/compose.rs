@@ -8,11 +8,12 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use restway_model::definition::{ApiFile, WebhookCall};
-use restway_model::{SafeUrl, Template, Values};
+use restway_model::definition::{ApiFile, WebhookCall, WebhookPart};
+use restway_model::{Name, SafeUrl, Template, Values};
 use url::Url;
 
 use crate::error::CallError;
+use crate::multipart::{self, FormPart};
 use crate::plan::{append_query, filled, homes, query_texts, resource_url};
 use crate::request::{Body, Expected, Request};
 use crate::values::{Marks, NoValues, WithEnv};
@@ -27,10 +28,19 @@ pub struct CallParts<'a> {
     pub call: &'a WebhookCall,
     /// What `${param.…}` and `${calls.…}` are.
     pub values: &'a dyn Values,
-    /// The bytes of the attachment that is its body.
-    pub file: Option<Bytes>,
+    /// The attachment that a parameter is, if it was given.
+    pub attachment: &'a dyn Fn(&Name) -> Option<Attachment>,
     /// The idempotency key, when the definition has none of its own.
     pub key: String,
+}
+
+/// A file that goes out with a call.
+#[derive(Debug, Clone)]
+pub struct Attachment {
+    /// Its name, without folders.
+    pub name: String,
+    /// Its content.
+    pub bytes: Bytes,
 }
 
 impl Connector {
@@ -96,7 +106,7 @@ fn compose(
     let (body, content_type) = body(parts, elsewhere)?;
     request.body = body;
     if let Some(content_type) = content_type.filter(|_| !request.has_header("content-type")) {
-        request.headers.push(("content-type".into(), content_type.into()));
+        request.headers.push(("content-type".into(), content_type));
     }
     request.repeatable = call.is_repeatable();
     request.expected = Expected::SuccessOr(call.expect.clone());
@@ -104,7 +114,7 @@ fn compose(
     Ok(request)
 }
 
-type BodyAndType = (Option<Body>, Option<&'static str>);
+type BodyAndType = (Option<Body>, Option<String>);
 
 fn body(parts: &CallParts<'_>, values: &dyn Values) -> Result<BodyAndType, CallError> {
     let call = parts.call;
@@ -119,6 +129,14 @@ fn body(parts: &CallParts<'_>, values: &dyn Values) -> Result<BodyAndType, CallE
         }
         return Ok((Some(Body::Form(pairs)), None));
     }
+    if let Some(form) = &call.multipart {
+        let mut all = Vec::new();
+        for part in form {
+            form_parts(part, parts, values, &mut all)?;
+        }
+        let (content_type, upload) = multipart::form(all);
+        return Ok((Some(Body::Upload(upload)), Some(content_type)));
+    }
     let escaped = |template: &Template| template.text_with(values, &|value| escaped(value));
     let (text, content_type) = if let Some(text) = &call.text {
         (text.text(values)?, "text/plain; charset=utf-8")
@@ -127,11 +145,36 @@ fn body(parts: &CallParts<'_>, values: &dyn Values) -> Result<BodyAndType, CallE
     } else if let Some(html) = &call.html {
         (escaped(html)?, "text/html; charset=utf-8")
     } else {
-        let bytes = parts.file.clone().map(Body::Bytes);
-        let content_type = bytes.as_ref().map(|_| "application/octet-stream");
-        return Ok((bytes, content_type));
+        let file = call.file.as_ref().and_then(parts.attachment);
+        let content_type = file.as_ref().map(|_| "application/octet-stream".to_owned());
+        return Ok((file.map(|file| Body::Bytes(file.bytes)), content_type));
     };
-    Ok((Some(Body::Text(text)), Some(content_type)))
+    Ok((Some(Body::Text(text)), Some(content_type.to_owned())))
+}
+
+/// A part of a form, as often as its value says.
+fn form_parts(
+    part: &WebhookPart,
+    parts: &CallParts<'_>,
+    values: &dyn Values,
+    all: &mut Vec<FormPart>,
+) -> Result<(), CallError> {
+    let (name, content_type) = (part.name.clone(), part.content_type.clone());
+    if let Some(value) = &part.value {
+        all.extend(query_texts(value, values)?.into_iter().map(|text| FormPart {
+            name: name.clone(),
+            filename: None,
+            content_type: content_type.clone(),
+            bytes: text.into(),
+        }));
+    }
+    let Some(file) = part.file.as_ref().and_then(parts.attachment) else { return Ok(()) };
+    let filename = match &part.filename {
+        Some(filename) => filename.text(values)?,
+        None => file.name,
+    };
+    all.push(FormPart { name, filename: Some(filename), content_type, bytes: file.bytes });
+    Ok(())
 }
 
 /// The five characters of XML that end or begin something (XML 1.0, section 2.4).
@@ -182,13 +225,15 @@ mod tests {
                 "none": null, "empty": ""},
         }));
         let key = "run-c".to_owned();
-        let parts = CallParts { call: &call, values: &values, file: None, key };
+        let attachment = |name: &Name| {
+            let bytes = Bytes::from_static(b"%PDF\r\n--");
+            (name.as_str() == "doc").then(|| Attachment { name: "a\"b.pdf".into(), bytes })
+        };
+        let parts = CallParts { call: &call, values: &values, attachment: &attachment, key };
         let base = Url::parse("https://h/v1").expect("a URL");
         let request = compose(std::slice::from_ref(&base), &parts, &values, &values)
             .map_err(|error| error.to_string())?;
-        let body =
-            request.body.as_ref().and_then(|body| body.upload().in_memory()).unwrap_or_default();
-        let body = String::from_utf8(body.to_vec()).expect("a text");
+        let body = request.body.as_ref().map(|body| body.upload().shown()).unwrap_or_default();
         Ok((request.url.to_string(), body, request.headers))
     }
 
@@ -215,6 +260,31 @@ mod tests {
         let (url, _, _) = composed(get).expect("a request");
         assert_eq!(Url::parse(&url).expect("a URL").path_segments().map(Iterator::count), Some(4));
         assert_eq!(Url::parse(&url).expect("a URL").query_pairs().count(), 1);
+    }
+
+    #[test]
+    fn a_form_has_a_part_for_each_value_and_attachment() {
+        let (_, body, headers) = composed(json!({"method": "POST", "path": "/x", "multipart": [
+            {"name": "a\"b", "value": "${param.nasty}"},
+            {"name": "l", "value": "${param.list}", "content-type": "text/x"},
+            {"name": "gone", "value": "${param.none}"},
+            {"name": "doc", "file": "doc"},
+            {"name": "doc", "file": "doc", "filename": "${param.n}.bin"},
+            {"name": "other", "file": "not_given"},
+        ]}))
+        .expect("a request");
+        let boundary = headers[0].1.strip_prefix("multipart/form-data; boundary=").expect("a form");
+        let dash = format!("--{boundary}\r\nContent-Disposition: form-data; name=");
+        let expected = format!(
+            "{dash}\"a%22b\"\r\n\r\nO'Neil \"<&>\"\n{{\"a\": 1}}/?#é\r\n\
+             {dash}\"l\"\r\nContent-Type: text/x\r\n\r\na b\r\n\
+             {dash}\"l\"\r\nContent-Type: text/x\r\n\r\n2\r\n\
+             {dash}\"doc\"; filename=\"a%22b.pdf\"\r\nContent-Type: application/pdf\r\n\r\n\
+             %PDF\r\n--\r\n\
+             {dash}\"doc\"; filename=\"9007199254740993.bin\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n%PDF\r\n--\r\n--{boundary}--\r\n"
+        );
+        assert_eq!(body, expected);
     }
 
     #[test]

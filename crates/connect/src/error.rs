@@ -190,6 +190,20 @@ pub enum Failure {
         /// The place, as text.
         excerpt: Excerpt,
     },
+    /// A page for people, where an answer was expected: a login, a proxy, a firewall.
+    #[error("the answer is not JSON: {}", page_line(.title.as_deref()))]
+    Page {
+        /// Its title.
+        title: Option<String>,
+    },
+    /// The answer is one that the definition calls an error.
+    #[error("the answer is an error, by `fail_when: {condition}`{excerpt}")]
+    Declared {
+        /// The condition.
+        condition: String,
+        /// The answer without its records.
+        excerpt: Excerpt,
+    },
     /// The `records` path finds no list and no object.
     #[error("the path `{path}` finds no records: {problem}")]
     RecordsMissing {
@@ -241,6 +255,13 @@ impl std::fmt::Display for Excerpt {
     }
 }
 
+fn page_line(title: Option<&str>) -> String {
+    match title {
+        Some(title) => format!("it is a page titled `{title}`"),
+        None => "it begins with `<`, as HTML and XML do".to_owned(),
+    }
+}
+
 fn tries(attempts: u32) -> String {
     match attempts {
         0 | 1 => String::new(),
@@ -278,7 +299,23 @@ impl Failure {
                 | Self::Timeout { .. }
                 | Self::Interrupted { .. }
                 | Self::Unfinished { .. }
+                | Self::Page { .. }
         )
+    }
+
+    /// Whether a few tries tell as much as many: a name that does not resolve rarely will in ten
+    /// minutes, nor will a sender mend what it cuts, or a login page go away.
+    pub(crate) const fn is_stubborn(&self) -> bool {
+        matches!(self, Self::Dns { .. } | Self::Unfinished { .. } | Self::Page { .. })
+    }
+
+    /// Whether it may be the whole api that is out, and not this one request.
+    pub(crate) const fn is_outage(&self) -> bool {
+        match self {
+            Self::Dns { .. } | Self::Connect { .. } | Self::Timeout { .. } => true,
+            Self::Status { status, .. } => *status >= 500,
+            _ => false,
+        }
     }
 
     fn code(&self) -> Code {
@@ -304,7 +341,8 @@ impl Failure {
             Self::TokenRefused { .. } => Code::TokenRefused,
             Self::Keeper(_) => Code::StoreFailed,
             Self::TooLarge { .. } => Code::BodyTooLarge,
-            Self::NotJson { .. } => Code::BodyNotJson,
+            Self::NotJson { .. } | Self::Page { .. } => Code::BodyNotJson,
+            Self::Declared { .. } => Code::AnswerDeclared,
             Self::RecordsMissing { .. } => Code::RecordsMissing,
             Self::PageLoop { .. } => Code::PageLoop,
             Self::PageBound { .. } => Code::PageBound,
@@ -341,7 +379,9 @@ impl Failure {
                 "record it anew with `--record DIR`: the definition asks for something else now"
             }
             Self::Redirect { .. } => "write the address that it leads to as `base_url` or `path`",
-            Self::NotJson { .. } => "open the URL in a browser: it may ask for a login",
+            Self::NotJson { .. } | Self::Page { .. } => {
+                "open the URL in a browser: it may ask for a login"
+            }
             Self::PageLoop { .. } => {
                 "check `paginate`: its `next` or `param` may name the wrong field"
             }
@@ -351,6 +391,7 @@ impl Failure {
             }
             Self::Unfinished { .. } => "the api itself may send it cut: look with `restway call`",
             Self::Interrupted { .. }
+            | Self::Declared { .. }
             | Self::Status { .. }
             | Self::Invalid { .. }
             | Self::File { .. }

@@ -8,6 +8,7 @@
 //! Waits between attempts hold no place at the gate, and authorization comes after every wait.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -34,6 +35,25 @@ const ATTEMPTS_KEPT_MAX: usize = 100;
 /// How much of an answer that is an error is read.
 const EXCERPT_BYTES_MAX: u64 = 16 << 10;
 
+/// What several exchanges sent together.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    requests: AtomicU64,
+    retries: AtomicU64,
+}
+
+impl Tally {
+    /// Requests that went out, redirects and repeats included.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Tries beyond the first of each.
+    pub(crate) fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
+    }
+}
+
 /// One request and its attempts.
 pub(crate) struct Exchange {
     connector: Connector,
@@ -42,8 +62,9 @@ pub(crate) struct Exchange {
     schedule: Schedule,
     tries: u32,
     attempts: Vec<Attempt>,
-    /// Requests that went out, each hop counted.
-    sent: u64,
+    tally: Arc<Tally>,
+    /// When the first try began.
+    started: Duration,
     has_renewed: bool,
     begun: Duration,
     begun_at: DateTime<Utc>,
@@ -82,7 +103,8 @@ impl Exchange {
             schedule,
             tries: 0,
             attempts: Vec::new(),
-            sent: 0,
+            tally: Arc::default(),
+            started: now,
             has_renewed: false,
             begun: now,
             begun_at,
@@ -90,10 +112,19 @@ impl Exchange {
         }
     }
 
+    /// The same, counted with others.
+    pub(crate) fn tallied(mut self, tally: &Arc<Tally>) -> Self {
+        self.tally = Arc::clone(tally);
+        self
+    }
+
     /// Sends until an expected answer begins.
     pub(crate) async fn open(&mut self) -> Result<Opened, CallError> {
         loop {
             self.tries += 1;
+            if self.tries > 1 {
+                self.tally.retries.fetch_add(1, Ordering::Relaxed);
+            }
             self.begun = self.connector.clock().monotonic();
             self.begun_at = self.connector.clock().now();
             self.redirected_to = None;
@@ -117,7 +148,9 @@ impl Exchange {
                 self.target.gate.places.too_many(self.begun, now);
             }
             let decision = self.decide(status, declared);
-            if let Some(wait) = declared.filter(|wait| *wait <= self.target.wait_max) {
+            let is_played = self.is_played();
+            if let Some(wait) = declared.filter(|wait| *wait <= self.target.wait_max && !is_played)
+            {
                 // The limit counts all calls to the api, also when this one is not repeated.
                 let until = self.connector.clock().monotonic() + wait;
                 self.target.gate.close_until(until);
@@ -130,10 +163,39 @@ impl Exchange {
             drop(opened);
             self.note(Some(status), Some(&failure));
             let Decision::Again(wait) = decision else {
+                self.gave_up(&failure);
                 return Err(self.error(failure));
             };
             self.wait(wait, &failure).await;
         }
+    }
+
+    /// A tape answers without delay, also to who was to wait.
+    fn is_played(&self) -> bool {
+        self.connector.extras().tape.as_ref().is_some_and(|tape| tape.plays())
+    }
+
+    /// Remembers that not even all tries helped, if that may be the api's fault.
+    fn gave_up(&self, failure: &Failure) {
+        let was_tried = self.tries > 1 && self.request.manner.retry.is_none();
+        if !was_tried || !failure.is_outage() {
+            return;
+        }
+        if self.target.patience.gave_up(self.started) {
+            self.connector.observe(&Event::Warned {
+                about: self.target.name.to_string(),
+                message: "nothing goes well any more: each request is sent once, until one does"
+                    .into(),
+            });
+        }
+    }
+
+    /// The schedule's word, unless the api is taken to be out.
+    fn scheduled(&mut self, cause: Cause) -> Decision {
+        let clock = self.connector.clock();
+        let decision = self.schedule.after(cause, clock.monotonic(), clock.jitter());
+        let is_own = !matches!(cause, Cause::Declared(_));
+        if is_own && self.target.patience.is_over() { Decision::GiveUp } else { decision }
     }
 
     /// The body broke: waits, so that the caller may open again, or says that it may not.
@@ -170,23 +232,15 @@ impl Exchange {
         &self.request
     }
 
-    /// Requests that went out, redirects and repeats included.
-    pub(crate) const fn sent(&self) -> u64 {
-        self.sent
-    }
-
-    /// Tries beyond the first.
-    pub(crate) const fn retries(&self) -> u64 {
-        self.tries.saturating_sub(1) as u64
-    }
-
     /// The api may take more at once; or this was the last call that it allows for some time, and
     /// waiting is cheaper than being refused.
     fn went_well(&self, headers: &[(String, String)]) {
         self.target.gate.places.well();
         let clock = self.connector.clock();
+        self.target.patience.went_well(clock.monotonic());
         if let Some(wait) = exhausted_wait(headers, clock.now())
             && wait <= self.target.wait_max
+            && !self.is_played()
         {
             self.target.gate.close_until(clock.monotonic() + wait);
         }
@@ -202,9 +256,7 @@ impl Exchange {
         if !is_passing || !self.request.repeatable {
             return Decision::GiveUp;
         }
-        let cause = declared.map_or(Cause::Passing, Cause::Declared);
-        let clock = self.connector.clock();
-        self.schedule.after(cause, clock.monotonic(), clock.jitter())
+        self.scheduled(declared.map_or(Cause::Passing, Cause::Declared))
     }
 
     fn decide_exactly(&mut self, is_listed: bool, declared: Option<Duration>) -> Decision {
@@ -237,17 +289,16 @@ impl Exchange {
         if !failure.is_transient() || !self.request.repeatable || is_exact {
             return Err(self.error(failure));
         }
-        let cause = match failure {
-            Failure::Dns { .. } | Failure::Unfinished { .. } => Cause::Stubborn,
-            _ => Cause::Passing,
-        };
-        let clock = self.connector.clock();
-        match self.schedule.after(cause, clock.monotonic(), clock.jitter()) {
+        let cause = if failure.is_stubborn() { Cause::Stubborn } else { Cause::Passing };
+        match self.scheduled(cause) {
             Decision::Again(wait) => {
                 self.wait(wait, &failure).await;
                 Ok(())
             }
-            Decision::GiveUp | Decision::TooLong(_) => Err(self.error(failure)),
+            Decision::GiveUp | Decision::TooLong(_) => {
+                self.gave_up(&failure);
+                Err(self.error(failure))
+            }
         }
     }
 
@@ -262,7 +313,9 @@ impl Exchange {
             wait,
             attempt: self.tries,
         });
-        self.connector.clock().sleep(wait).await;
+        if !self.is_played() {
+            self.connector.clock().sleep(wait).await;
+        }
     }
 
     fn note(&mut self, status: Option<u16>, failure: Option<&Failure>) {
@@ -404,10 +457,10 @@ impl Exchange {
 
     async fn send(&mut self, hop: &Hop, credential: Credential) -> Result<Incoming, Failure> {
         let clock = self.connector.clock();
-        if hop.is_home {
+        if hop.is_home && !self.is_played() {
             self.pass().await;
         }
-        self.sent += 1;
+        self.tally.requests.fetch_add(1, Ordering::Relaxed);
         let begun = clock.monotonic();
         // Shown without the credential: a key in the query has a name of the api's choosing.
         let url = SafeUrl::new(hop.url.clone());

@@ -42,6 +42,7 @@ mod token;
 mod egress;
 mod exchange;
 mod gate;
+mod patience;
 mod places;
 mod redirect;
 mod tape;
@@ -84,7 +85,7 @@ use restway_model::{
 };
 
 pub use clock::SystemClock;
-pub use compose::CallParts;
+pub use compose::{Attachment, CallParts};
 pub use curl::curl_line;
 pub use egress::{Denial, EgressPolicy, InvalidEgress};
 pub use error::{CallError, Excerpt, Failure};

@@ -17,6 +17,17 @@ use crate::files;
 use crate::upload::{Segment, Upload};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
+const FORM_DATA: &str = "multipart/form-data";
+
+/// A part of a form that is composed in memory.
+pub(crate) struct FormPart {
+    pub(crate) name: String,
+    /// The name of the file that it is.
+    pub(crate) filename: Option<String>,
+    /// Its type; by the ending of the file's name without it, none for a text.
+    pub(crate) content_type: Option<String>,
+    pub(crate) bytes: Bytes,
+}
 
 /// The content type of the whole, and the body.
 pub(crate) fn compose(
@@ -27,15 +38,40 @@ pub(crate) fn compose(
     let is_form = multipart.preset == Some(Preset::FormData);
     let kind = match &multipart.content_type {
         Some(own) => own.as_str(),
-        None if is_form => "multipart/form-data",
+        None if is_form => FORM_DATA,
         None => "multipart/mixed",
     };
-    let mut segments = Vec::new();
-    let mut text = String::new();
+    let mut parts = Vec::new();
     for part in &multipart.parts {
         let (segment, length) = content(part, folder)?;
-        text.push_str(&format!("--{boundary}\r\n"));
         let headers = if is_form { form_headers(part) } else { mixed_headers(part, length) };
+        parts.push((headers, segment));
+    }
+    Ok(framed(kind, &boundary, parts))
+}
+
+/// The same for a form (RFC 7578).
+pub(crate) fn form(parts: Vec<FormPart>) -> (String, Upload) {
+    let parts = parts.into_iter().map(|part| {
+        let filename = part.filename.as_deref();
+        let by_name = || filename.map(|name| type_of(name).to_owned());
+        let mut headers = vec![("Content-Disposition", disposition(&part.name, filename))];
+        headers.extend(part.content_type.or_else(by_name).map(|kind| ("Content-Type", kind)));
+        (headers, Segment::Bytes(part.bytes))
+    });
+    framed(FORM_DATA, &fresh_boundary(), parts.collect())
+}
+
+/// Parts between delimiters (RFC 2046, section 5.1.1).
+fn framed(
+    kind: &str,
+    boundary: &str,
+    parts: Vec<(Vec<(&'static str, String)>, Segment)>,
+) -> (String, Upload) {
+    let mut segments = Vec::new();
+    let mut text = String::new();
+    for (headers, segment) in parts {
+        text.push_str(&format!("--{boundary}\r\n"));
         for (name, value) in headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -46,7 +82,7 @@ pub(crate) fn compose(
     }
     text.push_str(&format!("--{boundary}--\r\n"));
     segments.push(Segment::Bytes(text.into()));
-    Ok((format!("{kind}; boundary={}", parameter(&boundary)), segments.into()))
+    (format!("{kind}; boundary={}", parameter(boundary)), segments.into())
 }
 
 /// A part's content and its length.
@@ -68,7 +104,7 @@ fn content(part: &Part, folder: Option<&Path>) -> Result<(Segment, u64), CallErr
 fn mixed_headers(part: &Part, length: u64) -> Vec<(&'static str, String)> {
     let all = [
         ("Content-Type", &part.content_type, content_type(part).to_owned()),
-        ("Content-Disposition", &part.content_disposition, disposition(part)),
+        ("Content-Disposition", &part.content_disposition, own_disposition(part)),
         ("Content-Length", &part.content_length, length.to_string()),
     ];
     all.into_iter().filter_map(|(name, own, usual)| Some((name, chosen(own, usual)?))).collect()
@@ -84,7 +120,7 @@ fn form_headers(part: &Part) -> Vec<(&'static str, String)> {
     let own_length =
         part.content_length.as_ref().and_then(|own| chosen(&Some(own.clone()), String::new()));
     let all = [
-        ("Content-Disposition", chosen(&part.content_disposition, disposition(part))),
+        ("Content-Disposition", chosen(&part.content_disposition, own_disposition(part))),
         ("Content-Type", own_type),
         ("Content-Length", own_length),
     ];
@@ -100,11 +136,15 @@ fn chosen(own: &Option<PartHeader>, usual: String) -> Option<String> {
     }
 }
 
-fn disposition(part: &Part) -> String {
-    let mut text = format!("form-data; name=\"{}\"", quotable(&part.name));
-    if let Some(file) = &part.file {
-        let name = file.rsplit('/').next().unwrap_or(file);
-        text.push_str(&format!("; filename=\"{}\"", quotable(name)));
+fn own_disposition(part: &Part) -> String {
+    let file = part.file.as_ref().map(|file| file.rsplit('/').next().unwrap_or(file));
+    disposition(&part.name, file)
+}
+
+fn disposition(name: &str, filename: Option<&str>) -> String {
+    let mut text = format!("form-data; name=\"{}\"", quotable(name));
+    if let Some(filename) = filename {
+        text.push_str(&format!("; filename=\"{}\"", quotable(filename)));
     }
     text
 }
@@ -120,9 +160,12 @@ fn parameter(boundary: &str) -> String {
     if boundary.chars().all(is_token) { boundary.to_owned() } else { format!("\"{boundary}\"") }
 }
 
-/// The type of a file by its ending; of any other, bytes.
 fn content_type(part: &Part) -> &'static str {
-    let Some(file) = &part.file else { return PLAIN };
+    part.file.as_deref().map_or(PLAIN, type_of)
+}
+
+/// The type of a file by its ending; of any other, bytes.
+fn type_of(file: &str) -> &'static str {
     let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
     match ending.as_str() {
         "txt" | "log" => PLAIN,

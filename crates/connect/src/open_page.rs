@@ -34,13 +34,6 @@ pub(crate) struct OpenPage {
     is_out: bool,
 }
 
-/// What became of a page that could not be read.
-pub(crate) struct PageFailed {
-    pub(crate) error: CallError,
-    pub(crate) requests: u64,
-    pub(crate) retries: u64,
-}
-
 /// How far a page was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -56,24 +49,19 @@ impl OpenPage {
         connector: Connector,
         mut exchange: Exchange,
         shape: PageShape,
-    ) -> Result<Self, PageFailed> {
-        match exchange.open().await {
-            Ok(opened) => Ok(Self {
-                connector,
-                reader: PageReader::new(shape.records.as_ref(), shape.bounds.clone()),
-                shape,
-                exchange,
-                opened,
-                held: VecDeque::new(),
-                held_bytes: 0,
-                is_whole: false,
-                is_out: false,
-            }),
-            Err(error) => {
-                let (requests, retries) = (exchange.sent(), exchange.retries());
-                Err(PageFailed { error, requests, retries })
-            }
-        }
+    ) -> Result<Self, CallError> {
+        let opened = exchange.open().await?;
+        Ok(Self {
+            connector,
+            reader: PageReader::new(shape.records.as_ref(), shape.bounds.clone()),
+            shape,
+            exchange,
+            opened,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            is_whole: false,
+            is_out: false,
+        })
     }
 
     /// Whether there is no page: 204 and 205 have no body by definition, and other statuses that
@@ -157,6 +145,13 @@ pub(crate) fn redacted(connector: &Connector, failure: Failure) -> Failure {
             problem: connector.redacted(&problem),
             excerpt: Excerpt(connector.redacted(&text)),
         },
+        Failure::Page { title } => {
+            Failure::Page { title: title.map(|title| connector.redacted(&title)) }
+        }
+        Failure::Declared { condition, excerpt: Excerpt(text) } => {
+            let excerpt = crate::excerpt::excerpt(text.as_bytes(), connector.redactor());
+            Failure::Declared { condition, excerpt }
+        }
         other => other,
     }
 }

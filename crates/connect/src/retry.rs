@@ -14,8 +14,7 @@ use restway_model::definition::Retry;
 use crate::ratelimit;
 use crate::request::header;
 
-/// A name that does not resolve rarely will in ten minutes, nor will a sender mend what it cuts; so
-/// few tries bridge a hiccup.
+/// Few tries bridge a hiccup of what rarely passes.
 const STUBBORN_ATTEMPTS_MAX: u32 = 3;
 /// "Come back at once" is obeyed so often before our own steps count again.
 const AT_ONCE_MAX: u32 = 3;
@@ -40,7 +39,7 @@ pub(crate) enum Decision {
 pub(crate) enum Cause {
     /// Anything that may pass.
     Passing,
-    /// What rarely passes: a name that does not resolve, an answer that its sender cut.
+    /// What rarely passes.
     Stubborn,
     /// The api said when to come back.
     Declared(Duration),

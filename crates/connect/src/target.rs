@@ -14,6 +14,7 @@ use url::{Host, Url};
 
 use crate::digest::Digests;
 use crate::gate::Gate;
+use crate::patience::Patience;
 use crate::token::TokenCache;
 
 /// More apis than this at once are not remembered.
@@ -30,6 +31,7 @@ pub(crate) struct Target {
     pub(crate) wait_max: Duration,
     pub(crate) answer_timeout: Duration,
     pub(crate) gate: Gate,
+    pub(crate) patience: Patience,
     has_warned: AtomicBool,
     has_warned_alone: AtomicBool,
 }
@@ -71,6 +73,7 @@ impl Target {
             wait_max: own.max_wait.map_or(limits.wait_max, |span| span.0),
             answer_timeout: own.timeout.map_or(limits.answer_timeout, |span| span.0),
             gate: Gate::new(own),
+            patience: Patience::default(),
             has_warned: AtomicBool::new(false),
             has_warned_alone: AtomicBool::new(false),
         }

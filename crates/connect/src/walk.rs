@@ -28,7 +28,7 @@ use crate::Connector;
 use crate::ahead::{self, Ahead, Outcome};
 use crate::decode::{Bounds, PageEnd};
 use crate::error::{CallError, Excerpt, Failure};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Tally};
 use crate::open_page::{OpenPage, PageShape, Progress, redacted};
 use crate::page::{Pager, Seen};
 use crate::request::Request;
@@ -70,6 +70,8 @@ pub struct Walk {
     repeated: u64,
     ahead: Ahead,
     total: Option<u64>,
+    /// What was sent, pages that were read ahead in vain included.
+    tally: Arc<Tally>,
     counts: Counts,
     /// Records in all parts so far.
     handed: u64,
@@ -110,6 +112,7 @@ impl Walk {
             repeated: 0,
             ahead: Ahead::default(),
             total: None,
+            tally: Arc::default(),
             counts: Counts::default(),
             handed: 0,
             ready: VecDeque::new(),
@@ -158,12 +161,7 @@ impl Walk {
 
     /// What the walk did so far; rows are the tables' to count.
     pub fn counts(&self) -> Counts {
-        let mut counts = self.counts;
-        if let State::Reading(open) = &self.state {
-            counts.requests += open.exchange.sent();
-            counts.retries += open.exchange.retries();
-        }
-        counts
+        Counts { requests: self.tally.requests(), retries: self.tally.retries(), ..self.counts }
     }
 
     fn failed(&self, page: u64, cause: CallError) -> CallError {
@@ -195,23 +193,12 @@ impl Walk {
         let opened = match self.ahead.take(fingerprint).await {
             Some(Outcome::Whole(open)) => Ok(open),
             Some(Outcome::Failed(failed)) => Err(failed),
-            Some(Outcome::TooLarge { requests, retries }) => {
-                self.count(requests, retries);
-                OpenPage::open(self.connector.clone(), exchange, self.shape()).await.map(Box::new)
-            }
-            None => {
+            Some(Outcome::TooLarge) | None => {
                 OpenPage::open(self.connector.clone(), exchange, self.shape()).await.map(Box::new)
             }
         };
-        let open = match opened {
-            Ok(open) => open,
-            Err(failed) => {
-                self.count(failed.requests, failed.retries);
-                return Err(failed.error);
-            }
-        };
+        let open = opened?;
         if open.is_empty_answer() {
-            self.count(open.exchange.sent(), open.exchange.retries());
             self.end_page(VecDeque::new(), 0, 0);
             return Ok(State::Ended);
         }
@@ -220,13 +207,14 @@ impl Walk {
 
     fn exchange(&self, request: Request) -> Result<Exchange, CallError> {
         let target = self.connector.target(&self.api)?;
-        Ok(Exchange::new(self.connector.clone(), target, request))
+        Ok(Exchange::new(self.connector.clone(), target, request).tallied(&self.tally))
     }
 
     fn shape(&self) -> PageShape {
         let mut bounds = Bounds::new(self.connector.limits());
         bounds.hashes = self.pager.may_clamp();
-        bounds.keeps_last = self.pager.reads_last() || self.pager.reads_envelope();
+        let reads_answer = self.pager.reads_envelope() || self.resource.fail_when.is_some();
+        bounds.keeps_last = self.pager.reads_last() || reads_answer;
         PageShape { records: self.resource.records.clone(), bounds }
     }
 
@@ -237,16 +225,12 @@ impl Walk {
 
     /// Reads until the page is whole, or too large to be held.
     async fn read(&mut self, mut open: Box<OpenPage>) -> Result<State, CallError> {
-        match open.read(self.held_max()).await {
-            Ok(Progress::Whole) => self.finish(*open),
-            Ok(Progress::Full) => {
+        match open.read(self.held_max()).await? {
+            Progress::Whole => self.finish(*open),
+            Progress::Full => {
                 let parts = open.hand_out();
                 self.push(parts);
                 Ok(State::Reading(open))
-            }
-            Err(error) => {
-                self.count(open.exchange.sent(), open.exchange.retries());
-                Err(error)
             }
         }
     }
@@ -254,9 +238,9 @@ impl Walk {
     fn finish(&mut self, open: OpenPage) -> Result<State, CallError> {
         let connector = self.connector.clone();
         let OpenPage { exchange, opened, reader, mut held, .. } = open;
-        self.count(exchange.sent(), exchange.retries());
         let failed = |failure| exchange.error(redacted(&connector, failure));
-        let (mut end, rest) = reader.finish().map_err(failed)?;
+        let fail_when = self.resource.fail_when.as_ref();
+        let (mut end, rest) = reader.finish(fail_when).map_err(failed)?;
         held.extend(rest);
         if end.is_root_record && self.pager.reads_envelope() {
             end.envelope = root_record(&end).map_err(failed)?;
@@ -373,11 +357,6 @@ impl Walk {
             }
         }
         false
-    }
-
-    const fn count(&mut self, requests: u64, retries: u64) {
-        self.counts.requests += requests;
-        self.counts.retries += retries;
     }
 
     /// A `next` that names a field which is never there ends a walk after its first page without

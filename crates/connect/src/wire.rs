@@ -71,7 +71,8 @@ pub(crate) struct Incoming {
     recording: Option<Recording>,
     read_timeout: Duration,
     ends_at: Option<Duration>,
-    pace: Pace,
+    /// None where the request brought bounds of its own.
+    pace: Option<Pace>,
     bytes: u64,
 }
 
@@ -107,7 +108,7 @@ impl Wire {
         if tape.plays() {
             let played = tape.play(&outgoing, redactor);
             let played = played.map_err(|problem| Failure::NotRecorded { problem })?;
-            return Ok(self.played(played, outgoing.answer_timeout));
+            return Ok(self.played(played));
         }
         let recording = tape.begin(&outgoing, redactor);
         let mut incoming = self.open(outgoing).await?;
@@ -118,7 +119,7 @@ impl Wire {
         Ok(incoming)
     }
 
-    fn played(&self, played: Played, window: Duration) -> Incoming {
+    fn played(&self, played: Played) -> Incoming {
         Incoming {
             status: played.status,
             headers: played.headers,
@@ -126,7 +127,7 @@ impl Wire {
             recording: None,
             read_timeout: self.read_timeout,
             ends_at: None,
-            pace: Pace { window, waited: Duration::ZERO, bytes: 0 },
+            pace: None,
             bytes: 0,
         }
     }
@@ -154,6 +155,8 @@ impl Wire {
         let headers = response.headers().iter().map(|(name, value)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         });
+        let has_own_bounds = outgoing.read_timeout.is_some();
+        let pace = Pace { window: after, waited: Duration::ZERO, bytes: 0 };
         Ok(Incoming {
             status: response.status().as_u16(),
             headers: headers.collect(),
@@ -161,7 +164,7 @@ impl Wire {
             recording: None,
             read_timeout: outgoing.read_timeout.unwrap_or(self.read_timeout),
             ends_at: outgoing.ends_at,
-            pace: Pace { window: after, waited: Duration::ZERO, bytes: 0 },
+            pace: Some(pace).filter(|_| !has_own_bounds),
             bytes: 0,
         })
     }
@@ -212,9 +215,11 @@ impl Incoming {
         self.record(chunk.as_deref())?;
         let length = chunk.as_ref().map_or(0, Bytes::len) as u64;
         self.bytes += length;
-        if chunk.is_some() && self.pace.is_too_slow(clock.monotonic() - begun, length) {
+        if let Some(pace) = self.pace.as_mut().filter(|_| chunk.is_some())
+            && pace.is_too_slow(clock.monotonic() - begun, length)
+        {
             let what = "less than 1 KiB per second of the answer";
-            return Err(Failure::Timeout { what, after: self.pace.window });
+            return Err(Failure::Timeout { what, after: pace.window });
         }
         Ok(chunk)
     }

@@ -98,7 +98,7 @@ pub(crate) enum Command {
     /// Check every definition file and print every problem at once
     #[command(after_help = "Examples:\n  restway check\n  restway -C shop check --json")]
     Check,
-    /// Print the requests of a sync as curl lines, without sending them or showing a secret
+    /// Print the requests of a sync or a webhook as curl lines, without sending them or showing a secret
     #[command(after_help = "Examples:\n  restway plan acme\n  restway plan acme.issues")]
     Plan(Plan),
     /// Keep the credentials of the workspace
@@ -322,7 +322,7 @@ pub(crate) struct Serve {
 
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
-    /// Apis (`acme`) and resources (`acme.issues`)
+    /// Apis (`acme`), resources (`acme.issues`) and webhooks (`acme.create`)
     #[arg(required = true)]
     pub(crate) what: Vec<String>,
 }

@@ -12,6 +12,8 @@ pub(crate) const DATABASE: &str = "restway.db";
 pub(crate) const KEY: &str = "key";
 /// Held by the process that syncs.
 pub(crate) const LOCK: &str = "lock";
+/// Held, shared, by each process while it runs a webhook.
+pub(crate) const PRESENT: &str = "present";
 /// Keeps the whole folder, and the key with it, out of version control.
 const IGNORE: &str = ".gitignore";
 

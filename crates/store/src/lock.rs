@@ -4,9 +4,12 @@
 //! nothing to clean up. The file itself stays; it holds the id of the process for the message that
 //! the next one gets, and means nothing without the lock. Reading, calling and publishing do not
 //! take it.
+//!
+//! Webhooks run side by side, so their processes share a second lock: who can have that one alone
+//! knows that no webhook is under way, and that a run which says so has lost its process.
 
 use std::fs::TryLockError;
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
 use crate::files;
@@ -14,6 +17,12 @@ use crate::{Store, StoreError};
 
 /// How much of the lock file is read: a process id and room to spare.
 const PID_BYTES_MAX: u64 = 32;
+
+/// A webhook is under way, until this is dropped.
+#[derive(Debug)]
+pub struct Presence {
+    _file: fs_err::File,
+}
 
 /// The workspace, held until this is dropped.
 #[derive(Debug)]
@@ -28,6 +37,23 @@ impl Store {
     /// [`StoreError::Busy`] when it is held, by another process or by this one.
     pub fn lock(&self) -> Result<WorkspaceLock, StoreError> {
         WorkspaceLock::take(&self.state().join(files::LOCK))
+    }
+
+    /// Says that a webhook is under way here. Waits only while another process closes runs that
+    /// were abandoned.
+    ///
+    /// # Errors
+    /// The lock's file cannot be used.
+    pub async fn be_present(&self) -> Result<Presence, StoreError> {
+        let path = self.state().join(files::PRESENT);
+        let locked = tokio::task::spawn_blocking(move || {
+            let mut options = files::private_options();
+            let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+            file.lock_shared()?;
+            Ok::<_, io::Error>(file)
+        });
+        let file = locked.await.map_err(io::Error::other)??;
+        Ok(Presence { _file: file })
     }
 }
 

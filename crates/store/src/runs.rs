@@ -16,7 +16,7 @@ use sqlx::{Sqlite, query::Query};
 use uuid::{Timestamp, Uuid};
 
 use crate::rows::{Columns, number, written};
-use crate::{Store, StoreError, WorkspaceLock, sql};
+use crate::{Store, StoreError, WorkspaceLock, files, sql};
 
 /// The most runs of one list.
 const LIST_MAX: u32 = 1_000;
@@ -210,27 +210,50 @@ impl Store {
     /// The database refused.
     pub async fn close_abandoned_runs(&self, _held: &WorkspaceLock) -> Result<u64, StoreError> {
         let now = self.now();
-        let open_for = [
-            (RunKind::Sync, Duration::ZERO),
-            (RunKind::Call, CALL_ABANDONED_AFTER),
-            (RunKind::Webhook, CALL_ABANDONED_AFTER),
-        ];
-        let mut closed = 0;
-        for (kind, least) in open_for {
-            // The instant itself counts as before: a run may have died in this very millisecond.
-            let before = now - least + Duration::from_millis(1);
-            closed += sqlx::query(sql::RUN_ABANDON)
-                .bind(kind.as_str())
-                .bind(written(before))
-                .bind(written(now))
-                .bind(Code::Interrupted.as_str())
-                .bind(ABANDONED)
-                .execute(self.pool())
-                .await
-                .map_err(StoreError::during("close abandoned runs"))?
-                .rows_affected();
+        let syncs = self.abandon(RunKind::Sync, Code::Interrupted, now).await?;
+        let calls = self.abandon(RunKind::Call, Code::Interrupted, now - CALL_ABANDONED_AFTER);
+        Ok(syncs + calls.await?)
+    }
+
+    /// The same for webhooks, which need no lock of the workspace: nothing is closed while any of
+    /// them is under way, in this process or in another.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub async fn close_abandoned_webhooks(&self) -> Result<u64, StoreError> {
+        // A look first: opening a workspace should not write.
+        let open: i64 = sqlx::query_scalar(sql::RUN_UNDER_WAY)
+            .bind(RunKind::Webhook.as_str())
+            .fetch_one(self.pool())
+            .await
+            .map_err(StoreError::during("find abandoned webhooks"))?;
+        if open == 0 {
+            return Ok(0);
         }
-        Ok(closed)
+        let Some(_alone) = files::try_lock(&self.state().join(files::PRESENT))? else {
+            return Ok(0);
+        };
+        self.abandon(RunKind::Webhook, Code::WebhookInterrupted, self.now()).await
+    }
+
+    async fn abandon(
+        &self,
+        kind: RunKind,
+        code: Code,
+        last: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        // The instant itself counts as before: a run may have died in this very millisecond.
+        let before = last + Duration::from_millis(1);
+        let closed = sqlx::query(sql::RUN_ABANDON)
+            .bind(kind.as_str())
+            .bind(written(before))
+            .bind(written(self.now()))
+            .bind(code.as_str())
+            .bind(ABANDONED)
+            .execute(self.pool())
+            .await
+            .map_err(StoreError::during("close abandoned runs"))?;
+        Ok(closed.rows_affected())
     }
 
     async fn outcomes(&self, run: &RunId) -> Result<Vec<ResourceOutcome>, StoreError> {

@@ -131,7 +131,19 @@ create table webhook_call (
 ) strict;
 ";
 
-const STEPS: &[&str] = &[FIRST, TOKENS, WEBHOOKS];
+/// The versions of webhooks: each definition that was run, and the runs that ran it.
+const WEBHOOK_VERSIONS: &str = "
+create table webhook_version (
+    webhook text not null,
+    version integer not null check (version >= 1),
+    definition text not null,
+    first_run_at text not null,
+    primary key (webhook, version)
+) strict;
+alter table webhook_run add column version integer;
+";
+
+const STEPS: &[&str] = &[FIRST, TOKENS, WEBHOOKS, WEBHOOK_VERSIONS];
 
 /// Brings the database up to this version's schema.
 pub(crate) async fn migrate(pool: &SqlitePool, now: &str) -> Result<(), StoreError> {

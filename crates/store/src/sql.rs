@@ -25,6 +25,7 @@ statements! {
     /// From the prefix up to the first text behind all that begin with it.
     RUN_FIND = "select * from run where run_id >= $1 and run_id < $2 order by run_id limit $3";
     /// The runs of one kind that started before an instant and were never ended.
+    RUN_UNDER_WAY = "select count(*) from run where status = 'running' and kind = $1";
     RUN_ABANDON = "update run set status = 'failed', ended_at = $3, error_code = $4,
             error_message = $5
         where status = 'running' and kind = $1 and started_at < $2";
@@ -39,15 +40,22 @@ statements! {
     OUTCOME_LIST = "select * from run_resource where run_id = $1 order by resource limit $2";
 
     // Webhooks.
-    WEBHOOK_BEGIN = "insert into webhook_run (run_id, person, inputs, kept_until)
+    WEBHOOK_BEGIN = "insert into webhook_run (run_id, person, inputs, kept_until, version)
+        values ($1, $2, $3, $4, $5)";
+    WEBHOOK_VERSION_NEWEST = "select version, definition from webhook_version where webhook = $1
+        order by version desc limit 1";
+    WEBHOOK_VERSION_ADD = "insert into webhook_version (webhook, version, definition, first_run_at)
         values ($1, $2, $3, $4)";
     WEBHOOK_CALL = "insert into webhook_call (run_id, position, call_id, method, path, status,
             attempts, milliseconds, error_code, answer)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     /// What is over its time is not read, also before it is forgotten.
-    WEBHOOK_FIND = "select person, kept_until,
-            case when kept_until > $2 then inputs end as inputs
-        from webhook_run where run_id = $1";
+    WEBHOOK_FIND = "select w.person, w.kept_until, w.version, v.definition,
+            case when w.kept_until > $2 then w.inputs end as inputs
+        from webhook_run w
+        join run r on r.run_id = w.run_id
+        left join webhook_version v on v.webhook = r.subject and v.version = w.version
+        where w.run_id = $1";
     WEBHOOK_CALLS = "select call_id, method, path, status, attempts, milliseconds, error_code,
             case when (select kept_until from webhook_run w where w.run_id = c.run_id) > $2
                 then answer end as answer

@@ -19,6 +19,8 @@ pub struct ApiDefinition {
     pub file: String,
     /// What it says.
     pub api: Arc<ApiFile>,
+    /// Its `webhooks:` as they are written, to tell versions of them apart.
+    webhooks: serde_json::Value,
 }
 
 /// An app, and the file that defines it.
@@ -66,12 +68,23 @@ impl Definitions {
                 workspace,
                 apis: apis
                     .into_iter()
-                    .map(|(file, _, api)| ApiDefinition { file, api: Arc::new(api) })
+                    .map(|(file, text, api)| {
+                        let webhooks = written_webhooks(&file, &text);
+                        ApiDefinition { file, api: Arc::new(api), webhooks }
+                    })
                     .collect(),
                 apps: apps.into_iter().map(|(file, _, app)| AppDefinition { file, app }).collect(),
             }),
             _ => Err(WorkError::Definitions(problems)),
         }
+    }
+
+    /// The definition of the webhook `api.webhook` as it is written, as JSON.
+    pub(crate) fn webhook_text(&self, name: &str) -> String {
+        let (api, own) = name.split_once('.').unwrap_or((name, ""));
+        let api = self.api(api).ok();
+        let found = self.apis.iter().find(|one| api.is_some_and(|api| Arc::ptr_eq(api, &one.api)));
+        found.and_then(|one| one.webhooks.get(own)).map(ToString::to_string).unwrap_or_default()
     }
 
     /// The api with a name or an alias.
@@ -90,6 +103,12 @@ impl Definitions {
                 .map(str::to_owned),
         })
     }
+}
+
+/// What stands below `webhooks:`; null when nothing does.
+fn written_webhooks(file: &str, text: &str) -> serde_json::Value {
+    let mut written = definition::yaml_value(file, text).unwrap_or_default();
+    written.get_mut("webhooks").map(serde_json::Value::take).unwrap_or_default()
 }
 
 fn read_all<T: Definition>(

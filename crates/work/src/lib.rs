@@ -21,7 +21,7 @@ pub use folder::{find_folder, init};
 pub use stop::{Stop, Stopper};
 pub use sync::{ResourceReport, Selection, SyncReport};
 pub use webhook::{
-    CallReport, Done, Given, GivenValue, ParamProblem, Suggestion, Wanted, WebhookError,
-    WebhookReport,
+    Absent, Asked, CallReport, Done, Given, GivenValue, ParamProblem, Suggestion, Wanted,
+    WebhookError, WebhookReport,
 };
 pub use workspace::{Settings, Workspace};

@@ -19,17 +19,17 @@ use std::time::Duration;
 use restway_connect::{Answer, CallError, CallParts, Turns};
 use restway_model::definition::{ApiFile, ApiLimits, History, Webhook, WebhookCall};
 use restway_model::{
-    Counts, Event, Explain, Name, RunId, RunKind, RunStatus, SafeUrl, Timespan, nearest,
+    Code, Counts, Event, Explain, Name, RunId, RunKind, RunStatus, SafeUrl, Timespan, nearest,
 };
-use restway_store::{RunError, WebhookCallRecord};
+use restway_store::{RunError, WebhookCallRecord, WebhookStart};
 use serde_json::value::RawValue;
 
 pub use answers::Suggestion;
 pub use error::{Done, ParamProblem, WebhookError};
-pub use inputs::{Given, GivenValue};
+pub use inputs::{Absent, Given, GivenValue};
 
-use crate::{WorkError, Workspace};
-use inputs::Inputs;
+use crate::{Stop, WorkError, Workspace};
+use inputs::{Inputs, Known};
 
 /// Runs of one webhook under way at once, when it says nothing.
 const CONCURRENCY_DEFAULT: u16 = 64;
@@ -79,6 +79,17 @@ pub enum Wanted {
     Suggestions,
 }
 
+/// Who runs a webhook, and how.
+#[derive(Debug, Clone)]
+pub struct Asked<'a> {
+    /// The person.
+    pub person: &'a str,
+    /// What they want of it.
+    pub wanted: Wanted,
+    /// Their wish to stop it.
+    pub stop: &'a Stop,
+}
+
 /// A run under way.
 struct Chain<'a> {
     workspace: &'a Workspace,
@@ -116,27 +127,19 @@ impl Workspace {
     ///
     /// # Errors
     /// [`WorkError::Webhook`]: parameters that do not fit, before anything is sent; or the call
-    /// that failed, with what was done before it.
+    /// that failed or was stopped, with what was done before it.
     pub async fn run_webhook(
         &self,
         name: &str,
         given: Given,
-        person: &str,
-        wanted: Wanted,
+        asked: Asked<'_>,
     ) -> Result<WebhookReport, WorkError> {
         let (api, webhook) = self.webhook(name)?;
-        let inputs = Inputs::take(webhook, name, given, &self.folder, &self.redactor)?;
+        let known = Known { folder: &self.folder, redactor: &self.redactor };
+        let inputs = Inputs::take(webhook, name, given, Absent::Refused, known)?;
         let started = self.clock.monotonic();
-        let run = self.store.start_run(RunKind::Webhook, name).await?;
-        let is_full = webhook.history == History::Full;
-        let kept = is_full.then(|| self.redactor.redact(&inputs.shown()).into_owned());
-        let until = is_full.then(|| self.clock.now() + webhook.keep());
-        self.store.begin_webhook(&run, person, kept.as_deref(), until).await?;
-        self.observer.observe(&Event::RunStarted {
-            run: run.clone(),
-            kind: RunKind::Webhook,
-            subject: name.to_owned(),
-        });
+        let _present = self.store.be_present().await?;
+        let run = self.begin_webhook(name, webhook, &inputs, asked.person).await?;
         let mut chain = Chain {
             workspace: self,
             api,
@@ -149,7 +152,8 @@ impl Workspace {
             counts: Counts::default(),
             under_way: None,
         };
-        let ended = chain.within_timeout(wanted).await;
+        let wanted = asked.wanted;
+        let ended = chain.within_timeout(wanted, asked.stop.clone()).await;
         let duration = self.clock.monotonic().saturating_sub(started);
         let counts = chain.counts;
         let calls = std::mem::take(&mut chain.calls);
@@ -162,19 +166,53 @@ impl Workspace {
         Ok(WebhookReport { run, outputs, calls, duration, suggestions })
     }
 
+    /// Writes down that it begins: who runs which version, and what they gave if that is kept.
+    async fn begin_webhook(
+        &self,
+        name: &str,
+        webhook: &Webhook,
+        inputs: &Inputs,
+        person: &str,
+    ) -> Result<RunId, WorkError> {
+        let run = self.store.start_run(RunKind::Webhook, name).await?;
+        let is_full = webhook.history == History::Full;
+        let kept = is_full.then(|| self.redactor.redact(&inputs.shown()).into_owned());
+        let definition = self.definitions.webhook_text(name);
+        let start = WebhookStart {
+            webhook: name,
+            definition: &self.redactor.redact(&definition),
+            person,
+            inputs: kept.as_deref(),
+            kept_until: is_full.then(|| self.clock.now() + webhook.keep()),
+        };
+        self.store.begin_webhook(&run, start).await?;
+        self.observer.observe(&Event::RunStarted {
+            run: run.clone(),
+            kind: RunKind::Webhook,
+            subject: name.to_owned(),
+        });
+        Ok(run)
+    }
+
     /// The requests of a webhook as curl lines: nothing is sent, and what is secret or not known
     /// before an answer stands as it is written.
     ///
     /// # Errors
     /// Parameters that do not fit, or a definition that makes no request.
-    pub fn plan_webhook(&self, name: &str, given: Given) -> Result<Vec<String>, WorkError> {
+    pub fn plan_webhook(
+        &self,
+        name: &str,
+        given: Given,
+        absent: Absent,
+    ) -> Result<Vec<String>, WorkError> {
         let (api, webhook) = self.webhook(name)?;
-        let inputs = Inputs::take(webhook, name, given, &self.folder, &self.redactor)?;
+        let known = Known { folder: &self.folder, redactor: &self.redactor };
+        let inputs = Inputs::take(webhook, name, given, absent, known)?;
         let lines = webhook.calls.iter().map(|call| {
             let values = inputs.planned();
-            let file = call.file.as_ref().map(|file| format!("${{param.{file}}}").into());
+            let attachment = |name: &Name| inputs.planned_attachment(name);
             let key = "${run}".to_owned();
-            let parts = CallParts { call, values: &values, file, key };
+            let parts = CallParts { call, values: &values, attachment: &attachment, key };
             Ok(self.connector.compose_line(api, &parts)?)
         });
         lines.collect()
@@ -233,32 +271,37 @@ impl Gates {
 type Outputs = Vec<(String, Box<RawValue>)>;
 
 impl<'a> Chain<'a> {
-    async fn within_timeout(&mut self, wanted: Wanted) -> Result<Outputs, WebhookError> {
+    async fn within_timeout(
+        &mut self,
+        wanted: Wanted,
+        mut stop: Stop,
+    ) -> Result<Outputs, WebhookError> {
         let after = self.webhook.timeout();
         let clock = Arc::clone(&self.workspace.clock);
-        let ended = tokio::select! {
+        let cut = tokio::select! {
             biased;
-            ended = self.all() => Some(ended),
-            () = clock.sleep(after) => None,
-        };
-        match ended {
-            Some(Ok(())) if wanted == Wanted::Suggestions => Ok(Vec::new()),
-            Some(Ok(())) => self.outputs(),
-            Some(Err(error)) => Err(error),
-            None => {
-                let under_way = self.under_way.take();
-                if let Some((call, begun)) = under_way {
-                    let code = restway_model::Code::WebhookTimeout.as_str();
-                    self.write_down(call, begun, None, Some((code, 1))).await;
-                }
-                Err(WebhookError::Timeout {
-                    webhook: self.name.to_owned(),
-                    after: Timespan(after),
-                    under_way: under_way.map(|(call, _)| (call.id.clone(), call.writes())),
-                    done: self.done(),
-                })
+            ended = self.all() => {
+                ended?;
+                return match wanted {
+                    Wanted::Suggestions => Ok(Vec::new()),
+                    Wanted::Outputs => self.outputs(),
+                };
             }
+            () = clock.sleep(after) => Code::WebhookTimeout,
+            () = stop.raised() => Code::WebhookInterrupted,
+        };
+        let under_way = self.under_way.take();
+        if let Some((call, begun)) = under_way {
+            self.write_down(call, begun, None, Some((cut.as_str(), 1))).await;
         }
+        let under_way = under_way.map(|(call, _)| (call.id.clone(), call.writes()));
+        let (webhook, done) = (self.name.to_owned(), self.done());
+        Err(match cut {
+            Code::WebhookTimeout => {
+                WebhookError::Timeout { webhook, after: Timespan(after), under_way, done }
+            }
+            _ => WebhookError::Interrupted { webhook, under_way, done },
+        })
     }
 
     async fn all(&mut self) -> Result<(), WebhookError> {
@@ -297,9 +340,9 @@ impl<'a> Chain<'a> {
         let request = {
             let redactor = &self.workspace.redactor;
             let values = answers::Known { inputs: self.inputs, answers: &self.answers, redactor };
-            let file = call.file.as_ref().and_then(|file| self.inputs.file(file));
+            let attachment = |name: &Name| self.inputs.attachment(name);
             let key = format!("{}-{}", self.run, call.id);
-            let parts = CallParts { call, values: &values, file, key };
+            let parts = CallParts { call, values: &values, attachment: &attachment, key };
             self.workspace.connector.compose(self.api, &parts)?
         };
         self.workspace.connector.call(self.api, request).await

@@ -61,7 +61,8 @@ pub struct Workspace {
 
 impl Workspace {
     /// Reads the definitions and opens store and tables. Batches that an earlier process left
-    /// half done are finished first, unless another process is at work here, which does it.
+    /// half done are finished first, unless another process is at work here, which does it; webhooks
+    /// that an earlier process left under way are closed.
     ///
     /// # Errors
     /// Problems in the files, or a store or tables that cannot be opened.
@@ -103,6 +104,7 @@ impl Workspace {
             connector,
             gates: Arc::default(),
         };
+        workspace.store.close_abandoned_webhooks().await?;
         if !workspace.store.pending_batches().await?.is_empty()
             && let Ok(_lock) = workspace.store.lock()
         {

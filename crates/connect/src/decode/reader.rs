@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use memchr::memchr2;
-use restway_model::{Limits, RecordPath, Records, Step};
+use restway_model::{Condition, Limits, RecordPath, Records, Step};
 
 use super::envelope::{self, PageEnd};
 use super::grammar::{Expect, MARK, begins_scalar, is_scalar, is_space};
@@ -428,11 +428,7 @@ impl PageReader {
 
     fn not_json_page(&self) -> Failure {
         let text = String::from_utf8_lossy(&self.envelope);
-        let problem = match title(&text) {
-            Some(title) => format!("it is a page titled `{title}`"),
-            None => "it begins with `<`, as HTML and XML do".to_owned(),
-        };
-        Failure::NotJson { problem, excerpt: Excerpt::default() }
+        Failure::Page { title: title(&text) }
     }
 
     fn too_deep(&self) -> Failure {
@@ -469,11 +465,24 @@ impl PageReader {
         }
     }
 
-    /// The end of the body.
-    pub(crate) fn finish(mut self) -> Result<(PageEnd, VecDeque<Records>), Failure> {
+    /// The end of the body; an answer for which `fail_when` holds is an error.
+    pub(crate) fn finish(
+        mut self,
+        fail_when: Option<&Condition>,
+    ) -> Result<(PageEnd, VecDeque<Records>), Failure> {
         self.is_complete(self.offset)?;
         self.emit();
         let envelope = envelope::read(&self.envelope)?;
+        let is_root_record = self.found == Found::One && self.path.steps().is_empty();
+        if let Some(condition) = fail_when {
+            let record = self.last.as_deref().filter(|_| is_root_record);
+            let record = record.map(envelope::read).transpose()?;
+            let answer = record.as_ref().unwrap_or(&envelope);
+            if condition.holds(answer) {
+                let (condition, excerpt) = (condition.to_string(), Excerpt(answer.to_string()));
+                return Err(Failure::Declared { condition, excerpt });
+            }
+        }
         if self.found == Found::Nothing {
             return Err(envelope::missing(&self.path, &envelope));
         }
@@ -483,7 +492,7 @@ impl PageReader {
             bytes: self.record_bytes,
             last: self.last,
             hashes: self.hashes,
-            is_root_record: self.found == Found::One && self.path.steps().is_empty(),
+            is_root_record,
         };
         Ok((end, self.ready))
     }

@@ -133,6 +133,8 @@ async fn only_what_is_safe_to_repeat_is_repeated() {
     // Waits of 0.75, 1.5 and 3 seconds; the next, of 6, would end after the deadline.
     assert_eq!(demo.count("/fault/status"), 1 + 4);
     assert!(error.to_string().ends_with("(after 4 attempts)"), "{error}");
+    let well = get(&format!("{}/fault/echo", demo.url()));
+    rig.connector.call(&api, well).await.expect("the api is not out");
     let any = Request { expected: Expected::Any, ..request(Method::Get, true) };
     let answer = rig.connector.call(&api, any).await.expect("any status is an answer");
     assert_eq!((answer.status, answer.attempts.len()), (503, 4));

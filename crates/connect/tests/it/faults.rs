@@ -33,7 +33,8 @@ async fn every_wrong_answer_has_its_code() {
         assert!(error.to_string().contains("page 1 of `demo.wrong`"), "{path}: {error}");
     }
     assert_eq!(demo.count("/fault/truncated"), 2, "a broken page is worth another try");
-    assert_eq!(demo.count("/fault/html"), 1, "a login page is not");
+    assert_eq!(demo.count("/fault/html"), 2, "and so is a login page");
+    assert_eq!(demo.count("/fault/no-records"), 1, "an error that was understood is not");
 }
 
 #[tokio::test]

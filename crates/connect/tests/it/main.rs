@@ -4,6 +4,7 @@ mod calls;
 mod faults;
 mod inputs;
 mod logins;
+mod manners;
 mod paging;
 mod probes;
 mod support;

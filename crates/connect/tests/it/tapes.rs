@@ -1,11 +1,12 @@
 //! Tapes: what is recorded, what is not, and a source that is read again without its api.
 
 use std::path::Path;
+use std::time::Duration;
 
 use demo_api::CLIENT_SECRET;
 use restway_connect::Tape;
-use restway_model::Limits;
 use restway_model::definition::ApiFile;
+use restway_model::{Clock, Limits};
 use serde_json::json;
 
 use crate::support::{Rig, code, demo, get, oauth};
@@ -76,4 +77,25 @@ async fn what_was_not_recorded_fails_and_reaches_no_network() {
     assert_eq!((played.status, played.body), (answer.status, answer.body));
     assert_eq!(demo.count("/"), 0);
     assert!(Tape::replay(&folder.path().join("nothing")).is_err());
+}
+
+#[tokio::test]
+async fn what_was_waited_for_once_is_not_waited_for_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path().join("tape");
+    let demo = demo().await;
+    let file = crate::support::api(
+        &demo.url(),
+        json!({"limits": {"rate": ["1/m"]}, "resources": {"limited": {
+            "path": "/fault/rate/tape", "records": "data",
+            "paginate": {"type": "token", "next": "nextPageToken", "param": "pageToken"},
+        }}}),
+    );
+    let recording = rig(Tape::record(&folder).expect("a new folder"));
+    let recorded = recording.walk(&file, "limited").await.expect("a walk");
+    assert!(recording.clock.monotonic() > Duration::from_secs(60), "a 429 and a rate");
+    let playing = rig(Tape::replay(&folder).expect("a recording"));
+    let played = playing.walk(&file, "limited").await.expect("the same walk");
+    assert_eq!((played.ids(), played.counts), (recorded.ids(), recorded.counts));
+    assert_eq!(playing.clock.monotonic(), Duration::ZERO);
 }

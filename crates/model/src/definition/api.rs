@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::paging::{Paginate, PaginateEntry};
 use super::{Auth, Domain, Tls, Webhook};
-use crate::{ColumnType, Name, Rate, RecordPath, Template, Timespan};
+use crate::{ColumnType, Condition, Name, Rate, RecordPath, Template, Timespan};
 
 /// A REST API: where it is, how to log in, and its resources.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -111,6 +111,8 @@ pub struct Defaults {
     pub max_pages: Option<u64>,
     /// Reads so many records at most, and warns when there are more.
     pub max_records: Option<u64>,
+    /// Over an answer: when it holds, the answer is an error, whatever its status is.
+    pub fail_when: Option<Condition>,
 }
 
 /// A resource: its path alone, or all that is special about it.
@@ -169,6 +171,8 @@ pub struct Resource {
     pub max_pages: Option<u64>,
     /// Reads so many records at most, and warns when there are more.
     pub max_records: Option<u64>,
+    /// Over an answer: when it holds, the answer is an error, whatever its status is.
+    pub fail_when: Option<Condition>,
 }
 
 /// A request's method.
@@ -336,6 +340,7 @@ impl ApiFile {
             on_status: own.on_status,
             pages_max: own.max_pages.or(defaults.max_pages),
             records_max: own.max_records.or(defaults.max_records),
+            fail_when: own.fail_when.or_else(|| defaults.fail_when.clone()),
         }
     }
 }
@@ -361,6 +366,7 @@ impl Resource {
             on_status: BTreeMap::new(),
             max_pages: None,
             max_records: None,
+            fail_when: None,
         }
     }
 }
@@ -402,4 +408,6 @@ pub struct ResourceSettings {
     pub pages_max: Option<u64>,
     /// The definition's own bound on records.
     pub records_max: Option<u64>,
+    /// When it holds over an answer, the answer is an error.
+    pub fail_when: Option<Condition>,
 }

@@ -35,6 +35,7 @@ pub use problem::Problem;
 pub use tls::{Tls, TlsVersion};
 pub use webhook::{
     CALLS_MAX, History, Idempotency, Output, OutputEntry, TIMEOUT_MAX, Webhook, WebhookCall,
+    WebhookPart,
 };
 pub use workspace::{Egress, Metadata, WorkspaceFile};
 

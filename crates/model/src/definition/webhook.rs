@@ -95,6 +95,8 @@ pub struct WebhookCall {
     pub json: Option<Value>,
     /// A body of form fields, `application/x-www-form-urlencoded`.
     pub urlencoded: Option<BTreeMap<String, QueryValue>>,
+    /// A `multipart/form-data` body (RFC 7578), part by part in this order.
+    pub multipart: Option<Vec<WebhookPart>>,
     /// A plain text body; values go in as they are.
     pub text: Option<Template>,
     /// An XML body; values go in with `&`, `<`, `>` and quotes escaped.
@@ -132,6 +134,24 @@ impl WebhookCall {
     pub const fn is_repeatable(&self) -> bool {
         !self.writes() || self.idempotency.is_some()
     }
+}
+
+/// A part of a form: a text, or an attachment.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookPart {
+    /// The field's name.
+    pub name: String,
+    /// The text; a lone null leaves the part out, a lone list repeats it.
+    pub value: Option<QueryValue>,
+    /// The parameter of type attachment whose bytes are sent; one that is not given leaves the part
+    /// out.
+    pub file: Option<Name>,
+    /// The file's name for the api; the attachment's own without it.
+    pub filename: Option<Template>,
+    /// The part's content type; by the ending of the file's name without it, none for a text.
+    #[serde(rename = "content-type")]
+    pub content_type: Option<String>,
 }
 
 /// A key by which the api knows a call that it has done already.

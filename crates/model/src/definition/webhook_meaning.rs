@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::meaning::{Finder, check_header};
 use super::webhook::{CALLS_MAX, TIMEOUT_MAX};
-use super::{ApiFile, Auth, Method, Param, QueryValue, ValueType, Webhook, WebhookCall};
+use super::{
+    ApiFile, Auth, Method, Param, QueryValue, ValueType, Webhook, WebhookCall, WebhookPart,
+};
 use crate::{CallPath, Name, Scope, Template, Timespan, nearest};
 
 /// A URL is seen by every server on the way and stands in logs: no secret goes into it.
@@ -163,6 +165,9 @@ impl Place<'_> {
                 self.template(finder, key, text, ELSEWHERE);
             }
         }
+        for (at, part) in call.multipart.iter().flatten().enumerate() {
+            self.part(finder, at, part);
+        }
         self.body(finder, call);
         self.idempotency(finder, call);
         for status in call.expect.iter().filter(|status| !(100..600).contains(*status)) {
@@ -174,6 +179,7 @@ impl Place<'_> {
         let bodies = [
             ("json", call.json.is_some()),
             ("urlencoded", call.urlencoded.is_some()),
+            ("multipart", call.multipart.is_some()),
             ("text", call.text.is_some()),
             ("xml", call.xml.is_some()),
             ("html", call.html.is_some()),
@@ -188,11 +194,49 @@ impl Place<'_> {
         if !matches!(call.method, Method::Post | Method::Put | Method::Patch) {
             finder.report(&self.at(first), "a body needs POST, PUT or PATCH", None);
         }
-        let Some(file) = &call.file else { return };
+        let has_type = call.headers.keys().any(|name| name.eq_ignore_ascii_case("content-type"));
+        if call.multipart.is_some() && has_type {
+            let message = "the content type of `multipart` holds its boundary, and is not yours";
+            finder.report(&self.at("headers"), message, None);
+        }
+        if call.multipart.as_ref().is_some_and(Vec::is_empty) {
+            finder.report(&self.at("multipart"), "a form needs a part", None);
+        }
+        if let Some(file) = &call.file {
+            self.attachment(finder, &self.at("file"), file);
+        }
+    }
+
+    fn part(&self, finder: &mut Finder<'_>, at: usize, part: &WebhookPart) {
+        let number = at.to_string();
+        let own = self.at("multipart");
+        let place = |key| [&own[..], &[number.as_str(), key]].concat();
+        if part.value.is_some() == part.file.is_some() {
+            finder.report(&place("name"), "a part has either a `value` or a `file`", None);
+        }
+        if part.filename.is_some() && part.file.is_none() {
+            finder.report(&place("filename"), "only a `file` has a `filename`", None);
+        }
+        if let Some(file) = &part.file {
+            self.attachment(finder, &place("file"), file);
+        }
+        if let Some(QueryValue::Text(value)) = &part.value {
+            self.template_at(finder, &place("value"), value, ELSEWHERE);
+        }
+        if let Some(filename) = &part.filename {
+            self.template_at(finder, &place("filename"), filename, IN_URLS);
+        }
+        let is_line = |text: &String| !text.is_empty() && !text.contains(char::is_control);
+        if part.content_type.as_ref().is_some_and(|text| !is_line(text)) {
+            finder.report(&place("content-type"), "must be one line of text", None);
+        }
+    }
+
+    fn attachment(&self, finder: &mut Finder<'_>, path: &[&str], file: &Name) {
         let params = &self.webhook.params;
         if params.get(file).is_none_or(|param| param.kind != ValueType::Attachment) {
             let message = format!("there is no parameter `{file}` of type attachment");
-            finder.report(&self.at("file"), message, None);
+            finder.report(path, message, None);
         }
     }
 

@@ -46,6 +46,7 @@ fn webhooks(api: &ApiFile) -> Vec<Value> {
         json!({
             "name": format!("{}.{name}", api.api),
             "title": webhook.title,
+            "description": webhook.description,
             "params": params.collect::<Vec<_>>(),
             "calls": webhook.calls.iter().map(|call| call.id.as_str()).collect::<Vec<_>>(),
             "outputs": webhook.outputs.keys().collect::<Vec<_>>(),

@@ -1,6 +1,6 @@
-//! `restway plan`: the requests of a sync, as curl lines without secrets.
+//! `restway plan`: the requests of a sync or a webhook, as curl lines without secrets.
 
-use restway_work::Selection;
+use restway_work::{Absent, Given, Selection};
 use serde_json::json;
 
 use crate::arguments::Plan;
@@ -9,14 +9,23 @@ use crate::report::{Exit, Failure};
 
 pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit, Failure> {
     let workspace = context.workspace().await?;
-    let plans = workspace.plan(&Selection(arguments.what.clone()))?;
-    let json: Vec<_> = plans
-        .iter()
-        .map(|(resource, curl)| json!({ "resource": resource.to_string(), "curl": curl }))
-        .collect();
+    let (webhooks, what): (Vec<String>, Vec<String>) =
+        arguments.what.iter().cloned().partition(|word| workspace.webhook(word).is_ok());
+    let mut plans = Vec::new();
+    if !what.is_empty() {
+        for (resource, curl) in workspace.plan(&Selection(what))? {
+            plans.push(("resource", resource.to_string(), curl));
+        }
+    }
+    for webhook in webhooks {
+        let lines = workspace.plan_webhook(&webhook, Given::default(), Absent::Shown)?;
+        plans.extend(lines.into_iter().map(|line| ("webhook", webhook.clone(), line)));
+    }
+    let json: Vec<_> =
+        plans.iter().map(|(kind, name, curl)| json!({ *kind: name, "curl": curl })).collect();
     context.printer.json(&json!({ "requests": json }));
-    for (resource, curl) in &plans {
-        context.printer.line(&format!("# {resource}\n{curl}\n"));
+    for (_, name, curl) in &plans {
+        context.printer.line(&format!("# {name}\n{curl}\n"));
     }
     Ok(Exit::Done)
 }

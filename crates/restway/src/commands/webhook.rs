@@ -5,7 +5,7 @@
 
 use restway_model::definition::yaml_value;
 use restway_store::{WebhookCallRecord, WebhookRecord};
-use restway_work::{Given, GivenValue, Wanted, WebhookReport};
+use restway_work::{Absent, Asked, Given, GivenValue, Wanted, WebhookReport};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -22,13 +22,15 @@ pub(super) async fn run(
     let workspace = context.workspace().await?;
     let given = given(arguments)?;
     if arguments.dry_run {
-        let lines = workspace.plan_webhook(name, given)?;
+        let lines = workspace.plan_webhook(name, given, Absent::Refused)?;
         context.printer.json(&json!({ "webhook": name, "requests": lines }));
         lines.iter().for_each(|line| context.printer.line(line));
         return Ok(Exit::Done);
     }
     let wanted = if arguments.suggest { Wanted::Suggestions } else { Wanted::Outputs };
-    let report = workspace.run_webhook(name, given, &person(), wanted).await?;
+    let stop = context.stop_on_signal();
+    let asked = Asked { person: &person(), wanted, stop: &stop };
+    let report = workspace.run_webhook(name, given, asked).await?;
     match wanted {
         Wanted::Outputs => outputs(context, &report),
         Wanted::Suggestions => suggestions(context, &report),
@@ -118,6 +120,8 @@ fn suggestions(context: &Context, report: &WebhookReport) {
 pub(super) fn record_json(webhook: &WebhookRecord) -> Value {
     let is_own = webhook.person == person();
     let shown = |text: &Option<String>| text.clone().filter(|_| is_own);
+    let definition = webhook.definition.as_deref();
+    let definition = definition.and_then(|text| serde_json::from_str::<Value>(text).ok());
     let call = |call: &WebhookCallRecord| {
         json!({
             "id": call.id,
@@ -132,6 +136,8 @@ pub(super) fn record_json(webhook: &WebhookRecord) -> Value {
     };
     json!({
         "person": webhook.person,
+        "version": webhook.version,
+        "definition": definition,
         "inputs": shown(&webhook.inputs),
         "kept_until": webhook.kept_until,
         "calls": webhook.calls.iter().map(call).collect::<Vec<_>>(),
@@ -141,7 +147,8 @@ pub(super) fn record_json(webhook: &WebhookRecord) -> Value {
 /// The same for people.
 pub(super) fn show(context: &Context, webhook: &WebhookRecord) {
     let record = record_json(webhook);
-    context.printer.line(&format!("by {}", webhook.person));
+    let version = webhook.version.map_or(String::new(), |version| format!(", version {version}"));
+    context.printer.line(&format!("by {}{version}", webhook.person));
     if let Some(inputs) = record["inputs"].as_str() {
         context.printer.line(&format!("inputs {inputs}"));
     }

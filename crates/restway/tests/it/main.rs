@@ -16,3 +16,4 @@ mod secrets;
 mod support;
 mod sync;
 mod webhooks;
+mod wiremock;

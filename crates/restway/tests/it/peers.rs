@@ -6,7 +6,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,30 +17,31 @@ use crate::support::Workspace;
 /// How long a server may take to listen.
 const START_MAX: Duration = Duration::from_secs(60);
 
-struct Peer {
+pub(crate) struct Peer {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Peer {
     fn start(program: &str, arguments: impl Fn(u16) -> Vec<String>) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a free port")
-            .port();
-        let mut child = Command::new(installed(program))
+        Self::begin(&installed(program), arguments)
+    }
+
+    pub(crate) fn begin(program: &Path, arguments: impl Fn(u16) -> Vec<String>) -> Self {
+        let (port, shown) = (free_port(), program.display());
+        let mut child = Command::new(program)
             .args(arguments(port))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("{program} does not start: {error}"));
+            .unwrap_or_else(|error| panic!("{shown} does not start: {error}"));
         let log = child.stderr.take().expect("a pipe");
         std::thread::spawn(move || BufReader::new(log).lines().for_each(drop));
         let mut peer = Self { child, port };
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(started.elapsed() < START_MAX, "{program} does not listen");
-            assert!(peer.child.try_wait().expect("a state").is_none(), "{program} ended");
+            assert!(started.elapsed() < START_MAX, "{shown} does not listen");
+            assert!(peer.child.try_wait().expect("a state").is_none(), "{shown} ended");
             std::thread::yield_now();
         }
         peer
@@ -54,12 +55,22 @@ impl Drop for Peer {
     }
 }
 
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0");
+    listener.and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
 fn installed(program: &str) -> PathBuf {
+    peers().join("venv/bin").join(program)
+}
+
+/// The folder of the test servers.
+pub(crate) fn peers() -> PathBuf {
     let folder = std::env::var_os("RESTWAY_TEST_PEERS").expect(
         "RESTWAY_TEST_PEERS names the folder of the test servers; `make test` sets it, \
          `make peers` fills it",
     );
-    PathBuf::from(folder).join("venv/bin").join(program)
+    PathBuf::from(folder)
 }
 
 #[test]

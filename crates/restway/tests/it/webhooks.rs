@@ -292,3 +292,154 @@ fn suggestions_show_where_outputs_could_be_and_attachments_are_sent() {
         assert_eq!(refused.code, 2, "{outside}: {}", refused.err);
     }
 }
+
+#[test]
+fn a_form_carries_texts_and_attachments() {
+    let api = Api::start();
+    let hooks = "
+  send:
+    params:
+      title: { type: string }
+      doc: { type: attachment }
+      more: { type: attachment, required: false }
+    calls:
+      - id: echo
+        method: POST
+        path: /fault/echo
+        multipart:
+          - { name: title, value: '${param.title}' }
+          - { name: doc, file: doc }
+          - { name: more, file: more }
+    outputs: { type: 'echo.headers.content-type', body: echo.body }
+";
+    let workspace = workspace(&api, "{ type: none }", hooks);
+    workspace.write("docs/a.csv", "n\n1\n");
+    let arguments = ["call", "demo.send", "--param", "title=O'Neil", "--param", "doc=docs/a.csv"];
+    let said = call(&workspace, &api, &arguments, "");
+    assert_eq!(said.code, 0, "{}", said.err);
+    let outputs = read(&said);
+    let kind = outputs["type"].as_str().expect("a type");
+    let boundary = kind.strip_prefix("multipart/form-data; boundary=").expect("a form");
+    let expected = format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\nO'Neil\r\n\
+         --{boundary}\r\nContent-Disposition: form-data; name=\"doc\"; filename=\"a.csv\"\r\n\
+         Content-Type: text/csv; charset=utf-8\r\n\r\nn\n1\n\r\n--{boundary}--\r\n"
+    );
+    assert_eq!(outputs["body"], json!(expected));
+    let plan = call(&workspace, &api, &[&arguments[..], &["--dry-run"]].concat(), "");
+    assert!(plan.out.contains("filename=\"a.csv\"") && plan.out.contains("${param.doc}"));
+    workspace.write(
+        "apis/demo.yaml",
+        "api: demo\nbase_url: http://127.0.0.1:1\nwebhooks:\n  send:\n    params: { doc: { type: \
+         string } }\n    calls:\n      - id: a\n        method: POST\n        path: /\n        \
+         multipart:\n          - { name: a, value: x, file: doc }\n          - { name: b }\n",
+    );
+    let refused = workspace.run(&["check"]);
+    assert_eq!(refused.code, 2);
+    for problem in ["either a `value` or a `file`", "no parameter `doc` of type attachment"] {
+        assert!(refused.err.contains(problem), "{}", refused.err);
+    }
+}
+
+#[test]
+fn each_domain_gets_its_own_login_and_no_other() {
+    let (home, other) = (Api::start(), Api::start());
+    let workspace = Workspace::new();
+    workspace.write(
+        "apis/demo.yaml",
+        &format!(
+            "api: demo\nbase_url: {}\nauth: {{ type: bearer, token: '${{env.DEMO_SECRET}}' }}\n\
+             domains:\n  - {{ url: {}, auth: {{ type: basic, username: jo, password: \
+             '${{env.DEMO_SECRET}}' }} }}\nwebhooks:\n  both:\n    calls:\n      \
+             - {{ id: own, method: GET, path: /fault/echo }}\n      \
+             - {{ id: other, method: POST, safe: true, path: '{}/fault/echo', json: {{}} }}\n      \
+             - {{ id: led, method: GET, path: '/fault/redirect-to?url={}/fault/echo' }}\n    \
+             outputs: {{ own: own.headers, other: other.headers, led: led.headers }}\n",
+            home.url(),
+            other.url(),
+            other.url(),
+            other.url(),
+        ),
+    );
+    let said = call(&workspace, &home, &["call", "demo.both"], "");
+    assert_eq!(said.code, 0, "{}", said.err);
+    let outputs = read(&said);
+    let shown = |call: &str| outputs[call]["authorization"].as_str().unwrap_or("none").to_owned();
+    assert_eq!(shown("own").split(' ').next(), Some("Bearer"));
+    assert_eq!(shown("other").split(' ').next(), Some("Basic"));
+    assert_eq!(shown("led"), "none", "a redirect takes no login along");
+    let plan = call(&workspace, &home, &["plan", "demo.both"], "");
+    assert_eq!(plan.code, 0, "{}", plan.err);
+    assert!(!plan.out.contains(home.get().client_secret()), "{}", plan.out);
+    workspace.write(
+        "apis/demo.yaml",
+        &format!(
+            "api: demo\nbase_url: {}\nwebhooks:\n  out:\n    calls: [{{ id: a, method: GET, path: \
+             '{}/fault/echo' }}]\n",
+            home.url(),
+            other.url()
+        ),
+    );
+    let refused = call(&workspace, &home, &["call", "demo.out"], "");
+    assert_ne!(refused.code, 0, "an address that is not declared is not called");
+}
+
+#[test]
+fn a_changed_webhook_is_another_version_and_old_runs_keep_theirs() {
+    let api = Api::start();
+    let hook =
+        |path: &str| format!("  look:\n    calls: [{{ id: e, method: GET, path: {path} }}]\n");
+    let workspace = workspace(&api, "{ type: none }", &hook("/fault/echo"));
+    let run = |path: Option<&str>| {
+        if let Some(path) = path {
+            let (url, hook) = (api.url(), hook(path));
+            workspace.write(
+                "apis/demo.yaml",
+                &format!("api: demo\nbase_url: {url}\nauth: {{ type: none }}\nwebhooks:\n{hook}"),
+            );
+        }
+        workspace.ok(&["call", "demo.look"]);
+        let runs = workspace.json(&["runs"]);
+        let id = runs["runs"][0]["run"].as_str().expect("an id").to_owned();
+        (workspace.json(&["runs", "show", &id])["webhook"]["version"].clone(), id)
+    };
+    let first = run(None);
+    assert_eq!((&first.0, run(None).0), (&json!(1), json!(1)));
+    assert_eq!(run(Some("/fault/echo?a=b")).0, json!(2));
+    let shown = workspace.json(&["runs", "show", &first.1]);
+    assert_eq!(shown["webhook"]["definition"]["calls"][0]["path"], json!("/fault/echo"));
+    assert!(workspace.ok(&["runs", "show", &first.1]).out.contains(", version 1"));
+}
+
+#[test]
+fn a_webhook_that_is_stopped_or_killed_does_not_stay_under_way() {
+    use std::process::Stdio;
+    let api = Api::start();
+    let hook = "  slow:\n    calls: [{ id: w, method: GET, path: /fault/slow/60000 }]\n    \
+                timeout: 3m\n";
+    let workspace = workspace(&api, "{ type: none }", hook);
+    for (before, signal, code) in [(0, "-TERM", "1"), (1, "-KILL", "killed")] {
+        let mut child = workspace
+            .command(&["call", "demo.slow"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        while api.get().count("/fault/slow") <= before {
+            assert!(child.try_wait().expect("a state").is_none(), "it waits for its answer");
+            std::thread::yield_now();
+        }
+        let under_way = workspace.json(&["runs"]);
+        assert_eq!(under_way["runs"][0]["status"], json!("running"), "{under_way}");
+        let pid = child.id().to_string();
+        let sent = std::process::Command::new("kill").args([signal, &pid]).status();
+        assert!(sent.expect("kill runs").success());
+        let output = child.wait_with_output().expect("it ends");
+        let ended = output.status.code().map_or("killed".to_owned(), |code| code.to_string());
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(ended, code, "{err}");
+        let runs = workspace.json(&["runs"]);
+        assert_eq!(runs["runs"][0]["status"], json!("failed"), "{signal}: {runs}");
+        assert_eq!(runs["runs"][0]["error"]["code"], json!("webhook.interrupted"), "{signal}");
+    }
+}

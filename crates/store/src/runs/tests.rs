@@ -162,3 +162,21 @@ async fn what_a_newer_version_wrote_is_refused_by_name() {
         "the metadata store holds `export` as kind, which cannot be read"
     );
 }
+
+#[tokio::test]
+async fn a_webhook_is_abandoned_when_no_process_is_present() {
+    let bench = Bench::new();
+    let (store, other) = (bench.open().await, bench.open().await);
+    let present = other.be_present().await.unwrap();
+    let second = other.be_present().await.unwrap();
+    let run = other.start_run(RunKind::Webhook, "acme.create").await.unwrap();
+    assert_eq!(store.close_abandoned_webhooks().await.unwrap(), 0);
+    drop(present);
+    assert_eq!(store.close_abandoned_webhooks().await.unwrap(), 0);
+    drop(second);
+    assert_eq!(store.close_abandoned_webhooks().await.unwrap(), 1);
+    let closed = store.run(&run.0).await.unwrap().unwrap().run;
+    assert_eq!(closed.status, RunStatus::Failed);
+    assert_eq!(closed.error.unwrap().code, "webhook.interrupted");
+    store.be_present().await.unwrap();
+}

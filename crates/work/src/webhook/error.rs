@@ -51,6 +51,16 @@ pub enum WebhookError {
         /// What was done before.
         done: Vec<Done>,
     },
+    /// Somebody asked it to stop.
+    #[error("`{webhook}` was asked to stop{}", waiting(.under_way.as_ref()))]
+    Interrupted {
+        /// `api.webhook`.
+        webhook: String,
+        /// The call that was under way, and whether it may have changed something.
+        under_way: Option<(Name, bool)>,
+        /// What was done before.
+        done: Vec<Done>,
+    },
 }
 
 /// A call that was answered before something failed.
@@ -121,16 +131,17 @@ impl WebhookError {
             Self::Output { webhook, output, from, .. } => {
                 format!("the output `{output}` of `{webhook}` cannot be taken from `{from}`")
             }
-            Self::Params(_) | Self::Timeout { .. } => self.to_string(),
+            Self::Params(_) | Self::Timeout { .. } | Self::Interrupted { .. } => self.to_string(),
         }
     }
 
     fn done(&self) -> &[Done] {
         match self {
             Self::Params(_) => &[],
-            Self::Failed { done, .. } | Self::Output { done, .. } | Self::Timeout { done, .. } => {
-                done
-            }
+            Self::Failed { done, .. }
+            | Self::Output { done, .. }
+            | Self::Timeout { done, .. }
+            | Self::Interrupted { done, .. } => done,
         }
     }
 }
@@ -150,6 +161,7 @@ impl Explain for WebhookError {
             Self::Failed { cause, .. } => cause.code(),
             Self::Output { .. } => Code::WebhookAnswer,
             Self::Timeout { .. } => Code::WebhookTimeout,
+            Self::Interrupted { .. } => Code::WebhookInterrupted,
         }
     }
 
@@ -161,6 +173,7 @@ impl Explain for WebhookError {
                 "`restway call {webhook} --suggest` shows the places in a real answer; it calls \
                  the api"
             )],
+            Self::Interrupted { .. } => Vec::new(),
             Self::Timeout { .. } => {
                 vec!["a longer `timeout` in the webhook may help; 3m is the most".into()]
             }

@@ -10,6 +10,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use restway_connect::Attachment;
 use restway_model::definition::{Param, ValueProblem, ValueType, Webhook};
 use restway_model::{Name, Redactor, Scope, Secret, Values, nearest};
 use serde_json::{Map, Value};
@@ -24,6 +25,24 @@ const ATTACHMENT_BYTES_MAX: u64 = 16 << 20;
 /// Parameters by name.
 #[derive(Debug, Clone, Default)]
 pub struct Given(pub BTreeMap<String, GivenValue>);
+
+/// What becomes of a parameter that must be given and is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// It is a problem.
+    Refused,
+    /// Its name stands for it, in a plan.
+    Shown,
+}
+
+/// What the parameters are taken with.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// The workspace, whose files attachments are.
+    pub(super) folder: &'a Path,
+    /// Learns what is secret.
+    pub(super) redactor: &'a Redactor,
+}
 
 /// A parameter's value as it came.
 #[derive(Debug, Clone)]
@@ -46,8 +65,8 @@ impl Inputs {
         webhook: &Webhook,
         name: &str,
         given: Given,
-        folder: &Path,
-        redactor: &Redactor,
+        absent: Absent,
+        known: Known<'_>,
     ) -> Result<Self, WorkError> {
         let Given(mut given) = given;
         let mut inputs = Self {
@@ -63,14 +82,17 @@ impl Inputs {
         let mut problems = Vec::new();
         for (param_name, param) in &webhook.params {
             let value = given.remove(param_name.as_str());
+            if value.is_none() && param.is_required() && absent == Absent::Shown {
+                continue;
+            }
             if param.secret {
-                value.iter().for_each(|value| learn(value, redactor));
+                value.iter().for_each(|value| learn(value, known.redactor));
             }
             let taken = take_one(param_name, param, value, &mut problems);
             if param.kind == ValueType::Attachment
                 && let Value::String(path) = &taken
             {
-                match read_file(folder, path) {
+                match read_file(known.folder, path) {
                     Ok(bytes) => {
                         inputs.files.insert(param_name.clone(), (path.clone(), bytes));
                     }
@@ -106,9 +128,21 @@ impl Inputs {
         }
     }
 
-    /// The bytes of an attachment.
-    pub(super) fn file(&self, name: &Name) -> Option<Bytes> {
-        self.files.get(name).map(|(_, bytes)| bytes.clone())
+    /// The attachment that a parameter is.
+    pub(super) fn attachment(&self, name: &Name) -> Option<Attachment> {
+        let (path, bytes) = self.files.get(name)?;
+        let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Some(Attachment { name, bytes: bytes.clone() })
+    }
+
+    /// The same for a plan: a name for the content.
+    pub(super) fn planned_attachment(&self, name: &Name) -> Option<Attachment> {
+        if self.values.get(name.as_str()).is_some_and(Value::is_null) {
+            return None;
+        }
+        let shown = format!("${{param.{name}}}");
+        let known = self.attachment(name).map_or_else(|| shown.clone(), |file| file.name);
+        Some(Attachment { name: known, bytes: shown.into() })
     }
 
     /// The parameters as JSON for the history: secrets masked, attachments by their paths.

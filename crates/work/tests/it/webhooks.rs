@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use restway_model::{Clock, Explain, Pause};
-use restway_work::{Given, Settings, Wanted, WorkError, Workspace, init};
+use restway_work::{Asked, Given, Settings, Stop, Stopper, Wanted, WorkError, Workspace, init};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -47,10 +47,18 @@ async fn open(folder: &Path, clock: &Arc<Turned>, webhook: &str, base_url: &str)
 }
 
 fn spawn(workspace: &Workspace) -> tokio::task::JoinHandle<Result<(), WorkError>> {
+    let (_, stop) = Stopper::new();
+    spawn_until(workspace, stop)
+}
+
+fn spawn_until(
+    workspace: &Workspace,
+    stop: Stop,
+) -> tokio::task::JoinHandle<Result<(), WorkError>> {
     let workspace = workspace.clone();
     tokio::spawn(async move {
-        let ran = workspace.run_webhook("acme.hook", Given::default(), "jo", Wanted::Outputs);
-        ran.await.map(drop)
+        let asked = Asked { person: "jo", wanted: Wanted::Outputs, stop: &stop };
+        workspace.run_webhook("acme.hook", Given::default(), asked).await.map(drop)
     })
 }
 
@@ -95,4 +103,37 @@ async fn the_rate_of_a_webhook_holds_within_its_timeout() {
     clock.0.send_modify(|now| *now += Duration::from_secs(60));
     spawn(&workspace).await.expect("it ends").expect("a minute later it goes through");
     assert_eq!(demo.count("/fault/echo"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stops_a_webhook_is_told_what_is_not_known() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(Turned(watch::Sender::new(Duration::ZERO)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let webhook = "{ calls: [{ id: made, method: POST, path: /a, json: {} }] }";
+    let workspace = open(folder.path(), &clock, webhook, &url).await;
+    let (stopper, stop) = Stopper::new();
+    let ran = spawn_until(&workspace, stop);
+    let (mut socket, _) = listener.accept().await.expect("a call");
+    socket.read_u8().await.expect("a request");
+    let same = open_again(folder.path()).await;
+    let under_way = same.store().runs(10, None).await.expect("runs");
+    assert_eq!(under_way[0].status.as_str(), "running", "its process is alive");
+    stopper.stop();
+    let error = ran.await.expect("it ends").expect_err("it was stopped");
+    assert_eq!(error.code().as_str(), "webhook.interrupted");
+    assert!(error.to_string().contains("whether the api did the call `made` is not known"));
+    let runs = workspace.store().runs(10, None).await.expect("runs");
+    assert_eq!(runs[0].status.as_str(), "failed");
+    assert_eq!(
+        runs[0].error.as_ref().map(|error| error.code.as_str()),
+        Some("webhook.interrupted")
+    );
+    let record = workspace.store().webhook(&runs[0].id).await.expect("a read").expect("a run");
+    assert_eq!(record.calls[0].error_code.as_deref(), Some("webhook.interrupted"));
+}
+
+async fn open_again(folder: &Path) -> Workspace {
+    Workspace::open(folder, settings()).await.expect("it opens")
 }
