@@ -192,3 +192,32 @@ async fn a_storm_of_refusals_halves_what_is_under_way() {
         "nobody asked twice too often"
     );
 }
+
+#[tokio::test]
+async fn pages_that_were_read_ahead_in_vain_are_counted() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let shared = Arc::clone(&seen);
+    let url = scripted(move |request| {
+        let seen = Arc::clone(&shared);
+        async move {
+            seen.fetch_add(1, Ordering::SeqCst);
+            let offset: u64 =
+                request.query("offset").expect("an offset").parse().expect("a number");
+            let length = if offset == 10 { 5 } else { 10.min(40 - offset) };
+            while offset == 10 && seen.load(Ordering::SeqCst) < 3 {
+                tokio::task::yield_now().await;
+            }
+            let records: Vec<Value> =
+                (offset..offset + length).map(|id| json!({ "id": id })).collect();
+            json_answer(&json!({"total": 40, "data": records}).to_string())
+        }
+    })
+    .await;
+    let settings = json!({"records": "data",
+        "paginate": {"type": "offset", "limit": 10, "total": "total"}});
+    let walked = Rig::new().walk(&api(&url, resource(settings)), "r").await.expect("all pages");
+    assert_eq!(walked.ids(), (0..40).collect::<Vec<u64>>());
+    assert_eq!(walked.pages, 5, "the second page is shorter than was guessed");
+    let sent = usize::try_from(walked.counts.requests).expect("a small number");
+    assert!(seen.load(Ordering::SeqCst) > 5 && sent >= seen.load(Ordering::SeqCst), "{sent}");
+}
