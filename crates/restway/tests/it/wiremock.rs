@@ -115,12 +115,12 @@ impl WireMock {
         self.workspace.write("apis/mock.yaml", &format!("api: mock\nbase_url: {url}\n{rest}"));
     }
 
-    /// Syncs one path into a table, and says what became of it.
-    fn sync(&self, path: &str) -> (i32, Value) {
+    /// Syncs one path into a table, trying for so long, and says what became of it.
+    fn sync(&self, path: &str, deadline: &str) -> (i32, Value) {
         self.api(
             &self.url(),
             &format!(
-                "retry: {{ initial: 10ms, maximum: 10ms, deadline: 100ms }}\n\
+                "retry: {{ initial: 200ms, multiplier: 1, deadline: {deadline} }}\n\
                  resources: {{ items: {{ path: {path}, records: data }} }}\n"
             ),
         );
@@ -151,7 +151,7 @@ fn broken_answers_and_refusals_of_a_real_server() {
     for (path, calls) in
         [("/turns", 3), ("/reset", 2), ("/garbage", 2), ("/empty", 2), ("/dribble", 1)]
     {
-        let (exit, report) = mock.sync(path);
+        let (exit, report) = mock.sync(path, "2m");
         assert_eq!((exit, &report["counts"]["records"]), (0, &json!(2)), "{path}: {report}");
         assert_eq!(report["counts"]["requests"], json!(calls), "{path}");
         assert_eq!(mock.journal(path).len(), calls, "{path}");
@@ -161,7 +161,7 @@ fn broken_answers_and_refusals_of_a_real_server() {
         ("/always", json!({"fault": "RANDOM_DATA_THEN_CLOSE"}), 1, "call.interrupted"),
     ] {
         mock.answers(path, &[answer]);
-        let (said, report) = mock.sync(path);
+        let (said, report) = mock.sync(path, "2s");
         assert_eq!((said, error_code(&report)), (exit, code), "{path}: {report}");
         let calls = mock.journal(path).len();
         assert_eq!(report["counts"]["requests"], json!(calls), "{path}");
