@@ -131,7 +131,15 @@ create table webhook_call (
 ) strict;
 ";
 
-const STEPS: &[&str] = &[FIRST, TOKENS, WEBHOOKS];
+/// What a load refused, and what it removed.
+const REJECTS: &str = "
+alter table run add column rejected integer not null default 0;
+alter table run add column deleted integer not null default 0;
+alter table run_resource add column rejected integer not null default 0;
+alter table run_resource add column deleted integer not null default 0;
+";
+
+const STEPS: &[&str] = &[FIRST, TOKENS, WEBHOOKS, REJECTS];
 
 /// Brings the database up to this version's schema.
 pub(crate) async fn migrate(pool: &SqlitePool, now: &str) -> Result<(), StoreError> {
