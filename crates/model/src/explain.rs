@@ -138,6 +138,8 @@ codes! {
     PageBound "page.bound" Failed "More pages than the bound allows",
     PageTarget "page.target" Failed "The next page lies on another origin",
     RecordInvalid "table.record_invalid" Failed "A record cannot be landed",
+    TooManyRejects "table.too_many_rejects" Failed "More records were rejected than `max_rejects` allows",
+    TooManyAbsent "table.too_many_absent" Failed "More rows are absent than `deletes.max_fraction` allows",
     TableMissing "table.missing" Asked "No such table",
     TableDamaged "table.damaged" Failed "A table's log or a data file cannot be read",
     TableConflict "table.conflict" Failed "The table and the journal disagree, or another writer won",

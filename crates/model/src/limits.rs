@@ -36,6 +36,9 @@ pub struct Limits {
     pub channel_batches_max: usize,
     /// Rows that a Parquet row group holds in memory.
     pub row_group_rows_max: usize,
+    /// Keys of a batch that are held in memory at once when it is merged, at 50 bytes each; a
+    /// batch with more is merged in several passes.
+    pub merge_keys_max: usize,
     /// Columns of one table.
     pub columns_max: usize,
     /// Child tables of one resource.
@@ -69,6 +72,7 @@ impl Default for Limits {
             batch_bytes_max: 8 << 20,
             channel_batches_max: 4,
             row_group_rows_max: 128 * 1024,
+            merge_keys_max: 3_600_000,
             columns_max: 2_000,
             child_tables_max: 200,
             list_rows_max: 100,

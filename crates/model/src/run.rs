@@ -79,6 +79,12 @@ pub struct Counts {
     pub rows: u64,
     /// Bytes of answers, decoded.
     pub bytes: u64,
+    /// Records that were put among the rejects.
+    #[serde(default)]
+    pub rejected: u64,
+    /// Rows that went, or were closed, because the api says that they are gone.
+    #[serde(default)]
+    pub deleted: u64,
 }
 
 impl Counts {
@@ -90,5 +96,7 @@ impl Counts {
         self.records += other.records;
         self.rows += other.rows;
         self.bytes += other.bytes;
+        self.rejected += other.rejected;
+        self.deleted += other.deleted;
     }
 }

@@ -98,6 +98,7 @@ impl Progress {
         }
         let mark = match status {
             RunStatus::Succeeded => self.printer.paint(Color::Green, "✓"),
+            RunStatus::Partly => self.printer.paint(Color::Yellow, "!"),
             _ => self.printer.paint(Color::Red, "✗"),
         };
         let line = format!(

@@ -74,6 +74,8 @@ impl Columns<'_> {
             records: self.get("records")?,
             rows: self.get("row_count")?,
             bytes: self.get("bytes")?,
+            rejected: self.get("rejected")?,
+            deleted: self.get("deleted")?,
         })
     }
 }

@@ -285,6 +285,8 @@ fn bind_counts<'query>(query: Statement<'query>, counts: &Counts) -> Statement<'
         .bind(number(counts.records))
         .bind(number(counts.rows))
         .bind(number(counts.bytes))
+        .bind(number(counts.rejected))
+        .bind(number(counts.deleted))
 }
 
 fn run_of(row: &SqliteRow) -> Result<RunRecord, StoreError> {

@@ -143,7 +143,15 @@ create table webhook_version (
 alter table webhook_run add column version integer;
 ";
 
-const STEPS: &[&str] = &[FIRST, TOKENS, WEBHOOKS, WEBHOOK_VERSIONS];
+/// What a load refused, and what it removed.
+const REJECTS: &str = "
+alter table run add column rejected integer not null default 0;
+alter table run add column deleted integer not null default 0;
+alter table run_resource add column rejected integer not null default 0;
+alter table run_resource add column deleted integer not null default 0;
+";
+
+const STEPS: &[&str] = &[FIRST, TOKENS, WEBHOOKS, WEBHOOK_VERSIONS, REJECTS];
 
 /// Brings the database up to this version's schema.
 pub(crate) async fn migrate(pool: &SqlitePool, now: &str) -> Result<(), StoreError> {

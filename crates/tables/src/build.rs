@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayBuilder, ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder,
+    Array, ArrayBuilder, ArrayRef, BooleanArray, BooleanBuilder, Date32Builder, Decimal128Builder,
     Float64Builder, Int64Array, Int64Builder, RecordBatch, StringArray, StringBuilder,
     TimestampMicrosecondArray, TimestampMicrosecondBuilder,
 };
@@ -20,7 +20,8 @@ use crate::error::TableError;
 use crate::infer::{MICROS_PER_DAY, join};
 use crate::parse::{Cell, Span, exact};
 use crate::shape::{
-    Column, ColumnDef, FETCHED_AT, INDEX, PARENT_ID, ROOT_ID, ROW_ID, RUN_ID, Table,
+    CONTENT, Column, ColumnDef, FETCHED_AT, INDEX, IS_CURRENT, PARENT_ID, ROOT_ID, ROW_ID, RUN_ID,
+    Role, Table, VALID_FROM, VALID_TO,
 };
 use crate::text::{float, quoted};
 
@@ -40,17 +41,26 @@ pub(crate) fn arrow_type(kind: ColumnType) -> DataType {
 type SystemColumns = Vec<(&'static str, ColumnType)>;
 
 /// The columns that every table has: those before the data's, and those after.
-pub(crate) fn system_columns(is_child: bool) -> (SystemColumns, SystemColumns) {
+pub(crate) fn system_columns(role: Role) -> (SystemColumns, SystemColumns) {
     let mut first = vec![(ROW_ID, ColumnType::Int64)];
-    if is_child {
-        first.extend([PARENT_ID, ROOT_ID, INDEX].map(|name| (name, ColumnType::Int64)));
+    let mut last = Vec::new();
+    match role {
+        Role::Record => {}
+        Role::List => {
+            first.extend([PARENT_ID, ROOT_ID, INDEX].map(|name| (name, ColumnType::Int64)));
+        }
+        Role::Version => {
+            last.extend([VALID_FROM, VALID_TO].map(|name| (name, ColumnType::Timestamp)));
+            last.extend([(IS_CURRENT, ColumnType::Bool), (CONTENT, ColumnType::Text)]);
+        }
     }
-    (first, vec![(RUN_ID, ColumnType::Text), (FETCHED_AT, ColumnType::Timestamp)])
+    last.extend([(RUN_ID, ColumnType::Text), (FETCHED_AT, ColumnType::Timestamp)]);
+    (first, last)
 }
 
 /// The schema of a file that holds these columns; columns of nulls are left out.
-pub(crate) fn file_schema(is_child: bool, columns: &[ColumnDef]) -> SchemaRef {
-    let (first, last) = system_columns(is_child);
+pub(crate) fn file_schema(role: Role, columns: &[ColumnDef]) -> SchemaRef {
+    let (first, last) = system_columns(role);
     let field = |name: &str, kind: ColumnType| Field::new(name, arrow_type(kind), true);
     let typed = columns.iter().filter(|column| column.kind != ColumnType::Null);
     let fields: Vec<Field> = first
@@ -149,6 +159,8 @@ pub(crate) struct Rows {
     parents: Vec<i64>,
     roots: Vec<i64>,
     indexes: Vec<i64>,
+    /// Hashes of the records' contents, in a history.
+    pub(crate) contents: Vec<u128>,
     columns: Vec<Option<Cells>>,
     buffer: String,
 }
@@ -254,12 +266,22 @@ impl Rows {
                 defs.push(column.def.clone());
             }
         }
+        let times = |micros: Option<i64>| -> ArrayRef {
+            Arc::new(TimestampMicrosecondArray::from(vec![micros; rows]).with_timezone("UTC"))
+        };
+        if table.role() == Role::Version {
+            arrays.extend([times(Some(stamp.fetched_micros)), times(None)]);
+            arrays.push(Arc::new(BooleanArray::from(vec![true; rows])));
+            let contents = std::mem::take(&mut self.contents);
+            let texts: StringArray =
+                contents.iter().map(|hash| Some(format!("{hash:032x}"))).collect();
+            arrays.push(Arc::new(texts));
+        }
         let runs: StringArray = (0..rows).map(|_| Some(stamp.run.as_str())).collect();
         arrays.push(Arc::new(runs));
-        let fetched = TimestampMicrosecondArray::from(vec![stamp.fetched_micros; rows]);
-        arrays.push(Arc::new(fetched.with_timezone("UTC")));
+        arrays.push(times(Some(stamp.fetched_micros)));
         self.bytes = 0;
-        let schema = file_schema(table.parent.is_some(), &defs);
+        let schema = file_schema(table.role(), &defs);
         RecordBatch::try_new(schema, arrays).map_err(TableError::internal)
     }
 }

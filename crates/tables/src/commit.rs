@@ -9,7 +9,7 @@
 //! The store underneath does not wait for the disk, so after each commit the log entry and its
 //! folder are flushed here: a commit that was reported survives a loss of power.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
 use deltalake_core::DeltaTableError;
@@ -28,8 +28,9 @@ use uuid::Uuid;
 
 use crate::delta::{self, Opened, configuration, open, schema};
 use crate::error::TableError;
+use crate::keys;
 use crate::lake::Shared;
-use crate::stage::{StagedBatch, StagedTable};
+use crate::stage::{Removed, StagedBatch, StagedTable};
 use crate::write::{Trail, sync_folder};
 use crate::{CommittedTable, LoadMode};
 
@@ -126,10 +127,9 @@ fn check_base(opened: &Opened, batch: &StagedBatch, table: &StagedTable) -> Resu
     if table.base.as_ref().unwrap_or(&table.def) != &now {
         return Err(conflict(batch, name, "its columns are others"));
     }
-    if !table.rewritten.is_empty() {
+    if let Some(looked_at) = &table.looked_at {
         let files = opened.files();
-        let active: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        if active != table.rewritten.iter().map(String::as_str).collect() {
+        if *looked_at != keys::names(files.iter().map(|file| file.path.as_str())) {
             return Err(conflict(batch, name, "its files are others"));
         }
     }
@@ -183,12 +183,15 @@ async fn write(
         let metadata: Metadata = opened.snapshot.metadata().clone();
         actions.push(Action::Metadata(metadata.with_schema(&schema)?));
     }
-    let removes_all = batch.mode == LoadMode::Replace || !table.rewritten.is_empty();
-    if removes_all {
-        let files = opened.snapshot.log_data();
-        let removed: Vec<Remove> = files.iter().map(|file| file.remove_action(true)).collect();
-        actions.extend(removed.into_iter().map(Action::Remove));
-    }
+    let goes = |path: &str| match &table.removed {
+        Removed::Nothing => false,
+        Removed::All => true,
+        Removed::Files(names) => names.binary_search_by(|name| name.as_str().cmp(path)).is_ok(),
+    };
+    let files = opened.snapshot.log_data();
+    let removed = files.iter().filter(|file| goes(&file.path()));
+    let removed: Vec<Remove> = removed.map(|file| file.remove_action(true)).collect();
+    actions.extend(removed.into_iter().map(Action::Remove));
     actions.extend(table.files.iter().map(|file| {
         Action::Add(Add {
             path: file.name.clone(),
@@ -199,11 +202,7 @@ async fn write(
             ..Add::default()
         })
     }));
-    let mode = match batch.mode {
-        LoadMode::Append => SaveMode::Append,
-        LoadMode::Replace => SaveMode::Overwrite,
-    };
-    let operation = DeltaOperation::Write { mode, partition_by: None, predicate: None };
+    let operation = operation(batch, table);
     let sequence = i64::try_from(batch.sequence).unwrap_or(i64::MAX);
     let properties = CommitProperties::default()
         .with_metadata(run_metadata(batch))
@@ -213,6 +212,25 @@ async fn write(
         .build(Some(&opened.snapshot), opened.store.clone(), operation)
         .await?;
     Ok(finalized.version())
+}
+
+/// What the log says was done. Where the batch depends on files that it looked at, it is a merge of
+/// the whole table: then a commit of another writer between our look and our commit is a conflict.
+fn operation(batch: &StagedBatch, table: &StagedTable) -> DeltaOperation {
+    if table.looked_at.is_some() {
+        return DeltaOperation::Merge {
+            predicate: None,
+            merge_predicate: None,
+            matched_predicates: Vec::new(),
+            not_matched_predicates: Vec::new(),
+            not_matched_by_source_predicates: Vec::new(),
+        };
+    }
+    let mode = match batch.mode {
+        LoadMode::Replace if table.removed == Removed::All => SaveMode::Overwrite,
+        _ => SaveMode::Append,
+    };
+    DeltaOperation::Write { mode, partition_by: None, predicate: None }
 }
 
 fn run_metadata(batch: &StagedBatch) -> HashMap<String, serde_json::Value> {

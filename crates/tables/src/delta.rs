@@ -20,7 +20,7 @@ use url::Url;
 use crate::build::system_columns;
 use crate::error::TableError;
 use crate::naming::path_text;
-use crate::shape::{ColumnDef, SYSTEM_COLUMNS, TableDef};
+use crate::shape::{CONTENT, ColumnDef, SYSTEM_COLUMNS, TableDef};
 
 const PATH_KEY: &str = "restway.path";
 const TYPE_KEY: &str = "restway.type";
@@ -46,6 +46,8 @@ pub(crate) struct ActiveFile {
     pub(crate) path: String,
     pub(crate) bytes: u64,
     pub(crate) rows: Option<u64>,
+    /// Bounds of its columns, as Delta writes them.
+    pub(crate) stats: Option<String>,
 }
 
 /// The folder of a table.
@@ -124,6 +126,7 @@ impl Opened {
                 path: file.path().into_owned(),
                 bytes: u64::try_from(file.size()).unwrap_or(0),
                 rows: file.num_records().and_then(|rows| u64::try_from(rows).ok()),
+                stats: file.stats(),
             })
             .collect()
     }
@@ -136,7 +139,8 @@ impl Opened {
         let schema = self.snapshot.schema();
         let data = schema.fields().filter(|field| !SYSTEM_COLUMNS.contains(&field.name.as_str()));
         let columns = data.map(column_def).collect();
-        TableDef { name: name.clone(), parent: parent.zip(list), columns }
+        let history = schema.fields().any(|field| field.name == CONTENT);
+        TableDef { name: name.clone(), parent: parent.zip(list), history, columns }
     }
 
     /// All columns in order, system columns included, for reading and for people.
@@ -184,7 +188,7 @@ fn column_type(kind: &DataType) -> ColumnType {
 
 /// The Delta schema of a table.
 pub(crate) fn schema(def: &TableDef) -> Result<StructType, TableError> {
-    let (first, last) = system_columns(def.parent.is_some());
+    let (first, last) = system_columns(def.role());
     let mut fields = Vec::new();
     for (name, kind) in first {
         fields.push(system_field(name, kind)?);

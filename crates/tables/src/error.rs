@@ -9,6 +9,7 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use restway_model::definition::MaxRejects;
 use restway_model::{Code, ColumnType, Explain, TableName};
 
 /// A cause from an engine underneath.
@@ -32,6 +33,80 @@ pub enum TableError {
         expected: ColumnType,
         /// The beginning of the value.
         found: String,
+    },
+    /// A record has no value for a field of its key.
+    #[error("record {record} of `{table}` has no `{field}`, which is its key")]
+    KeyMissing {
+        /// The table.
+        table: TableName,
+        /// The field.
+        field: String,
+        /// The record's number within the batch, from 1.
+        record: u64,
+    },
+    /// A record has a field that is no column, and the definition says that none may be added.
+    #[error("record {record} of `{table}` has `{path}`, which is no column")]
+    NewColumn {
+        /// The table.
+        table: TableName,
+        /// The place in the record, or the table of a list.
+        path: String,
+        /// The record's number within the batch, from 1.
+        record: u64,
+    },
+    /// A value would widen its column, and the definition says that none may widen.
+    #[error("record {record} of `{table}`: `{path}` is {kind}, found {found}")]
+    NewType {
+        /// The table.
+        table: TableName,
+        /// The place in the record.
+        path: String,
+        /// The record's number within the batch, from 1.
+        record: u64,
+        /// The column's type.
+        kind: ColumnType,
+        /// The value's type.
+        found: ColumnType,
+    },
+    /// More records were refused than the definition allows.
+    #[error(
+        "{rejected} of {records} records would go to `{resource}`, and `max_rejects` is {max}; the \
+         first: {first}"
+    )]
+    TooManyRejects {
+        /// The table of rejects.
+        resource: TableName,
+        /// Records that were refused.
+        rejected: u64,
+        /// Records that were read.
+        records: u64,
+        /// What is allowed.
+        max: MaxRejects,
+        /// Why the first was refused.
+        first: String,
+    },
+    /// More rows are absent than may go.
+    #[error(
+        "{absent} of {rows} rows of `{table}` are absent from the api, and `max_fraction` is \
+         {max_fraction}"
+    )]
+    TooManyAbsent {
+        /// The table.
+        table: TableName,
+        /// Rows whose key the walk did not meet.
+        absent: u64,
+        /// Rows that the table has.
+        rows: u64,
+        /// What is allowed.
+        max_fraction: f64,
+    },
+    /// A table with a history is to be landed without, or the other way round.
+    #[error("`{table}` was landed {}", if *.history { "with `load: history`" } else { "without a history" })]
+    LoadChanged {
+        /// The table.
+        table: TableName,
+        /// Whether it has a history.
+        history: bool,
     },
     /// A record is not JSON.
     #[error("record {record} of `{table}` is not JSON: {problem}")]
@@ -192,8 +267,13 @@ impl Explain for TableError {
             Self::TypeMismatch { .. } | Self::NotJson { .. } | Self::TooDeep { .. } => {
                 Code::RecordInvalid
             }
+            Self::KeyMissing { .. } | Self::NewColumn { .. } | Self::NewType { .. } => {
+                Code::RecordInvalid
+            }
             Self::TooManyColumns { .. } | Self::TooManyTables { .. } => Code::RecordInvalid,
-            Self::DeclaredNarrower { .. } => Code::DefinitionInvalid,
+            Self::TooManyRejects { .. } => Code::TooManyRejects,
+            Self::TooManyAbsent { .. } => Code::TooManyAbsent,
+            Self::DeclaredNarrower { .. } | Self::LoadChanged { .. } => Code::DefinitionInvalid,
             Self::TableMissing { .. } => Code::TableMissing,
             Self::Foreign { .. } => Code::TableDamaged,
             Self::Conflict { .. } | Self::JournalBehind { .. } => Code::TableConflict,
@@ -217,6 +297,29 @@ impl Explain for TableError {
                 "declare a wider type than {expected} for `{column}` under `types`, or drop the \
                  declaration"
             )],
+            Self::KeyMissing { .. } => {
+                vec!["name fields under `key` that every record has".into()]
+            }
+            Self::NewColumn { .. } => vec![
+                "let it become a column: `schema: { columns: evolve }`".into(),
+                "or put such records aside: `schema: { columns: reject }`".into(),
+            ],
+            Self::NewType { .. } => vec![
+                "let the column widen: `schema: { types: widen }`".into(),
+                "or put such records aside: `schema: { types: reject }`".into(),
+            ],
+            Self::TooManyRejects { .. } => {
+                vec!["mend the definition, or allow more: `max_rejects: 50%`".into()]
+            }
+            Self::TooManyAbsent { .. } => vec![
+                "look whether the api sends all that it should; nothing was deleted".into(),
+                "if it does, allow more for one sync: `deletes: { absent: true, max_fraction: 1 }`"
+                    .into(),
+            ],
+            Self::LoadChanged { .. } => vec![
+                "give `load` its old value, or land under another resource's name".into(),
+                "or remove the table's folder, and those of its lists, to land it anew".into(),
+            ],
             Self::TooDeep { .. } | Self::TooManyColumns { .. } | Self::TooManyTables { .. } => {
                 vec!["keep the deep or varying part as JSON: `nest: { json: [path] }`".into()]
             }

@@ -18,13 +18,13 @@ use crate::build::Stamp;
 use crate::commit;
 use crate::delta::{self, Opened, is_table, open};
 use crate::error::TableError;
-use crate::naming::{SEPARATOR, may_be_child};
+use crate::naming::{SEPARATOR, may_be_child, rejects_table};
 use crate::query;
 use crate::shape::{Policy, Shape, TableDef};
-use crate::stage::{Base, Intake, StagedBatch};
+use crate::stage::{Base, BaseFile, Intake, Settings, StagedBatch};
 use crate::vacuum;
 use crate::write::part_prefix;
-use crate::{CommittedTable, LakeSettings, Landing};
+use crate::{CommittedTable, LakeSettings, Landing, LoadMode, Tally};
 
 /// Names that a hint is looked for among.
 const CANDIDATES_MAX: usize = 200;
@@ -164,6 +164,15 @@ pub struct ColumnDetail {
     pub path: Option<String>,
 }
 
+/// The tables of a resource.
+struct Family {
+    bases: Vec<Base>,
+    /// That of its rejects.
+    rejects: Option<TableDef>,
+    /// Names of tables that look like its child tables and are another resource's.
+    foreign: HashSet<String>,
+}
+
 /// A folder of tables. Cloning is cheap.
 #[derive(Clone)]
 pub struct Lake {
@@ -188,7 +197,13 @@ impl Lake {
     pub async fn begin(&self, landing: Landing) -> Result<Intake, TableError> {
         let shared = &self.shared;
         let resource = &landing.resource;
-        let (bases, foreign) = self.family(resource, &landing.stream, landing.sequence).await?;
+        let family = self.family(resource, &landing.stream, landing.sequence).await?;
+        let history = landing.mode == LoadMode::History;
+        let root = family.bases.iter().find(|base| base.def.name == *resource);
+        if let Some(root) = root.filter(|base| base.def.history != history) {
+            let table = resource.clone();
+            return Err(TableError::LoadChanged { table, history: root.def.history });
+        }
         sweep(shared, resource, landing.sequence)?;
         let policy = Policy {
             types: landing.types,
@@ -196,9 +211,10 @@ impl Lake {
             json: landing.json,
             columns_max: shared.limits.columns_max,
             tables_max: shared.limits.child_tables_max,
-            foreign,
+            foreign: family.foreign,
+            history,
         };
-        let known: Vec<TableDef> = bases.iter().map(|base| base.def.clone()).collect();
+        let known: Vec<TableDef> = family.bases.iter().map(|base| base.def.clone()).collect();
         let shape = Shape::new(resource, &known, policy)?;
         let fetched_micros = landing.fetched_at.timestamp_micros();
         let stamp = Stamp { run: landing.run.0.clone(), fetched_micros };
@@ -209,12 +225,19 @@ impl Lake {
             mode: landing.mode,
             run: landing.run,
             tables: Vec::new(),
+            tally: Tally::default(),
         };
-        Intake::new(shared.clone(), header, stamp, bases, shape)
+        let settings = Settings {
+            key: landing.key,
+            deletes: landing.deletes,
+            contract: landing.contract,
+            max_rejects: landing.max_rejects,
+        };
+        let before = (family.bases, family.rejects);
+        Intake::new(shared.clone(), header, stamp, before, shape, settings)
     }
 
-    /// The tables of a resource, and the names of tables that look like its child tables and are
-    /// another resource's.
+    /// The tables of a resource.
     ///
     /// # Errors
     /// [`TableError::JournalBehind`] when one of them has the batch that is to begin: its rows
@@ -224,10 +247,12 @@ impl Lake {
         resource: &TableName,
         stream: &str,
         sequence: u64,
-    ) -> Result<(Vec<Base>, HashSet<String>), TableError> {
+    ) -> Result<Family, TableError> {
         let shared = &self.shared;
         let mut bases = Vec::new();
-        let mut foreign = HashSet::new();
+        let mut rejects = None;
+        let rejected = rejects_table(resource);
+        let mut foreign = HashSet::from([rejected.table.to_string()]);
         let mut candidates = Vec::new();
         for table in folders(&shared.root.join(resource.api.as_str()))? {
             let name = TableName::new(resource.api.clone(), table);
@@ -253,18 +278,25 @@ impl Lake {
             }
         }
         for (def, opened) in candidates {
-            if family.contains(&def.name) {
+            let is_rejects = def.name == rejected;
+            if is_rejects || family.contains(&def.name) {
                 let landed = commit::landed(&opened, &def.name, stream).await?;
                 if let Some(landed) = landed.filter(|landed| *landed >= sequence) {
                     return Err(TableError::JournalBehind { table: def.name, landed, sequence });
                 }
-                let files = opened.files().into_iter().map(|file| file.path).collect();
+                if is_rejects {
+                    rejects = Some(def);
+                    continue;
+                }
+                let file =
+                    |file: delta::ActiveFile| BaseFile { path: file.path, stats: file.stats };
+                let files = opened.files().into_iter().map(file).collect();
                 bases.push(Base { def, files });
             } else {
                 foreign.insert(def.name.table.to_string());
             }
         }
-        Ok((bases, foreign))
+        Ok(Family { bases, rejects, foreign })
     }
 
     /// Makes a batch visible in all its tables. A batch that is visible already stays as it is, so

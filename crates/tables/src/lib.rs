@@ -16,22 +16,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use restway_model::definition::{Contract, Deletes, MaxRejects};
 use restway_model::{ColumnType, Limits, Observer, RecordPath, RunId, TableName};
 use serde::{Deserialize, Serialize};
 
 mod answer;
 mod build;
 mod commit;
+mod contract;
 mod convert;
 mod delta;
 mod encode;
 mod error;
 mod infer;
+mod keys;
 mod lake;
+mod merge;
 mod naming;
 mod parse;
 mod query;
 mod raw;
+mod rejects;
+mod rewrite;
 mod shape;
 mod stage;
 mod text;
@@ -41,7 +47,8 @@ mod write;
 pub use answer::{Answer, AnswerColumn, Format};
 pub use error::{Cause, TableError};
 pub use lake::{ColumnDetail, Lake, ListOf, TableDetail, TableSummary};
-pub use shape::SYSTEM_COLUMNS;
+pub use merge::Tally;
+pub use shape::{IS_CURRENT, SYSTEM_COLUMNS};
 pub use stage::{Intake, StagedBatch};
 
 /// Where the tables are, and who watches.
@@ -65,6 +72,19 @@ pub enum LoadMode {
     /// The batch takes their place, in the resource's table and in all its child tables. Columns
     /// that were there stay, so that a query goes on working.
     Replace,
+    /// A row of the batch takes the place of the one with the same key, with the rows of its
+    /// lists; the others stay.
+    Merge,
+    /// As merge, but a row that gives way or goes stays with the rows of its lists, closed at the
+    /// time of the batch; a record that is there as it is adds nothing.
+    History,
+}
+
+impl LoadMode {
+    /// Whether rows are told apart by their key.
+    pub(crate) fn is_keyed(self) -> bool {
+        matches!(self, Self::Merge | Self::History)
+    }
 }
 
 /// One batch of one resource, before its first record.
@@ -82,6 +102,14 @@ pub struct Landing {
     pub fetched_at: DateTime<Utc>,
     /// What becomes of the rows that are there.
     pub mode: LoadMode,
+    /// The fields that tell records apart, for a batch that is merged.
+    pub key: Vec<String>,
+    /// Which rows go. `absent` is for a batch that holds all records there are.
+    pub deletes: Deletes,
+    /// What may change about tables that have rows.
+    pub contract: Contract,
+    /// How many records may be put among the rejects.
+    pub max_rejects: MaxRejects,
     /// Declared types by column name; a child table's column is `list__column`.
     pub types: BTreeMap<String, ColumnType>,
     /// Lists within lists that become child tables; deeper ones stay JSON.

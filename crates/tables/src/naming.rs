@@ -98,6 +98,13 @@ pub(crate) fn child_table(
     TableName::new(parent.api.clone(), table)
 }
 
+/// The name of the table of a resource's rejects; no list's table gets it.
+pub(crate) fn rejects_table(resource: &TableName) -> TableName {
+    let text = format!("{}{SEPARATOR}rejects", resource.table);
+    let table = text.parse().unwrap_or_else(|_| Name::slug(&text));
+    TableName::new(resource.api.clone(), table)
+}
+
 /// Whether a table's name begins as those of the child tables of `parent` do.
 pub(crate) fn may_be_child(parent: &TableName, name: &TableName) -> bool {
     let mut start = format!("{}{SEPARATOR}", parent.table);

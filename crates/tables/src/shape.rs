@@ -26,8 +26,17 @@ pub(crate) const ROOT_ID: &str = "_root_id";
 pub(crate) const INDEX: &str = "_idx";
 pub(crate) const RUN_ID: &str = "_run_id";
 pub(crate) const FETCHED_AT: &str = "_fetched_at";
+/// In a history: from when and until when a row holds, whether it still does, and its content.
+pub(crate) const VALID_FROM: &str = "_valid_from";
+pub(crate) const VALID_TO: &str = "_valid_to";
+/// Whether a row of a history still holds.
+pub const IS_CURRENT: &str = "_is_current";
+pub(crate) const CONTENT: &str = "_content_hash";
 /// The columns that Restway adds to tables; no column of an api's records has one of these names.
-pub const SYSTEM_COLUMNS: [&str; 6] = [ROW_ID, PARENT_ID, ROOT_ID, INDEX, RUN_ID, FETCHED_AT];
+pub const SYSTEM_COLUMNS: [&str; 10] = [
+    ROW_ID, PARENT_ID, ROOT_ID, INDEX, VALID_FROM, VALID_TO, IS_CURRENT, CONTENT, RUN_ID,
+    FETCHED_AT,
+];
 
 /// The path prefix of a column that the caller adds to every record.
 const CARRIED: &str = "carried:";
@@ -43,13 +52,40 @@ pub(crate) struct ColumnDef {
     pub(crate) wide: bool,
 }
 
+/// What the rows of a table are, and so which columns Restway adds to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A record each.
+    Record,
+    /// A value of a list each.
+    List,
+    /// A record each, in the time in which it held.
+    Version,
+}
+
 /// A table as the lake remembers it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TableDef {
     pub(crate) name: TableName,
     /// The table that it is a list of, and the list's path within that table's records.
     pub(crate) parent: Option<(TableName, String)>,
+    /// Whether its rows have a time in which they hold.
+    pub(crate) history: bool,
     pub(crate) columns: Vec<ColumnDef>,
+}
+
+impl TableDef {
+    pub(crate) fn role(&self) -> Role {
+        role(self.parent.is_some(), self.history)
+    }
+}
+
+fn role(is_list: bool, is_history: bool) -> Role {
+    match (is_list, is_history) {
+        (true, _) => Role::List,
+        (false, true) => Role::Version,
+        (false, false) => Role::Record,
+    }
 }
 
 /// What the definition of the resource says.
@@ -62,12 +98,16 @@ pub(crate) struct Policy {
     pub(crate) tables_max: usize,
     /// Tables of the same api that belong to other resources.
     pub(crate) foreign: HashSet<String>,
+    /// Whether the resource's rows have a time in which they hold.
+    pub(crate) history: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct Column {
     pub(crate) def: ColumnDef,
     pub(crate) declared: bool,
+    /// Its type when the batch began; none where it was not there.
+    pub(crate) loaded: Option<ColumnType>,
     /// Part of the table's schema: loaded, or a landed record has it.
     pub(crate) seen: bool,
     /// A value that is not null is in it, or on its way into it.
@@ -80,6 +120,9 @@ pub(crate) struct Column {
 pub(crate) struct Table {
     pub(crate) name: TableName,
     pub(crate) parent: Option<(usize, String)>,
+    /// Whether it was there when the batch began.
+    pub(crate) loaded: bool,
+    history: bool,
     pub(crate) columns: Vec<Column>,
     /// The group whose only member is the record itself.
     pub(crate) element: usize,
@@ -129,7 +172,15 @@ pub(crate) struct At {
 pub(crate) struct Shape {
     pub(crate) tables: Vec<Table>,
     pub(crate) groups: Vec<Group>,
+    /// Whether the resource's table had columns when the batch began.
+    pub(crate) has_landed: bool,
     policy: Policy,
+}
+
+impl Table {
+    pub(crate) fn role(&self) -> Role {
+        role(self.parent.is_some(), self.history)
+    }
 }
 
 impl Shape {
@@ -139,10 +190,11 @@ impl Shape {
         known: &[TableDef],
         policy: Policy,
     ) -> Result<Self, TableError> {
-        let mut shape = Self { tables: Vec::new(), groups: Vec::new(), policy };
+        let mut shape = Self { tables: Vec::new(), groups: Vec::new(), has_landed: false, policy };
         shape.add_table(resource.clone(), None);
         if let Some(root) = known.iter().find(|table| table.name == *resource) {
             shape.load_columns(0, &root.columns)?;
+            shape.has_landed = !root.columns.is_empty();
         }
         // Parents before children: each round loads what hangs on a loaded table.
         let mut loaded = 0;
@@ -164,6 +216,7 @@ impl Shape {
     }
 
     fn load_columns(&mut self, table: usize, columns: &[ColumnDef]) -> Result<(), TableError> {
+        self.tables[table].loaded = true;
         for def in columns {
             let keys = path_keys(&def.path);
             let at = keys.map(|keys| self.place(table, &keys)).transpose()?;
@@ -173,6 +226,7 @@ impl Shape {
             self.tables[table].columns.push(Column {
                 def: def.clone(),
                 declared: declared.is_some(),
+                loaded: Some(def.kind),
                 seen: true,
                 filled: def.kind != ColumnType::Null,
                 dropped: false,
@@ -317,6 +371,8 @@ impl Shape {
         self.tables.push(Table {
             name,
             parent: link,
+            loaded: false,
+            history: self.policy.history && table == 0,
             columns,
             element,
             level,
@@ -377,6 +433,34 @@ impl Shape {
         self.add_column(0, &snake(name), path, ColumnType::Null)
     }
 
+    /// The column that a field of the key has: by its place in the record, as a carried value, or
+    /// by its name; none where no record had it so far.
+    pub(crate) fn key_column(&self, field: &str) -> Option<usize> {
+        let path = field.parse::<RecordPath>().ok().map(|path| {
+            let name = |step: &Step| match step {
+                Step::Name(name) => name.clone(),
+                Step::Index(index) => index.to_string(),
+            };
+            path_text(&path.steps().iter().map(name).collect::<Vec<String>>())
+        });
+        let carried = format!("{CARRIED}{field}");
+        let find = |wanted: &dyn Fn(&ColumnDef) -> bool| {
+            self.tables[0].columns.iter().position(|column| !column.dropped && wanted(&column.def))
+        };
+        find(&|def| def.path == carried)
+            .or_else(|| find(&|def| Some(&def.path) == path.as_ref()))
+            .or_else(|| find(&|def| def.name == field))
+    }
+
+    /// Forgets what a record that was refused brought with it.
+    pub(crate) fn refuse(&mut self, tape: &crate::parse::Tape) {
+        for entry in &tape.cells {
+            let table = tape.rows[entry.row].table;
+            let column = &mut self.tables[table].columns[entry.column];
+            column.filled = column.def.kind != ColumnType::Null;
+        }
+    }
+
     fn add_column(
         &mut self,
         table: usize,
@@ -398,6 +482,7 @@ impl Shape {
         target.columns.push(Column {
             def: ColumnDef { name, path, kind, wide: false },
             declared: declared.is_some(),
+            loaded: None,
             seen: false,
             filled: false,
             dropped: false,
@@ -449,6 +534,7 @@ impl Shape {
         TableDef {
             name: table.name.clone(),
             parent: parent.map(|(above, path)| (self.tables[*above].name.clone(), path.clone())),
+            history: table.history,
             columns: table
                 .columns
                 .iter()

@@ -6,26 +6,32 @@
 //! of the stages is parse → append → encode, the last on its own thread. Until the batch is
 //! finished nothing stays: dropping an intake removes its files.
 
-use arrow::array::RecordBatch;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use restway_model::{ColumnType, Event, Records, RunId, TableName};
+use std::path::Path;
+
+use restway_model::definition::{Contract, Deletes, MaxRejects};
+use restway_model::{ColumnType, Event, Records, RunId, TableName, exact_json};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::LoadMode;
-use crate::build::{ROW_BYTES, Rows, Stamp, file_schema};
-use crate::convert::convert;
+use crate::build::{ROW_BYTES, Rows, Stamp};
+use crate::contract;
 use crate::encode::{Encoded, Encoder, Job};
 use crate::error::TableError;
+use crate::keys::{self, KeyColumn};
 use crate::lake::Shared;
-use crate::parse::{Carried, Tape, read_record};
+use crate::merge::{self, Plan, Question, RowSet};
+use crate::naming::rejects_table;
+use crate::parse::{Carried, Cell, Tape, TapeCell, read_record};
+use crate::rejects::Rejects;
+use crate::rewrite::Rewriter;
 use crate::shape::{ColumnDef, Shape, TableDef};
-use crate::write::{OpenFile, StagedFile, Trail, sync_folder};
+use crate::write::{StagedFile, Trail, sync_folder};
+use crate::{LoadMode, Tally};
 
 /// Bytes of rows in memory after which the largest table is handed to the encoder.
 const ROWS_BYTES_MAX: usize = 64 << 20;
 /// Where the number of the batch stands in a row id; below it the rows of the batch count.
-const SEQUENCE_SHIFT: u32 = 40;
+pub(crate) const SEQUENCE_SHIFT: u32 = 40;
 /// Batches that a row id has room for.
 const SEQUENCE_MAX: u64 = 1 << (63 - SEQUENCE_SHIFT);
 
@@ -33,8 +39,33 @@ const SEQUENCE_MAX: u64 = 1 << (63 - SEQUENCE_SHIFT);
 #[derive(Debug)]
 pub(crate) struct Base {
     pub(crate) def: TableDef,
-    /// Its files, within its folder.
-    pub(crate) files: Vec<String>,
+    pub(crate) files: Vec<BaseFile>,
+}
+
+/// A data file of a table as it was when the intake began.
+#[derive(Debug)]
+pub(crate) struct BaseFile {
+    /// Within the table's folder.
+    pub(crate) path: String,
+    pub(crate) stats: Option<String>,
+}
+
+/// What the definition of the resource says about its records as a whole.
+pub(crate) struct Settings {
+    pub(crate) key: Vec<String>,
+    pub(crate) deletes: Deletes,
+    pub(crate) contract: Contract,
+    pub(crate) max_rejects: MaxRejects,
+}
+
+/// Files of a table that a batch takes out of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Removed {
+    Nothing,
+    All,
+    /// Those whose rows are written again in the batch's files, sorted.
+    Files(Vec<String>),
 }
 
 /// A column whose type changed with a batch.
@@ -52,8 +83,9 @@ pub(crate) struct StagedTable {
     /// What the table was; none where the batch makes it.
     pub(crate) base: Option<TableDef>,
     pub(crate) files: Vec<StagedFile>,
-    /// Files of the table that are written again in `files` with wider types.
-    pub(crate) rewritten: Vec<String>,
+    pub(crate) removed: Removed,
+    /// A digest of the table's files where the batch is right for those only.
+    pub(crate) looked_at: Option<String>,
     pub(crate) changes: Vec<Change>,
 }
 
@@ -67,6 +99,7 @@ pub struct StagedBatch {
     pub(crate) mode: LoadMode,
     pub(crate) run: RunId,
     pub(crate) tables: Vec<StagedTable>,
+    pub(crate) tally: Tally,
 }
 
 impl StagedBatch {
@@ -90,6 +123,11 @@ impl StagedBatch {
         &self.resource
     }
 
+    /// What became of its records and of the rows that were there.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
     /// The number of the batch.
     pub fn sequence(&self) -> u64 {
         self.sequence
@@ -108,6 +146,12 @@ pub struct Intake {
     stamp: Stamp,
     bases: Vec<Base>,
     shape: Shape,
+    settings: Settings,
+    rejects: Rejects,
+    /// The key's columns, as far as they were met.
+    keys: Vec<Option<usize>>,
+    /// Rows of the batch that say that the row with their key is gone.
+    tombstones: RowSet,
     rows: Vec<Rows>,
     tape: Tape,
     ids: Vec<i64>,
@@ -124,14 +168,24 @@ impl Intake {
         shared: Shared,
         header: StagedBatch,
         stamp: Stamp,
-        bases: Vec<Base>,
+        (bases, rejects): (Vec<Base>, Option<TableDef>),
         mut shape: Shape,
+        settings: Settings,
     ) -> Result<Self, TableError> {
         if header.sequence >= SEQUENCE_MAX {
             let table = header.resource.clone();
             return Err(TableError::RowIdsUsedUp { table, sequence: header.sequence });
         }
         shape.declare(header.mode == LoadMode::Replace)?;
+        let folder = shared.folder(&rejects_table(&header.resource));
+        let rejects = Rejects::new(
+            &header.resource,
+            rejects,
+            folder,
+            header.sequence,
+            settings.max_rejects,
+            settings.contract,
+        );
         let trail = Trail::default();
         let encoder =
             Encoder::start(header.sequence, shared.limits.row_group_rows_max, trail.clone())?;
@@ -141,6 +195,10 @@ impl Intake {
             stamp,
             bases,
             shape,
+            settings,
+            rejects,
+            keys: Vec::new(),
+            tombstones: RowSet::default(),
             rows: Vec::new(),
             tape: Tape::default(),
             ids: Vec::new(),
@@ -153,27 +211,71 @@ impl Intake {
     }
 
     /// Takes records in; `carried` are further columns that every one of them gets. A record that
-    /// cannot be landed is an error, and nothing of it is kept; those before it are.
+    /// cannot be landed is put among the rejects, or is an error where that is not allowed; nothing
+    /// of it is kept in the other tables.
     pub fn push(
         &mut self,
         records: &Records,
         carried: &[(String, Box<RawValue>)],
     ) -> Result<(), TableError> {
-        let carried = Carried::read(&mut self.shape, carried)?;
+        let values = carried;
+        let carried = Carried::read(&mut self.shape, values)?;
         for record in records.iter() {
             self.records += 1;
-            let depth_max = self.shared.limits.json_depth_max;
-            read_record(
-                &mut self.tape,
-                &mut self.shape,
-                record,
-                &carried,
-                self.records,
-                depth_max,
-                &mut self.stamps,
-            )?;
+            if let Err(error) = self.read(record, &carried) {
+                let rows_max = self.shared.limits.row_group_rows_max;
+                self.rejects.take(record, error, &self.stamp, rows_max, &self.trail)?;
+                self.shape.refuse(&self.tape);
+                continue;
+            }
             self.append(record, &carried)?;
+            self.note(record, values)?;
             self.hand_over_full()?;
+        }
+        Ok(())
+    }
+
+    /// Reads a record onto the tape, and holds it against the contract and the key.
+    fn read(&mut self, record: &[u8], carried: &Carried) -> Result<(), TableError> {
+        let depth_max = self.shared.limits.json_depth_max;
+        let (tape, shape) = (&mut self.tape, &mut self.shape);
+        read_record(tape, shape, record, carried, self.records, depth_max, &mut self.stamps)?;
+        contract::check(self.settings.contract, tape, shape, self.records)?;
+        if !self.header.mode.is_keyed() {
+            return Ok(());
+        }
+        self.keys.resize(self.settings.key.len(), None);
+        for (slot, field) in self.keys.iter_mut().zip(&self.settings.key) {
+            if slot.is_none_or(|column| shape.tables[0].columns[column].dropped) {
+                *slot = shape.key_column(field);
+            }
+            let is_it = |entry: &&TapeCell| entry.row == 0 && Some(entry.column) == *slot;
+            let cell = tape.cells.iter().find(is_it).map(|entry| entry.cell);
+            if matches!(cell, None | Some(Cell::Null | Cell::Json(_))) {
+                let (table, field) = (self.header.resource.clone(), field.clone());
+                return Err(TableError::KeyMissing { table, field, record: self.records });
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes of a record that was appended what its columns do not say.
+    fn note(
+        &mut self,
+        record: &[u8],
+        carried: &[(String, Box<RawValue>)],
+    ) -> Result<(), TableError> {
+        let is_history = self.header.mode == LoadMode::History;
+        let gone = self.settings.deletes.when.as_ref().filter(|_| self.header.mode.is_keyed());
+        if !is_history && gone.is_none() {
+            return Ok(());
+        }
+        let value = exact_json(record).map_err(TableError::internal)?;
+        if is_history {
+            self.rows[0].contents.push(keys::content(&value, carried));
+        }
+        if gone.is_some_and(|gone| gone.holds(&value)) {
+            self.tombstones.insert(self.ids[0]);
         }
         Ok(())
     }
@@ -241,31 +343,24 @@ impl Intake {
         self.encoder.send(Job { table, folder, batch, columns: def.columns })
     }
 
-    /// Closes the batch: all rows are in files of the tables' final types, and the disk has them.
+    /// Closes the batch: all rows are in files of the tables' final types, those that give way are
+    /// out of theirs, and the disk has them.
     pub fn finish(mut self) -> Result<StagedBatch, TableError> {
+        self.rejects.check(self.records)?;
         for table in 0..self.rows.len() {
             self.hand_over(table)?;
         }
-        let encoded = self.encoder.finish()?;
-        let mut files: Vec<Vec<StagedFile>> = Vec::new();
-        files.resize_with(self.shape.tables.len(), Vec::new);
-        for Encoded { table, file, columns } in encoded {
-            let def = self.shape.def(table);
-            if fits(&columns, &def) {
-                files[table].push(file);
-                continue;
-            }
-            let again = self.rewrite(&def, &columns, &file.name, true)?;
-            let path = self.shared.folder(&def.name).join(&file.name);
-            fs_err::remove_file(&path).map_err(|error| TableError::file(&path, error))?;
-            self.trail.forget(&path);
-            files[table].push(again);
-        }
+        let files = self.fresh_files()?;
+        let plan = self.plan(&files)?;
+        self.header.tally = Tally { rejected: self.rejects.count, ..plan.tally };
         for (table, files) in files.into_iter().enumerate() {
-            if let Some(staged) = self.stage(table, files)? {
+            if let Some(staged) = self.stage(table, files, &plan)? {
                 self.header.tables.push(staged);
             }
         }
+        let rows_max = self.shared.limits.row_group_rows_max;
+        let rejects = self.rejects.finish(&self.stamp, rows_max, &self.trail)?;
+        self.header.tables.extend(rejects);
         for table in self.header.tables.iter().filter(|table| !table.files.is_empty()) {
             sync_folder(&self.shared.folder(&table.def.name))?;
         }
@@ -287,31 +382,99 @@ impl Intake {
                 bytes,
             });
         }
+        let repeated = self.header.tally.repeated;
+        if repeated > 0 {
+            let message =
+                format!("{repeated} records came again with the same key; the last counts");
+            let about = self.header.resource.to_string();
+            self.shared.observer.observe(&Event::Warned { about, message });
+        }
+    }
+
+    /// The batch's files, all with the tables' final types.
+    fn fresh_files(&mut self) -> Result<Vec<Vec<StagedFile>>, TableError> {
+        let mut files: Vec<Vec<StagedFile>> = Vec::new();
+        files.resize_with(self.shape.tables.len(), Vec::new);
+        let nothing = Plan::default();
+        for Encoded { table, file, columns } in self.encoder.finish()? {
+            let def = self.shape.def(table);
+            if fits(&columns, &def) {
+                files[table].push(file);
+                continue;
+            }
+            let folder = self.shared.folder(&def.name);
+            let rewriter = self.rewriter(&folder, &def, &nothing, true);
+            files[table].extend(rewriter.run(std::iter::once(file.name.as_str()), &columns)?);
+            self.trail.remove_file(&folder.join(&file.name))?;
+        }
+        Ok(files)
+    }
+
+    /// What the batch does to the rows that are there.
+    fn plan(&self, files: &[Vec<StagedFile>]) -> Result<Plan, TableError> {
+        let def = self.shape.def(0);
+        let column = |field: &String| {
+            let column = &self.shape.tables[0].columns[self.shape.key_column(field)?];
+            let is_text = column.declared && column.def.kind == ColumnType::Text;
+            Some(KeyColumn { name: column.def.name.clone(), is_text })
+        };
+        let keys: Option<Vec<KeyColumn>> = self.settings.key.iter().map(column).collect();
+        let Some(keys) = keys.filter(|_| self.header.mode.is_keyed()) else {
+            return Ok(Plan::default());
+        };
+        let deletes = &self.settings.deletes;
+        merge::plan(&Question {
+            folder: &self.shared.folder(&def.name),
+            base: self.bases.iter().find(|base| base.def.name == def.name),
+            def: &def,
+            fresh: files.first().map_or(&[], Vec::as_slice),
+            keys: &keys,
+            tombstones: self.tombstones.clone(),
+            absent: deletes.absent.then_some(deletes.max_fraction),
+            keys_max: self.shared.limits.merge_keys_max,
+        })
     }
 
     /// One table's part of the batch; none when the batch leaves it as it is.
     fn stage(
         &mut self,
         table: usize,
-        mut files: Vec<StagedFile>,
+        fresh: Vec<StagedFile>,
+        plan: &Plan,
     ) -> Result<Option<StagedTable>, TableError> {
         let def = self.shape.def(table);
+        let folder = self.shared.folder(&def.name);
         let base = self.bases.iter().position(|base| base.def.name == def.name);
         let base = base.map(|index| self.bases.swap_remove(index));
-        let is_replaced = self.header.mode == LoadMode::Replace;
-        let mut rewritten = Vec::new();
-        if let Some(base) = &base
-            && !is_replaced
-            && !fits(&base.def.columns, &def)
-        {
-            for name in &base.files {
-                files.push(self.rewrite(&def, &base.def.columns, name, false)?);
-                rewritten.push(name.clone());
+        let mut files = self.without_gone(&folder, &def, fresh, plan)?;
+        let mut removed = Removed::Nothing;
+        let mut looked_at = None;
+        if self.header.mode == LoadMode::Replace {
+            removed = Removed::All;
+        } else if let Some(base) = &base {
+            let is_narrow = !fits(&base.def.columns, &def);
+            let mut again = Vec::new();
+            for file in &base.files {
+                let stats = file.stats.as_deref();
+                if is_narrow || plan.touches(&folder, &base.def, &file.path, stats)? {
+                    again.push(file.path.clone());
+                }
             }
+            if !again.is_empty() {
+                let rewriter = self.rewriter(&folder, &def, plan, false);
+                let names = again.iter().map(String::as_str);
+                files.extend(rewriter.run(names, &base.def.columns)?);
+                again.sort_unstable();
+                removed = Removed::Files(again);
+            }
+        }
+        if self.header.mode.is_keyed() || matches!(removed, Removed::Files(_)) {
+            let there = base.iter().flat_map(|base| &base.files);
+            looked_at = Some(keys::names(there.map(|file| file.path.as_str())));
         }
         let is_changed = base.as_ref().is_none_or(|base| base.def != def);
         let is_wanted = match &base {
-            Some(_) => is_changed || !files.is_empty() || is_replaced,
+            Some(_) => is_changed || !files.is_empty() || removed != Removed::Nothing,
             // A list that was met only in a record that was refused makes no table.
             None => !files.is_empty(),
         };
@@ -320,53 +483,47 @@ impl Intake {
         }
         let changes = changes(base.as_ref().map(|base| &base.def), &def);
         let base = base.map(|base| base.def);
-        Ok(Some(StagedTable { def, base, files, rewritten, changes }))
+        Ok(Some(StagedTable { def, base, files, removed, looked_at, changes }))
     }
 
-    /// Writes a file again with the table's types.
-    fn rewrite(
+    /// The batch's files of a table without the rows that gave way within the batch.
+    fn without_gone(
         &self,
+        folder: &Path,
         def: &TableDef,
-        columns: &[ColumnDef],
-        name: &str,
-        fresh: bool,
-    ) -> Result<StagedFile, TableError> {
-        let folder = self.shared.folder(&def.name);
-        let path = folder.join(name);
-        let source = fs_err::File::open(&path).map_err(|error| TableError::file(&path, error))?;
-        let (source, _) = source.into_parts();
-        let reader = ParquetRecordBatchReaderBuilder::try_new(source)
-            .and_then(|builder| builder.build())
-            .map_err(|error| TableError::encode(&path, error))?;
-        let present: Vec<ColumnDef> = def
-            .columns
-            .iter()
-            .filter(|column| reader_has(&reader, &column.name))
-            .cloned()
-            .collect();
-        let schema = file_schema(def.parent.is_some(), &present);
-        let rows_max = self.shared.limits.row_group_rows_max;
-        let sequence = self.header.sequence;
-        let mut target =
-            OpenFile::create(&folder, sequence, schema.clone(), rows_max, &self.trail)?;
-        for batch in reader {
-            let batch = batch.map_err(|error| TableError::encode(&path, error))?;
-            let mut arrays = Vec::with_capacity(schema.fields().len());
-            for field in schema.fields() {
-                let array = batch
-                    .column_by_name(field.name())
-                    .ok_or_else(|| TableError::damaged(&def.name, "a column is missing"))?;
-                let before = columns.iter().find(|column| column.name == *field.name());
-                let after = present.iter().find(|column| column.name == *field.name());
-                arrays.push(match (before, after) {
-                    (Some(before), Some(after)) => convert(array, before.kind, after.kind)?,
-                    _ => array.clone(),
-                });
+        fresh: Vec<StagedFile>,
+        plan: &Plan,
+    ) -> Result<Vec<StagedFile>, TableError> {
+        let mut kept = Vec::new();
+        for file in fresh {
+            if !plan.touches(folder, def, &file.name, Some(&file.stats))? {
+                kept.push(file);
+                continue;
             }
-            let batch = RecordBatch::try_new(schema.clone(), arrays);
-            target.write(&batch.map_err(|error| TableError::damaged(&def.name, error))?)?;
+            let rewriter = self.rewriter(folder, def, plan, true);
+            kept.extend(rewriter.run(std::iter::once(file.name.as_str()), &def.columns)?);
+            self.trail.remove_file(&folder.join(&file.name))?;
         }
-        target.close(fresh)
+        Ok(kept)
+    }
+
+    fn rewriter<'a>(
+        &'a self,
+        folder: &'a Path,
+        def: &'a TableDef,
+        plan: &'a Plan,
+        fresh: bool,
+    ) -> Rewriter<'a> {
+        Rewriter {
+            folder,
+            def,
+            plan,
+            closing_micros: self.stamp.fetched_micros,
+            sequence: self.header.sequence,
+            rows_max: self.shared.limits.row_group_rows_max,
+            trail: &self.trail,
+            fresh,
+        }
     }
 
     /// Removes whatever the intake wrote.
@@ -380,11 +537,6 @@ impl Drop for Intake {
         self.encoder.stop();
         self.trail.remove();
     }
-}
-
-fn reader_has(reader: &parquet::arrow::arrow_reader::ParquetRecordBatchReader, name: &str) -> bool {
-    use arrow::array::RecordBatchReader;
-    reader.schema().column_with_name(name).is_some()
 }
 
 /// Whether files with `columns` can stand in a table of `def`: their types are the table's, and

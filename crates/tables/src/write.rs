@@ -27,6 +27,8 @@ use crate::text::day;
 
 /// Bytes after which a table's rows go on in another file.
 pub(crate) const FILE_BYTES_MAX: u64 = 256 << 20;
+/// Encoded bytes of a row group that is open.
+const ROW_GROUP_BYTES_MAX: usize = 64 << 20;
 /// Texts longer than this are left out of a file's statistics.
 const STATISTICS_TEXT_BYTES_MAX: usize = 32;
 
@@ -79,7 +81,14 @@ impl Trail {
         }
     }
 
-    pub(crate) fn forget(&self, file: &Path) {
+    /// Removes a file of the batch that is not needed any more.
+    pub(crate) fn remove_file(&self, file: &Path) -> Result<(), TableError> {
+        fs_err::remove_file(file).map_err(|error| TableError::file(file, error))?;
+        self.forget(file);
+        Ok(())
+    }
+
+    fn forget(&self, file: &Path) {
         self.made().files.retain(|path| path != file);
     }
 
@@ -151,7 +160,16 @@ impl OpenFile {
 
     /// Writes a batch as a row group.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
-        let written = self.writer.write(batch).and_then(|()| self.writer.flush());
+        self.add(batch)?;
+        self.writer.flush().map_err(|error| TableError::encode(&self.path, error))
+    }
+
+    /// Writes a batch into the row group that is open, and closes that when it is large.
+    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
+        let mut written = self.writer.write(batch);
+        if written.is_ok() && self.writer.in_progress_size() > ROW_GROUP_BYTES_MAX {
+            written = self.writer.flush();
+        }
         written.map_err(|error| TableError::encode(&self.path, error))?;
         self.rows += batch.num_rows() as u64;
         Ok(())

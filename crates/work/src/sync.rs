@@ -64,9 +64,13 @@ pub struct ResourceReport {
 }
 
 impl ResourceReport {
-    /// How it ended.
+    /// How it ended. A record that was put among the rejects is one that did not land.
     pub fn status(&self) -> RunStatus {
-        if self.error.is_none() { RunStatus::Succeeded } else { RunStatus::Failed }
+        match &self.error {
+            Some(_) => RunStatus::Failed,
+            None if self.counts.rejected > 0 => RunStatus::Partly,
+            None => RunStatus::Succeeded,
+        }
     }
 }
 
@@ -179,7 +183,7 @@ impl Workspace {
             let parent = one.parent();
             let waits = parent.as_ref().and_then(|parent| ended.get(parent));
             let report = match waits {
-                Some(parent_ended) if !succeeded(parent_ended).await => one.parent_failed(),
+                Some(parent_ended) if !landed(parent_ended).await => one.parent_failed(),
                 _ => {
                     let _place = places.acquire().await;
                     self.sync_one(run, one, stop.clone()).await
@@ -239,10 +243,10 @@ impl Chosen {
     }
 }
 
-async fn succeeded(ended: &watch::Sender<Option<RunStatus>>) -> bool {
+async fn landed(ended: &watch::Sender<Option<RunStatus>>) -> bool {
     let mut receiver = ended.subscribe();
     let status = receiver.wait_for(Option::is_some).await;
-    status.is_ok_and(|status| *status == Some(RunStatus::Succeeded))
+    status.is_ok_and(|status| *status != Some(RunStatus::Failed))
 }
 
 fn subject(selection: &Selection) -> String {
@@ -252,7 +256,10 @@ fn subject(selection: &Selection) -> String {
 fn status(resources: &[ResourceReport]) -> RunStatus {
     let failed = resources.iter().filter(|resource| resource.error.is_some()).count();
     match failed {
-        0 => RunStatus::Succeeded,
+        0 if resources.iter().all(|one| one.status() == RunStatus::Succeeded) => {
+            RunStatus::Succeeded
+        }
+        0 => RunStatus::Partly,
         all if all == resources.len() && !resources.iter().any(was_stopped) => RunStatus::Failed,
         _ => RunStatus::Partly,
     }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::landing::{Contract, Deletes, Load, MaxRejects};
 use super::paging::{Paginate, PaginateEntry};
 use super::{Auth, Domain, Tls, Webhook};
 use crate::{ColumnType, Condition, Name, Rate, RecordPath, Template, Timespan};
@@ -103,10 +104,16 @@ pub struct Defaults {
     pub records: Option<RecordPath>,
     /// How the next page is found.
     pub paginate: Option<PaginateEntry>,
-    /// The fields that tell records apart; a sync that replaces warns when they do not.
+    /// The fields that tell records apart: what `merge` and `history` go by. A sync that replaces
+    /// warns when they do not.
     pub key: Option<Key>,
     /// What a sync does to the rows that are there.
     pub load: Option<Load>,
+    /// What may change about a table that has rows.
+    pub schema: Option<Contract>,
+    /// How many records may be rejected before the resource fails: a number, or a part of all
+    /// records as in `1%`; 10% without it.
+    pub max_rejects: Option<MaxRejects>,
     /// The most pages of one walk; 100000 without it.
     pub max_pages: Option<u64>,
     /// Reads so many records at most, and warns when there are more.
@@ -149,10 +156,19 @@ pub struct Resource {
     pub records: Option<RecordPath>,
     /// How the next page is found.
     pub paginate: Option<PaginateEntry>,
-    /// The fields that tell records apart; a sync that replaces warns when they do not.
+    /// The fields that tell records apart: what `merge` and `history` go by. A sync that replaces
+    /// warns when they do not.
     pub key: Option<Key>,
     /// What a sync does to the rows that are there.
     pub load: Option<Load>,
+    /// Which rows go.
+    #[serde(default)]
+    pub deletes: Deletes,
+    /// What may change about a table that has rows.
+    pub schema: Option<Contract>,
+    /// How many records may be rejected before the resource fails: a number, or a part of all
+    /// records as in `1%`; 10% without it.
+    pub max_rejects: Option<MaxRejects>,
     /// Types of columns, where they should not come from the data.
     #[serde(default)]
     pub types: BTreeMap<String, ColumnType>,
@@ -241,17 +257,6 @@ impl Key {
     }
 }
 
-/// What a sync does to the rows that are there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Load {
-    /// The new rows take the place of the old when the walk is whole.
-    #[default]
-    Replace,
-    /// The new rows are added.
-    Append,
-}
-
 /// What a status means for a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -333,6 +338,9 @@ impl ApiFile {
             paginate: paginate.map_or(Paginate::None {}, PaginateEntry::resolve),
             key: own.key.or_else(|| defaults.key.clone()),
             load: own.load.or(defaults.load).unwrap_or_default(),
+            deletes: own.deletes,
+            contract: own.schema.or(defaults.schema).unwrap_or_default(),
+            max_rejects: own.max_rejects.or(defaults.max_rejects).unwrap_or_default(),
             types: own.types,
             nest: own.nest,
             for_each: own.for_each,
@@ -359,6 +367,9 @@ impl Resource {
             paginate: None,
             key: None,
             load: None,
+            deletes: Deletes::default(),
+            schema: None,
+            max_rejects: None,
             types: BTreeMap::new(),
             nest: Nest::default(),
             for_each: None,
@@ -390,10 +401,17 @@ pub struct ResourceSettings {
     pub records: Option<RecordPath>,
     /// How the next page is found.
     pub paginate: Paginate,
-    /// The fields that tell records apart; a sync that replaces warns when they do not.
+    /// The fields that tell records apart: what `merge` and `history` go by. A sync that replaces
+    /// warns when they do not.
     pub key: Option<Key>,
     /// What a sync does to the rows that are there.
     pub load: Load,
+    /// Which rows go.
+    pub deletes: Deletes,
+    /// What may change about a table that has rows.
+    pub contract: Contract,
+    /// How many records may be rejected before the resource fails.
+    pub max_rejects: MaxRejects,
     /// Declared types of columns.
     pub types: BTreeMap<String, ColumnType>,
     /// How lists and objects become tables and columns.

@@ -251,6 +251,7 @@ fn check_format(format: &str, text: &str) -> Result<(), String> {
     match format {
         "name" => parses::<Name>(text),
         "template" => parses::<Template>(text),
+        "percent" => parses::<super::Percent>(text),
         "timespan" => parses::<Timespan>(text),
         "rate" => parses::<Rate>(text),
         "path" => parses::<RecordPath>(text),

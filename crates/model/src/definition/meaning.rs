@@ -3,6 +3,7 @@
 
 mod auth;
 mod inputs;
+mod landing;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -237,6 +238,7 @@ impl ApiFile {
         if resource.records_max == Some(0) {
             finder.report(&at("max_records"), "must be at least 1", None);
         }
+        landing::check(finder, name, resource);
         for (problem, hint) in resource.paginate.problems(resource.method) {
             finder.report(&at("paginate"), problem, Some(hint.to_owned()));
         }

@@ -10,6 +10,7 @@ mod auth;
 mod decode;
 mod grammar;
 mod inputs;
+mod landing;
 mod meaning;
 mod paging;
 mod param;
@@ -21,14 +22,17 @@ mod workspace;
 mod yaml;
 
 pub use api::{
-    ApiFile, ApiLimits, Defaults, Key, Load, Method, Nest, OnStatus, QueryValue, Resource,
-    ResourceEntry, ResourceSettings, Retry,
+    ApiFile, ApiLimits, Defaults, Key, Method, Nest, OnStatus, QueryValue, Resource, ResourceEntry,
+    ResourceSettings, Retry,
 };
 pub use app::{Access, All, AppEvent, AppFile, Group, Object};
 pub use auth::{
     Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, JwtAlgorithm, ScopeIn,
 };
 pub use inputs::{CallInputs, Multipart, Part, PartHeader, Preset, RetryBackoff};
+pub use landing::{
+    ColumnRule, Contract, Deletes, InvalidPercent, Load, MaxRejects, Percent, TypeRule,
+};
 pub use paging::{Paginate, PaginateEntry, PaginateKind, Slot};
 pub use param::{Param, ValueProblem, ValueType};
 pub use problem::Problem;

@@ -1,6 +1,6 @@
 //! `restway sync`: resources into tables.
 
-use restway_model::{Code, Explain, RunStatus, TableName};
+use restway_model::{Code, Counts, Explain, RunStatus, TableName};
 use restway_work::{ResourceReport, Selection, SyncReport, WorkError};
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ pub(super) fn print(context: &Context, report: &SyncReport) {
         printer.line(&render(&[Head::text("table"), Head::number("rows")], rows));
     }
     printer.line(&format!(
-        "run {}: {}, {} rows from {} records in {} requests, {}, {:.2} s",
+        "run {}: {}, {} rows from {} records in {} requests, {}, {:.2} s{}",
         report.run,
         report.status.as_str(),
         count(report.counts.rows),
@@ -43,12 +43,24 @@ pub(super) fn print(context: &Context, report: &SyncReport) {
         count(report.counts.requests),
         bytes(report.counts.bytes),
         report.duration.as_secs_f64(),
+        aside(&report.counts),
     ));
     for resource in &report.resources {
+        if resource.counts.rejected > 0 && resource.error.is_none() && !printer.json {
+            let (name, rejected) = (&resource.resource, count(resource.counts.rejected));
+            printer.note(&format!("{name}: {rejected} records went to `{name}__rejects`"));
+        }
         if let Some(error) = resource.error.as_ref().filter(|_| !printer.json) {
             printer.note(&format!("{}: {}", resource.resource, as_text(error, printer)));
         }
     }
+}
+
+/// What did not land, and what went.
+fn aside(counts: &Counts) -> String {
+    let parts = [("rejected", counts.rejected), ("deleted", counts.deleted)];
+    let met = parts.iter().filter(|(_, met)| *met > 0);
+    met.map(|(word, met)| format!(", {} {word}", count(*met))).collect()
 }
 
 fn resource_json(resource: &ResourceReport) -> Value {

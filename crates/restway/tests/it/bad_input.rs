@@ -122,7 +122,7 @@ fn a_bound_on_pages_is_an_error_and_not_the_end() {
 fn a_declared_type_that_a_value_does_not_fit_is_an_error() {
     let api = Api::start();
     let file = api.open_file("  customers: { path: /open/none, types: { name: int64 } }");
-    broken(&api, &file, 1, "table.record_invalid", &["name", "int64"]);
+    broken(&api, &file, 1, "table.too_many_rejects", &["200 of 200", "name", "int64"]);
 }
 
 #[test]

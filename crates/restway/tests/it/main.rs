@@ -9,6 +9,7 @@ mod arrows;
 mod bad_input;
 mod commands;
 mod demo;
+mod loads;
 mod peers;
 mod published;
 mod reference;

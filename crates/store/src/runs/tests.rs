@@ -6,7 +6,16 @@ use restway_model::{Clock, Explain};
 use crate::testing::Bench;
 
 fn counts(requests: u64) -> Counts {
-    Counts { requests, retries: 1, pages: 2, records: 3, rows: 4, bytes: 5 }
+    Counts {
+        requests,
+        retries: 1,
+        pages: 2,
+        records: 3,
+        rows: 4,
+        bytes: 5,
+        rejected: 6,
+        deleted: 7,
+    }
 }
 
 fn failure() -> RunError {

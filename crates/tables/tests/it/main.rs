@@ -4,6 +4,7 @@
 
 mod commit;
 mod landing;
+mod merge;
 mod property;
 mod query;
 mod support;

@@ -10,10 +10,11 @@ use chrono::{DateTime, NaiveDate, NaiveTime};
 use jiter::{Jiter, Peek};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use restway_model::definition::Deletes;
 use restway_model::{ColumnType, Limits};
-use restway_tables::LoadMode;
+use restway_tables::{Landing, LoadMode, StagedBatch};
 
-use crate::support::Fixture;
+use crate::support::{Fixture, landing};
 
 #[derive(Debug, Clone, PartialEq)]
 enum Form {
@@ -247,6 +248,96 @@ fn rebuild(tables: &[Read], table: &Read, row: usize) -> Form {
         }
     }
     form
+}
+
+/// An object with a key of few, so that records meet.
+fn keyed() -> impl Strategy<Value = String> {
+    let id = prop_oneof![
+        6 => (1i64..6).prop_map(|id| id.to_string()),
+        1 => Just("12345678901234567890".to_owned()),
+        1 => Just("\"x\"".to_owned()),
+        1 => Just("\"2\"".to_owned()),
+    ];
+    (id, object(value())).prop_map(|(id, rest)| {
+        let comma = if rest == "{}" { "" } else { "," };
+        format!("{{\"id\":{id}{comma}{}", &rest[1..])
+    })
+}
+
+/// Commits a batch as a process does that stops after some of its tables, and then another.
+async fn commit_in_two(fixture: &Fixture, batch: &StagedBatch, cut: usize) {
+    let mut part = serde_json::to_value(batch).expect("a value");
+    let tables = part["tables"].as_array_mut().expect("tables");
+    tables.drain(..cut.min(tables.len()));
+    let part: StagedBatch = serde_json::from_value(part).expect("a batch");
+    fixture.reopened().commit(&part).await.expect("committed");
+    fixture.lake.commit(batch).await.expect("committed");
+    let again = fixture.reopened().commit(batch).await.expect("committed");
+    assert!(again.iter().all(|table| !table.is_new));
+}
+
+/// The records that hold, as a map would have them, and as the tables have them.
+async fn merged(
+    batches: &[Vec<String>],
+    mode: LoadMode,
+    keys_max: usize,
+    cut: usize,
+) -> (Vec<String>, Vec<String>) {
+    let limits = Limits { row_group_rows_max: 2, merge_keys_max: keys_max, ..Limits::default() };
+    let fixture = Fixture::with(limits);
+    let mut model: BTreeMap<String, Form> = BTreeMap::new();
+    for (index, batch) in batches.iter().enumerate() {
+        let when = "a = true".parse().expect("a condition");
+        let deletes = Deletes { when: Some(when), ..Deletes::default() };
+        let settings = Landing { deletes, ..landing(index as u64 + 1, mode) };
+        let staged = fixture.stage(settings, &batch.join("\n")).await.expect("staged");
+        commit_in_two(&fixture, &staged, cut).await;
+        for record in batch {
+            let Form::Object(members) = Form::read(record) else { panic!("an object") };
+            let key = format!("{:?}", members["id"]);
+            if members.get("a") == Some(&Form::Scalar("true".into())) {
+                model.remove(&key);
+            } else {
+                model.insert(key, Form::Object(members));
+            }
+        }
+    }
+    let tables = read(&fixture).await;
+    let root = tables.iter().find(|table| table.name == "acme.items").expect("the table");
+    let holds = if mode == LoadMode::History { " where _is_current" } else { "" };
+    let current = fixture.rows(&format!("select _row_id from acme.items{holds}")).await;
+    let holds = |id: i64| current.contains(&format!("{{\"_row_id\":{id}}}"));
+    let rows = (0..root.rows.len()).filter(|row| holds(root.rows[*row].0));
+    let mut found: Vec<String> =
+        rows.map(|row| format!("{:?}", rebuild(&tables, root, row))).collect();
+    let mut expected: Vec<String> = model.values().map(|form| format!("{form:?}")).collect();
+    found.sort_unstable();
+    expected.sort_unstable();
+    for list in tables.iter().filter(|table| table.list.as_ref().is_some()) {
+        let sql = format!(
+            "select count(*) as n from {} where _root_id not in (select _row_id from acme.items)",
+            list.name
+        );
+        assert_eq!(fixture.rows(&sql).await, ["{\"n\":0}"], "{} has orphans", list.name);
+    }
+    (expected, found)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn merging_is_what_a_map_does(
+        batches in vec(vec(keyed(), 0..8), 1..5),
+        is_history in any::<bool>(),
+        keys_max in 1usize..5,
+        cut in 0usize..4,
+    ) {
+        let mode = if is_history { LoadMode::History } else { LoadMode::Merge };
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let (expected, found) = runtime.block_on(merged(&batches, mode, keys_max, cut));
+        prop_assert_eq!(expected, found);
+    }
 }
 
 proptest! {

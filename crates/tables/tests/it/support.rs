@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use chrono::DateTime;
+use restway_model::definition::{Contract, Deletes, MaxRejects};
 use restway_model::{ColumnType, Event, Limits, Observer, RecordPath, Records, RunId, TableName};
 use restway_tables::{Intake, Lake, LakeSettings, Landing, LoadMode, StagedBatch, TableError};
 use serde_json::Value;
@@ -136,6 +137,10 @@ pub(crate) fn landing(sequence: u64, mode: LoadMode) -> Landing {
         run: RunId("run-1".into()),
         fetched_at: DateTime::from_timestamp(1_700_000_000, 0).expect("an instant"),
         mode,
+        key: vec!["id".into()],
+        deletes: Deletes::default(),
+        contract: Contract::default(),
+        max_rejects: MaxRejects::Count(0),
         types: BTreeMap::new(),
         nest_depth: 8,
         json: Vec::new(),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use restway_model::{Scope, TableName, Template, Values, exact_json};
+use restway_tables::IS_CURRENT;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -58,8 +59,11 @@ impl Workspace {
         let list: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
         let list = list.join(", ");
         let limit = self.limits.parents_max;
+        let is_history = table.columns.iter().any(|column| column.name == IS_CURRENT);
+        let holds =
+            if is_history { format!(" where {}", quoted(IS_CURRENT)) } else { String::new() };
         let sql = format!(
-            "select distinct {list} from {}.{} order by {list} limit {}",
+            "select distinct {list} from {}.{}{holds} order by {list} limit {}",
             quoted(parent.api.as_str()),
             quoted(parent.table.as_str()),
             limit + 1

@@ -64,6 +64,8 @@ impl Workspace {
         let intake = self.lake.begin(self.landing(run, chosen, &stream, sequence)).await?;
         let staged = self.fill(chosen, intake, stop, counts).await?;
 
+        let tally = staged.tally();
+        (counts.rejected, counts.deleted) = (tally.rejected, tally.deleted);
         let rows = staged.rows();
         let intent = BatchIntent {
             stream: stream.clone(),
@@ -100,7 +102,13 @@ impl Workspace {
             mode: match settings.load {
                 Load::Append => LoadMode::Append,
                 Load::Replace => LoadMode::Replace,
+                Load::Merge => LoadMode::Merge,
+                Load::History => LoadMode::History,
             },
+            key: settings.key.iter().flat_map(|key| key.columns()).cloned().collect(),
+            deletes: settings.deletes.clone(),
+            contract: settings.contract,
+            max_rejects: settings.max_rejects,
             types: settings.types.clone(),
             nest_depth: usize::from(settings.nest.depth),
             json: settings.nest.json.clone(),

@@ -1,0 +1,170 @@
+//! Loads that keep rows: merged by a key, deleted, kept as a history, and what is refused on the
+//! way, against an api whose answer each test writes itself.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use serde_json::json;
+
+use crate::support::Workspace;
+
+/// An api with one answer, that changes between syncs.
+struct Sheet {
+    address: SocketAddr,
+    body: Arc<Mutex<Option<String>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sheet {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let body = Arc::new(Mutex::new(Some("[]".to_owned())));
+        let shown = body.clone();
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let body = shown.lock().expect("a body").clone();
+                let (Some(body), Ok(stream)) = (body, stream) else { return };
+                let _ = answer(stream, &body);
+            }
+        });
+        Self { address, body, thread: Some(thread) }
+    }
+
+    fn shows(&self, records: &str) {
+        *self.body.lock().expect("a body") = Some(records.to_owned());
+    }
+
+    /// A workspace that syncs it with these keys of a resource.
+    fn workspace(&self, keys: &str) -> Workspace {
+        let workspace = Workspace::new();
+        self.define(&workspace, keys);
+        workspace
+    }
+
+    fn define(&self, workspace: &Workspace, keys: &str) {
+        let (address, keys) = (self.address, format!("path: /rows, {keys}"));
+        let file =
+            format!("api: shop\nbase_url: http://{address}\nresources:\n  rows: {{ {keys} }}\n");
+        workspace.write("apis/shop.yaml", &file);
+    }
+}
+
+fn answer(stream: TcpStream, body: &str) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
+    let length = body.len();
+    write!(
+        &stream,
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+         connection: close\r\n\r\n{body}"
+    )
+}
+
+impl Drop for Sheet {
+    fn drop(&mut self) {
+        *self.body.lock().expect("a body") = None;
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[test]
+fn a_merge_keeps_what_the_api_did_not_send() {
+    let sheet = Sheet::start();
+    let workspace = sheet.workspace("key: id, load: merge, deletes: { when: state = 'gone' }");
+    sheet.shows(r#"[{"id": 1, "v": "a", "l": [1]}, {"id": 2, "v": "b", "l": [2]}]"#);
+    workspace.ok(&["sync"]);
+    sheet.shows(r#"[{"id": 2, "v": "c", "l": [3, 4]}, {"id": 1, "state": "gone"}, {"id": 3}]"#);
+    let said = workspace.json(&["sync"]);
+    assert_eq!((&said["counts"]["deleted"], &said["status"]), (&json!(1), &json!("succeeded")));
+    let rows = workspace.rows("select id, v from shop.rows order by id");
+    assert_eq!(rows, [json!({"id": 2, "v": "c"}), json!({"id": 3, "v": null})]);
+    assert_eq!(workspace.value("select sum(value) from shop.rows__l"), json!(7));
+    let run = workspace.json(&["runs", "show", said["run"].as_str().expect("a run")]);
+    assert_eq!(run["resources"][0]["counts"]["deleted"], json!(1));
+}
+
+#[test]
+fn what_a_whole_walk_does_not_meet_goes_up_to_a_part() {
+    let sheet = Sheet::start();
+    let workspace = sheet.workspace("key: id, load: merge, deletes: { absent: true }");
+    sheet.shows(r#"[{"id": 1}, {"id": 2}, {"id": 3}, {"id": 4}, {"id": 5}]"#);
+    workspace.ok(&["sync"]);
+    sheet.shows(r#"[{"id": 1}, {"id": 2}, {"id": 3}]"#);
+    let said = workspace.run(&["sync", "--json"]);
+    assert_eq!(said.code, 1, "{}", said.out);
+    assert!(said.out.contains("table.too_many_absent"), "{}", said.out);
+    assert_eq!(workspace.value("select count(*) from shop.rows"), json!(5));
+    sheet.shows(r#"[{"id": 1}, {"id": 2}, {"id": 3}, {"id": 4}]"#);
+    workspace.ok(&["sync"]);
+    assert_eq!(workspace.value("select count(*) from shop.rows"), json!(4));
+}
+
+#[test]
+fn a_history_says_what_held_when() {
+    let sheet = Sheet::start();
+    let workspace =
+        sheet.workspace("key: id, load: history, deletes: { absent: true, max_fraction: 1 }");
+    sheet.shows(r#"[{"id": 1, "v": "a"}, {"id": 2, "v": "b"}]"#);
+    workspace.ok(&["sync"]);
+    let said = workspace.json(&["sync"]);
+    assert_eq!(said["counts"]["rows"], json!(0), "nothing changed");
+    sheet.shows(r#"[{"v": "x", "id": 1}]"#);
+    workspace.ok(&["sync"]);
+    let rows = workspace.rows(
+        "select id, v, _is_current as now, _valid_to is null as open from shop.rows order by id, v",
+    );
+    let row = |id, v, now: bool| json!({"id": id, "v": v, "now": now, "open": now});
+    assert_eq!(rows, [row(1, "a", false), row(1, "x", true), row(2, "b", false)]);
+    let gaps = "select count(*) from shop.rows a join shop.rows b on a.id = b.id \
+                and a._valid_to = b._valid_from";
+    assert_eq!(workspace.value(gaps), json!(1), "one ends where the next begins");
+    sheet.define(&workspace, "key: id, load: merge");
+    let said = workspace.run(&["sync"]);
+    assert_eq!(said.code, 2, "{}", said.err);
+    assert!(said.err.contains("`load: history`"), "{}", said.err);
+}
+
+#[test]
+fn refused_records_are_counted_and_can_be_asked_for() {
+    let sheet = Sheet::start();
+    let keys = "key: id, load: merge, types: { n: int64 }, max_rejects: 2";
+    let workspace = sheet.workspace(keys);
+    sheet.shows(r#"[{"id": 1, "n": 1}, {"n": 2}, {"id": 3, "n": "x"}]"#);
+    let said = workspace.run(&["sync"]);
+    assert_eq!(said.code, 3, "{}\n{}", said.out, said.err);
+    assert!(said.err.contains("shop.rows: 2 records went to `shop.rows__rejects`"), "{}", said.err);
+    assert_eq!(workspace.value("select count(*) from shop.rows"), json!(1));
+    let reasons = workspace.rows("select reason from shop.rows__rejects order by 1");
+    assert_eq!(reasons, [json!({"reason": "key_missing"}), json!({"reason": "type_mismatch"})]);
+    sheet.define(&workspace, &keys.replace("max_rejects: 2", "max_rejects: 10%"));
+    let said = workspace.run(&["sync", "--json"]);
+    assert_eq!(said.code, 1, "{}", said.out);
+    assert!(said.out.contains("table.too_many_rejects"), "{}", said.out);
+    assert_eq!(workspace.value("select count(*) from shop.rows__rejects"), json!(2));
+}
+
+#[test]
+fn loads_that_cannot_work_are_refused_before_anything_is_called() {
+    let sheet = Sheet::start();
+    for (keys, message) in [
+        ("load: merge", "`merge` and `history` need a `key`"),
+        ("deletes: { when: gone }", "`deletes` needs a `key`"),
+        ("key: id, load: merge, deletes: { absent: true, max_fraction: 2 }", "from 0 to 1"),
+        (
+            "key: id, load: merge, max_records: 5, deletes: { absent: true }",
+            "proves nothing absent",
+        ),
+        ("max_rejects: 1 percent", "is not a percentage"),
+        ("schema: { columns: widen }", "none of the words"),
+    ] {
+        let said = sheet.workspace(keys).run(&["check"]);
+        assert_eq!(said.code, 2, "{keys}\n{}", said.err);
+        assert!(said.err.contains(message), "{keys}\n{}", said.err);
+    }
+}
