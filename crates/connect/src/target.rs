@@ -26,6 +26,7 @@ pub(crate) struct Target {
     /// The domains that have credentials of their own; the first is that of `base_url`.
     sites: Vec<Site>,
     pub(crate) tls: definition::Tls,
+    pub(crate) proxy: Option<definition::Proxy>,
     limits: ApiLimits,
     pub(crate) retry: Retry,
     pub(crate) wait_max: Duration,
@@ -68,6 +69,7 @@ impl Target {
             name: api.api.clone(),
             sites: sites.collect(),
             tls: api.tls.clone(),
+            proxy: api.proxy.clone(),
             limits: own.clone(),
             retry: api.retry.clone(),
             wait_max: own.max_wait.map_or(limits.wait_max, |span| span.0),
@@ -84,6 +86,7 @@ impl Target {
         self.sites.iter().map(|site| &site.url).eq(homes)
             && self.sites.iter().map(|site| &site.auth).eq(auths)
             && self.tls == api.tls
+            && self.proxy == api.proxy
             && self.limits == api.limits
             && self.retry == api.retry
     }
@@ -126,7 +129,7 @@ impl Target {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),

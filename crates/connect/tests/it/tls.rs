@@ -29,7 +29,7 @@ fn openssl(folder: &Path, arguments: &str) {
 }
 
 /// A self-signed server, an authority with a server and a client of its own, and a stranger.
-fn certificates() -> tempfile::TempDir {
+pub(crate) fn certificates() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let make = |arguments: &str| openssl(folder.path(), arguments);
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
@@ -67,12 +67,12 @@ fn certificates() -> tempfile::TempDir {
     folder
 }
 
-fn text(folder: &Path, name: &str) -> String {
+pub(crate) fn text(folder: &Path, name: &str) -> String {
     fs_err::read_to_string(folder.join(name)).expect(name)
 }
 
 /// A server with that certificate that answers `{"client": …}`; returns its URL.
-async fn server(folder: &Path, name: &str, client_ca: Option<&str>) -> String {
+pub(crate) async fn server(folder: &Path, name: &str, client_ca: Option<&str>) -> String {
     let chain = CertificateDer::from_pem_file(folder.join(format!("{name}.crt"))).expect(name);
     let key = PrivateKeyDer::from_pem_file(folder.join(format!("{name}.key"))).expect(name);
     // Named, because other libraries of the workspace bring a second one.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::paging::{Paginate, PaginateEntry};
-use super::{Auth, Domain, Tls, Webhook};
+use super::{Auth, Domain, Proxy, Tls, Webhook};
 use crate::{ColumnType, Condition, Name, Rate, RecordPath, Template, Timespan};
 
 /// A REST API: where it is, how to log in, and its resources.
@@ -24,6 +24,9 @@ pub struct ApiFile {
     /// How the api's certificate is judged, and which one is shown to it.
     #[serde(default)]
     pub tls: Tls,
+    /// The proxy that all requests of the api go through; without it, a person's own requests go
+    /// through the one that their environment names.
+    pub proxy: Option<Proxy>,
     /// Further domains of the same api, each with a login of its own. Requests to a declared domain
     /// carry that domain's credentials; requests to any other carry none.
     #[serde(default)]
@@ -286,6 +289,7 @@ impl ApiFile {
             base_url: Template::literal(base_url.as_str()),
             auth: Auth::None,
             tls: Tls::default(),
+            proxy: None,
             domains: Vec::new(),
             aliases: Vec::new(),
             limits: ApiLimits::default(),

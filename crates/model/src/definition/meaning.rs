@@ -3,6 +3,7 @@
 
 mod auth;
 mod inputs;
+mod proxy;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -163,6 +164,7 @@ impl Meaning for ApiFile {
         }
         auth::check(self, finder);
         tls::check(self, finder);
+        proxy::check(self, finder);
         if self.limits.concurrency == Some(0) {
             finder.report(&["limits", "concurrency"], "must be at least 1", None);
         }
