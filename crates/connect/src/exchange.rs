@@ -383,6 +383,11 @@ impl Exchange {
             }
             tls => tls,
         };
+        if let Some(tls) = &tls
+            && let Some(warning) = self.target.ending_warning(tls, self.connector.clock().now())
+        {
+            self.connector.observe(&warning);
+        }
         let connect_timeout = manner.timeouts.map(|timeouts| timeouts.connect);
         let proxy = self.connector.proxy(self.target.proxy.as_ref(), &hop.url)?;
         Ok(Route { tls, connect_timeout, proxy })

@@ -52,6 +52,7 @@ mod tls;
 mod unpack;
 mod upload;
 mod wire;
+mod x509;
 
 mod clock;
 mod ratelimit;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use restway_model::definition::{self, ApiFile, ApiLimits, Auth, Retry};
 use restway_model::{Event, Limits, Name};
 use url::{Host, Url};
@@ -15,7 +16,9 @@ use url::{Host, Url};
 use crate::digest::Digests;
 use crate::gate::Gate;
 use crate::patience::Patience;
+use crate::tls::Tls;
 use crate::token::TokenCache;
+use crate::x509::ending;
 
 /// More apis than this at once are not remembered.
 const TARGETS_MAX: usize = 4_096;
@@ -35,6 +38,7 @@ pub(crate) struct Target {
     pub(crate) patience: Patience,
     has_warned: AtomicBool,
     has_warned_alone: AtomicBool,
+    has_warned_ending: AtomicBool,
 }
 
 /// A domain of an api, and who we are there.
@@ -78,6 +82,7 @@ impl Target {
             patience: Patience::default(),
             has_warned: AtomicBool::new(false),
             has_warned_alone: AtomicBool::new(false),
+            has_warned_ending: AtomicBool::new(false),
         }
     }
 
@@ -113,6 +118,13 @@ impl Target {
             about: self.name.to_string(),
             message: format!("its rate holds for this process alone: {problem}"),
         })
+    }
+
+    /// A warning, once, when the client certificate ends soon or has ended.
+    pub(crate) fn ending_warning(&self, tls: &Tls, now: DateTime<Utc>) -> Option<Event> {
+        let message = ending(tls.client_facts()?.until, now)?;
+        let is_first = !self.has_warned_ending.swap(true, Ordering::Relaxed);
+        is_first.then(|| Event::Warned { about: self.name.to_string(), message })
     }
 
     /// A warning, once, when credentials travel in the clear.

@@ -34,6 +34,9 @@ const ROUTES_MAX: usize = 8;
 /// A body that brings less than this for as long as an answer may take is as good as silent.
 const BYTES_PER_SECOND_MIN: u64 = 1024;
 
+/// What the client says of an answer whose head has no end, or more than its bounds.
+const HEAD_TOO_LARGE: &str = "message head is too large";
+
 /// The clients, one for each origin.
 pub(crate) struct Wire {
     egress: Arc<EgressPolicy>,
@@ -228,9 +231,11 @@ impl Wire {
         if let Some(proxy) = &route.proxy {
             builder = builder.proxy(proxy.setting()?);
         }
-        if let Some(tls) = &route.tls {
-            builder = builder.tls_backend_preconfigured(tls.configuration()?);
-        }
+        let tls = match &route.tls {
+            Some(tls) => tls.configuration()?,
+            None => Tls::default().configuration()?,
+        };
+        builder = builder.tls_backend_preconfigured(tls);
         let client = builder.build().map_err(|error| Failure::Tls { problem: causes(&error) })?;
         if clients.len() >= CLIENTS_MAX {
             clients.clear();
@@ -377,12 +382,16 @@ fn send_failure(error: reqwest::Error, connect_timeout: Duration) -> Failure {
         return Failure::Egress(denial.clone());
     }
     if let Some(tls) = find::<rustls::Error>(&error) {
-        return Failure::Tls { problem: tls.to_string() };
+        return tls_failure(tls);
     }
     if let Some(refusal) = proxy::refusal(&restway_model::chain(&error)) {
         return refusal;
     }
     let problem = causes(&error);
+    if problem == HEAD_TOO_LARGE {
+        let bound = "400 KiB or 100 headers".to_owned();
+        return Failure::TooLarge { what: "the head of the answer", bound, hint: None };
+    }
     if error.is_dns() {
         Failure::Dns { problem }
     } else if error.is_timeout() && error.is_connect() {
@@ -394,6 +403,16 @@ fn send_failure(error: reqwest::Error, connect_timeout: Duration) -> Failure {
     } else {
         Failure::Interrupted { problem, offset: 0 }
     }
+}
+
+fn tls_failure(error: &rustls::Error) -> Failure {
+    let problem = match error {
+        rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => {
+            other.0.to_string()
+        }
+        other => other.to_string(),
+    };
+    Failure::Tls { problem }
 }
 
 fn body_failure(error: &reqwest::Error, offset: u64) -> Failure {

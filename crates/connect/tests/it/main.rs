@@ -12,4 +12,5 @@ mod proxies;
 mod support;
 mod tapes;
 mod tls;
+mod transport;
 mod walks;
