@@ -226,8 +226,11 @@ struct Direct {
 impl Direct {
     fn of(list: &[String]) -> Result<Self, Failure> {
         let all = list.iter().any(|entry| entry.trim() == "*");
-        let entries: Vec<String> =
-            list.iter().filter(|entry| entry.trim() != "*").flat_map(entries).collect();
+        let entries: Vec<String> = list
+            .iter()
+            .filter(|entry| entry.trim() != "*")
+            .flat_map(|entry| entries(entry))
+            .collect();
         let listed = EgressPolicy::new(&entries, false)
             .map_err(|error| Failure::invalid("`proxy.no_proxy`", error.to_string()))?;
         Ok(Self { all, listed: Some(listed) })
@@ -247,7 +250,7 @@ impl Direct {
 }
 
 /// A name stands for itself and for all below it, however it is written.
-fn entries(entry: &String) -> impl Iterator<Item = String> + use<> {
+fn entries(entry: &str) -> impl Iterator<Item = String> + use<> {
     let plain = entry.trim().trim_start_matches("*.").trim_start_matches('.').to_owned();
     let below = format!("*.{plain}");
     let is_name = EgressPolicy::new(std::slice::from_ref(&below), false).is_ok();
@@ -287,8 +290,10 @@ pub(crate) const UNKNOWN_LOGIN: &str = "wants a user and password that it knows 
 mod tests {
     use super::*;
 
+    type Variables = &'static [(&'static str, &'static str)];
+
     /// The proxy on the way to `url` with these variables: its address and its user.
-    fn way(variables: &[(&str, &str)], url: &str) -> Result<String, String> {
+    fn way(variables: Variables, url: &str) -> Result<String, String> {
         let proxies = Proxies::of(|name| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
@@ -306,31 +311,34 @@ mod tests {
 
     #[test]
     fn the_environment_is_read_as_other_programs_read_it() {
-        let both = [("HTTP_PROXY", "plain:1"), ("HTTPS_PROXY", "https://secure:2")];
-        let no =
-            [("ALL_PROXY", "socks5h://all:3"), ("NO_PROXY", ".acme.example, 10.0.0.0/8,?,x:81")];
-        let login = [("https_proxy", "http://me%40acme:a+b%2F@p:4"), ("HTTPS_PROXY", "http://not")];
-        let table: [(&[(&str, &str)], &str, &str); 14] = [
+        const BOTH: Variables = &[("HTTP_PROXY", "plain:1"), ("HTTPS_PROXY", "https://secure:2")];
+        const NO: Variables =
+            &[("ALL_PROXY", "socks5h://all:3"), ("NO_PROXY", ".acme.example, 10.0.0.0/8,?,x:81")];
+        const LOGIN: Variables =
+            &[("https_proxy", "http://me%40acme:a+b%2F@p:4"), ("HTTPS_PROXY", "http://not")];
+        let table: [(Variables, &str, &str); 14] = [
             (&[], "https://api.acme.example/", "direct"),
             (&[("https_proxy", " ")], "https://api.acme.example/", "direct"),
-            (&both, "https://api.acme.example/", "@https://secure:2"),
-            (&both, "http://api.acme.example/", "@http://plain:1"),
-            (&both, "http://localhost/", "direct"),
-            (&both, "https://127.0.0.1:8443/", "direct"),
-            (&no, "https://other.example/", "@socks5://all:3"),
-            (&no, "https://api.acme.example/", "direct"),
-            (&no, "https://acme.example/", "direct"),
-            (&no, "https://notacme.example/", "@socks5://all:3"),
-            (&no, "https://10.1.2.3/", "direct"),
-            (&no, "http://x:81/", "direct"),
-            (&no, "http://x:82/", "@socks5://all:3"),
-            (&login, "https://api.acme.example/", "me@acme@http://p:4"),
+            (BOTH, "https://api.acme.example/", "@https://secure:2"),
+            (BOTH, "http://api.acme.example/", "@http://plain:1"),
+            (BOTH, "http://localhost/", "direct"),
+            (BOTH, "https://127.0.0.1:8443/", "direct"),
+            (NO, "https://other.example/", "@socks5://all:3"),
+            (NO, "https://api.acme.example/", "direct"),
+            (NO, "https://acme.example/", "direct"),
+            (NO, "https://notacme.example/", "@socks5://all:3"),
+            (NO, "https://10.1.2.3/", "direct"),
+            (NO, "http://x:81/", "direct"),
+            (NO, "http://x:82/", "@socks5://all:3"),
+            (LOGIN, "https://api.acme.example/", "me@acme@http://p:4"),
         ];
         for (variables, url, expected) in table {
             assert_eq!(way(variables, url).as_deref(), Ok(expected), "{variables:?} {url}");
         }
         for nonsense in ["ftp://p:1", "http://", "://x"] {
-            let error = way(&[("HTTPS_PROXY", nonsense)], "https://h.example/");
+            let proxies = Proxies::of(|name| (name == "HTTPS_PROXY").then(|| nonsense.to_owned()));
+            let url = Url::parse("https://h.example/").expect("a URL");
+            let error = proxies.on_the_way(&url).map_err(|failure| failure.to_string());
             assert!(error.expect_err(nonsense).contains("variable HTTPS_PROXY is not"));
         }
     }
