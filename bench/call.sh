@@ -38,8 +38,8 @@ http {
   uwsgi_temp_path $work/u; scgi_temp_path $work/s;
   server {
     listen 127.0.0.1:$port; root $work/www;
-    location = /sink { proxy_pass http://127.0.0.1:$port/gone; proxy_request_buffering off; }
-    location = /gone { client_body_buffer_size 16k; return 204; }
+    location = /sink { proxy_pass http://127.0.0.1:$port/gone; }
+    location = /gone { return 204; }
   }
 }
 CONF
