@@ -76,8 +76,15 @@ fn sync(workspace: &Workspace, port: u16, tls: &str, proxy: &str, password: &str
     workspace.write(
         "apis/shop.yaml",
         &format!(
-            "api: shop\nbase_url: https://localhost:{port}\ntls: {{ ca: server.crt{tls} }}\n{proxy}\n\
-             retry: {{ deadline: 0s }}\nresources:\n  orders: {{ path: /orders.json, records: data }}\n"
+            "\
+api: shop
+base_url: https://localhost:{port}
+tls: {{ ca: server.crt{tls} }}
+{proxy}
+retry: {{ deadline: 0s }}
+resources:
+  orders: {{ path: /orders.json, records: data }}
+"
         ),
     );
     let key = std::fs::read_to_string(workspace.path().join("client.key")).expect("a key");
