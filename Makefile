@@ -23,8 +23,9 @@ check: ## Formatting and lints, as errors
 docs: ## Write the reference pages anew, from the code
 	UPDATE_EXPECT=1 $(CARGO) test --package restway --test it reference
 
-bench: ## Compare the throughput of a sync with curl, on an optimised build
+bench: ## Compare a sync with curl and a call with the bare HTTP library, on an optimised build
 	bench/sync.sh
+	bench/call.sh
 
 release: ## The optimised binary, with thin LTO: takes long
 	$(CARGO) build --profile dist --bin restway

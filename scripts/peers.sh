@@ -30,3 +30,16 @@ if ! has "$folder/wiremock/versions" "$wiremock_version"; then
     rm "$folder/wiremock/wiremock-$wiremock_version.tgz"
     echo "$wiremock_version" > "$folder/wiremock/versions"
 fi
+
+# From Debian: a web server that asks for client certificates, and proxies that ask for passwords.
+missing=()
+for pair in nginx:nginx-light tinyproxy:tinyproxy-bin microsocks:microsocks openssl:openssl; do
+    command -v "${pair%%:*}" > /dev/null || missing+=("${pair#*:}")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    echo "installing ${missing[*]} from Debian"
+    sudo=()
+    [ "$(id -u)" = 0 ] || sudo=(sudo)
+    "${sudo[@]}" apt-get update -qq
+    "${sudo[@]}" apt-get install -qq -y --no-install-recommends "${missing[@]}" > /dev/null
+fi

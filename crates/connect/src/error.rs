@@ -11,6 +11,7 @@ use restway_model::definition::Method;
 use restway_model::{Code, Explain, SafeUrl, TableName, TemplateError, Timespan};
 
 use crate::egress::Denial;
+use crate::proxy::Proxy;
 
 /// A call that did not bring what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +81,23 @@ pub enum Failure {
     Connect {
         /// What the system said.
         problem: String,
+    },
+    /// The proxy answered, and did not open the way to the host.
+    #[error("the proxy {problem}")]
+    ProxyRefused {
+        /// What it did instead.
+        problem: String,
+        /// Whether asking again is of no use.
+        is_final: bool,
+    },
+    /// What happened on the way through a proxy.
+    #[error("{failure} (via the proxy {proxy})")]
+    ViaProxy {
+        /// The proxy.
+        proxy: SafeUrl,
+        /// What happened.
+        #[source]
+        failure: Box<Failure>,
     },
     /// No TLS.
     #[error("the TLS handshake failed ({problem})")]
@@ -172,6 +190,12 @@ pub enum Failure {
     /// A token that rotates could not be kept or read.
     #[error("the token cannot be kept: {0}")]
     Keeper(#[source] restway_model::KeeperFailed),
+    /// The content coding of the answer is not what its head says.
+    #[error("the answer cannot be unpacked: {problem}")]
+    Packed {
+        /// How it is packed.
+        problem: String,
+    },
     /// A bound on bytes or depth.
     #[error("{what} is larger than the bound of {bound}")]
     TooLarge {
@@ -290,12 +314,24 @@ impl Failure {
         }
     }
 
+    /// The same, on the way through a proxy.
+    pub(crate) fn through(self, proxy: &Proxy) -> Self {
+        match self {
+            Self::Egress(_) | Self::Invalid { .. } => self,
+            other => Self::ViaProxy { proxy: proxy.shown(), failure: Box::new(other) },
+        }
+    }
+
     /// Whether the same request may well succeed a little later.
     pub fn is_transient(&self) -> bool {
+        if let Self::ViaProxy { failure, .. } = self {
+            return failure.is_transient();
+        }
         matches!(
             self,
             Self::Dns { .. }
                 | Self::Connect { .. }
+                | Self::ProxyRefused { is_final: false, .. }
                 | Self::Timeout { .. }
                 | Self::Interrupted { .. }
                 | Self::Unfinished { .. }
@@ -305,13 +341,20 @@ impl Failure {
 
     /// Whether a few tries tell as much as many: a name that does not resolve rarely will in ten
     /// minutes, nor will a sender mend what it cuts, or a login page go away.
-    pub(crate) const fn is_stubborn(&self) -> bool {
-        matches!(self, Self::Dns { .. } | Self::Unfinished { .. } | Self::Page { .. })
+    pub(crate) fn is_stubborn(&self) -> bool {
+        match self {
+            Self::Dns { .. } | Self::Unfinished { .. } | Self::Page { .. } => true,
+            Self::ProxyRefused { .. } => true,
+            Self::ViaProxy { failure, .. } => failure.is_stubborn(),
+            _ => false,
+        }
     }
 
     /// Whether it may be the whole api that is out, and not this one request.
-    pub(crate) const fn is_outage(&self) -> bool {
+    pub(crate) fn is_outage(&self) -> bool {
         match self {
+            Self::ProxyRefused { .. } => true,
+            Self::ViaProxy { failure, .. } => failure.is_outage(),
             Self::Dns { .. } | Self::Connect { .. } | Self::Timeout { .. } => true,
             Self::Status { status, .. } => *status >= 500,
             _ => false,
@@ -325,6 +368,8 @@ impl Failure {
             Self::Invalid { .. } => Code::DefinitionInvalid,
             Self::Dns { .. } => Code::CallDns,
             Self::Connect { .. } => Code::CallConnect,
+            Self::ProxyRefused { .. } => Code::CallProxy,
+            Self::ViaProxy { failure, .. } => failure.code(),
             Self::Tls { .. } => Code::CallTls,
             Self::Timeout { .. } => Code::CallTimeout,
             Self::Interrupted { .. } | Self::Unfinished { .. } => Code::CallInterrupted,
@@ -341,6 +386,7 @@ impl Failure {
             Self::TokenRefused { .. } => Code::TokenRefused,
             Self::Keeper(_) => Code::StoreFailed,
             Self::TooLarge { .. } => Code::BodyTooLarge,
+            Self::Packed { .. } => Code::BodyPacked,
             Self::NotJson { .. } | Self::Page { .. } => Code::BodyNotJson,
             Self::Declared { .. } => Code::AnswerDeclared,
             Self::RecordsMissing { .. } => Code::RecordsMissing,
@@ -361,6 +407,16 @@ impl Failure {
             Self::TooLarge { hint, .. } => return hint.iter().cloned().collect(),
             Self::Token { failure, .. } => return failure.hints(),
             Self::Dns { .. } => "check the host name in `base_url`, and that this machine has DNS",
+            Self::ProxyRefused { is_final: true, .. } => {
+                "check `username` and `password` of `proxy`, or those in the environment's proxy"
+            }
+            Self::ProxyRefused { .. } => "ask whoever runs the proxy whether it may reach the host",
+            Self::ViaProxy { failure, .. } => match failure.as_ref() {
+                Self::Connect { .. } | Self::Timeout { what: "no connection", .. } => {
+                    "check `proxy.url` or the environment's proxy, and that the proxy is up"
+                }
+                other => return other.hints(),
+            },
             Self::Connect { .. } => "check the port in `base_url`, and that the api is up",
             Self::Tls { .. } => {
                 "the certificate must be valid for the host and signed by an authority that this \
@@ -379,6 +435,9 @@ impl Failure {
                 "record it anew with `--record DIR`: the definition asks for something else now"
             }
             Self::Redirect { .. } => "write the address that it leads to as `base_url` or `path`",
+            Self::Packed { .. } => {
+                "ask for it as it is, with `headers: { Accept-Encoding: identity }`"
+            }
             Self::NotJson { .. } | Self::Page { .. } => {
                 "open the URL in a browser: it may ask for a login"
             }

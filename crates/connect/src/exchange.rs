@@ -383,8 +383,14 @@ impl Exchange {
             }
             tls => tls,
         };
+        if let Some(tls) = &tls
+            && let Some(warning) = self.target.ending_warning(tls, self.connector.clock().now())
+        {
+            self.connector.observe(&warning);
+        }
         let connect_timeout = manner.timeouts.map(|timeouts| timeouts.connect);
-        Ok(Route { tls, connect_timeout })
+        let proxy = self.connector.proxy(self.target.proxy.as_ref(), &hop.url)?;
+        Ok(Route { tls, connect_timeout, proxy })
     }
 
     /// One hop; with a token that the api refuses, once more with a new one.

@@ -7,7 +7,7 @@
 //! plan ──▶ authorize ──▶ send ─────────────▶ retry ──▶ decode ──▶ page
 //! plan.rs  authorize.rs  exchange.rs         retry.rs  decode/    page.rs
 //!          token.rs      gate.rs redirect.rs                      walk.rs
-//!          grant.rs      wire.rs egress/
+//!          grant.rs      wire.rs proxy.rs egress/
 //!          jwt.rs key.rs login.rs renew.rs digest.rs sigv4.rs
 //! ```
 //!
@@ -44,12 +44,15 @@ mod exchange;
 mod gate;
 mod patience;
 mod places;
+mod proxy;
 mod redirect;
 mod tape;
 mod target;
 mod tls;
+mod unpack;
 mod upload;
 mod wire;
+mod x509;
 
 mod clock;
 mod ratelimit;
@@ -92,6 +95,7 @@ pub use error::{CallError, Excerpt, Failure};
 pub use gate::{Turn, Turns};
 pub use inputs::Prepared;
 pub use outputs::Payload;
+pub use proxy::Proxies;
 pub use request::{Answer, Attempt, Body, Expected, Manner, Redirects, Request, Timeouts};
 pub use tape::Tape;
 pub use upload::Upload;
@@ -132,6 +136,8 @@ pub struct Extras {
     pub rates: Option<Arc<dyn SharedRates>>,
     /// Where exchanges are recorded, or what is played instead of sending.
     pub tape: Option<Arc<Tape>>,
+    /// The proxies of the person's environment, for apis that have none of their own.
+    pub proxies: Proxies,
 }
 
 /// The way to every api. A clone shares connections, tokens, rates and concurrency.
@@ -161,6 +167,7 @@ impl Connector {
 
     /// The same with more.
     pub fn with(settings: ConnectorSettings, extras: Extras) -> Self {
+        extras.proxies.teach(&settings.redactor);
         let limits = &settings.limits;
         let egress = settings.egress.clone();
         let tape = extras.tape.clone().map(|tape| (tape, settings.redactor.clone()));
@@ -307,6 +314,21 @@ impl Connector {
     pub(crate) fn tls(&self, tls: &definition::Tls) -> Result<Option<Arc<tls::Tls>>, Failure> {
         let lookup = self.lookup(&NoValues, true);
         Ok(tls::Tls::of(tls, &lookup, self.shared.settings.folder.as_deref())?.map(Arc::new))
+    }
+
+    /// The proxy on the way to a URL: the api's, or the environment's.
+    pub(crate) fn proxy(
+        &self,
+        proxy: Option<&definition::Proxy>,
+        url: &Url,
+    ) -> Result<Option<Arc<proxy::Proxy>>, Failure> {
+        match proxy {
+            None => self.extras().proxies.on_the_way(url),
+            Some(proxy) => {
+                let lookup = self.lookup(&NoValues, false);
+                proxy::Proxy::of(proxy, url, &lookup, self.redactor())
+            }
+        }
     }
 
     pub(crate) fn limits(&self) -> &Limits {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use restway_model::definition::{self, ApiFile, ApiLimits, Auth, Retry};
 use restway_model::{Event, Limits, Name};
 use url::{Host, Url};
@@ -15,7 +16,9 @@ use url::{Host, Url};
 use crate::digest::Digests;
 use crate::gate::Gate;
 use crate::patience::Patience;
+use crate::tls::Tls;
 use crate::token::TokenCache;
+use crate::x509::ending;
 
 /// More apis than this at once are not remembered.
 const TARGETS_MAX: usize = 4_096;
@@ -26,6 +29,7 @@ pub(crate) struct Target {
     /// The domains that have credentials of their own; the first is that of `base_url`.
     sites: Vec<Site>,
     pub(crate) tls: definition::Tls,
+    pub(crate) proxy: Option<definition::Proxy>,
     limits: ApiLimits,
     pub(crate) retry: Retry,
     pub(crate) wait_max: Duration,
@@ -34,6 +38,7 @@ pub(crate) struct Target {
     pub(crate) patience: Patience,
     has_warned: AtomicBool,
     has_warned_alone: AtomicBool,
+    has_warned_ending: AtomicBool,
 }
 
 /// A domain of an api, and who we are there.
@@ -68,6 +73,7 @@ impl Target {
             name: api.api.clone(),
             sites: sites.collect(),
             tls: api.tls.clone(),
+            proxy: api.proxy.clone(),
             limits: own.clone(),
             retry: api.retry.clone(),
             wait_max: own.max_wait.map_or(limits.wait_max, |span| span.0),
@@ -76,6 +82,7 @@ impl Target {
             patience: Patience::default(),
             has_warned: AtomicBool::new(false),
             has_warned_alone: AtomicBool::new(false),
+            has_warned_ending: AtomicBool::new(false),
         }
     }
 
@@ -84,6 +91,7 @@ impl Target {
         self.sites.iter().map(|site| &site.url).eq(homes)
             && self.sites.iter().map(|site| &site.auth).eq(auths)
             && self.tls == api.tls
+            && self.proxy == api.proxy
             && self.limits == api.limits
             && self.retry == api.retry
     }
@@ -112,6 +120,13 @@ impl Target {
         })
     }
 
+    /// A warning, once, when the client certificate ends soon or has ended.
+    pub(crate) fn ending_warning(&self, tls: &Tls, now: DateTime<Utc>) -> Option<Event> {
+        let message = ending(tls.client_facts()?.until, now)?;
+        let is_first = !self.has_warned_ending.swap(true, Ordering::Relaxed);
+        is_first.then(|| Event::Warned { about: self.name.to_string(), message })
+    }
+
     /// A warning, once, when credentials travel in the clear.
     pub(crate) fn plain_warning(&self, url: &Url) -> Option<Event> {
         if url.scheme() == "https" || is_loopback(url) {
@@ -126,7 +141,7 @@ impl Target {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),

@@ -18,11 +18,14 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, SignatureScheme,
+};
 use rustls_platform_verifier::Verifier;
 
 use crate::error::{CallError, Failure};
 use crate::files;
+use crate::x509::Facts;
 
 /// Certificates in one text at most.
 const CERTIFICATES_MAX: usize = 1_000;
@@ -82,6 +85,12 @@ impl Tls {
             sni: tls.sni,
             only_1_3: tls.min_version == definition::TlsVersion::V13,
         }))
+    }
+
+    /// What the client's certificate says of itself.
+    pub(crate) fn client_facts(&self) -> Option<Facts> {
+        let (chain, _) = self.identity.as_ref()?;
+        Facts::of(CertificateDer::from_pem_slice(chain.as_bytes()).ok()?.as_ref())
     }
 
     /// Whether a configuration can be made of it.
@@ -221,7 +230,8 @@ impl ServerCertVerifier for Judge {
                 now,
             )
         {
-            self.appeal(error, end_entity, server_name)?;
+            self.appeal(error, end_entity, server_name)
+                .map_err(|error| with_facts(error, end_entity))?;
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -247,6 +257,25 @@ impl ServerCertVerifier for Judge {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.system.supported_verify_schemes()
     }
+}
+
+/// The error with what the certificate says about itself.
+fn with_facts(error: Error, certificate: &CertificateDer<'_>) -> Error {
+    match (&error, Facts::of(certificate)) {
+        (Error::InvalidCertificate(problem), Some(facts)) => {
+            let problem = Judged { problem: problem.to_string(), facts };
+            Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(problem))))
+        }
+        _ => error,
+    }
+}
+
+/// A certificate that is not accepted.
+#[derive(Debug, thiserror::Error)]
+#[error("{problem}; {facts}")]
+struct Judged {
+    problem: String,
+    facts: Facts,
 }
 
 /// Whether nothing speaks against the certificate but who signed it.

@@ -215,21 +215,21 @@ async fn ask(
     });
     // The definition names the token endpoint, so it is reached as the api is.
     let tls = connector.tls(&target.tls).map_err(|failure| (failure, None))?;
+    let proxy =
+        connector.proxy(target.proxy.as_ref(), &request.url).map_err(|failure| (failure, None))?;
     let outgoing = Outgoing {
         method,
         url: request.url.clone(),
         headers,
         body: body.as_ref().map(Body::upload),
         answer_timeout: target.answer_timeout,
-        route: Route { tls, connect_timeout: None },
+        route: Route { tls, connect_timeout: None, proxy },
         read_timeout: None,
         ends_at: None,
     };
     let passing = |failure: Failure| {
-        let cause = match &failure {
-            Failure::Dns { .. } => Some(Cause::Stubborn),
-            other => other.is_transient().then_some(Cause::Passing),
-        };
+        let cause = if failure.is_stubborn() { Cause::Stubborn } else { Cause::Passing };
+        let cause = failure.is_transient().then_some(cause);
         (failure, cause)
     };
     let mut incoming = connector.wire().send(outgoing).await.map_err(passing)?;

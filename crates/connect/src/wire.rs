@@ -1,8 +1,8 @@
 //! The wire: the only place that opens sockets.
 //!
 //! In: one request, complete, for one hop. Out: the head of an answer, and its body in chunks as
-//! they come, decoded (gzip, brotli, zstd, deflate). What never happens here: a redirect followed,
-//! a proxy used, a retry, a credential added or a decision about any of them.
+//! they come, unpacked. What never happens here: a redirect followed,
+//! a proxy chosen, a retry, a credential added or a decision about any of them.
 //!
 //! Each origin has a client of its own, because the check of addresses after DNS must know the
 //! port that the connection is for, and a client's resolver is told the name only.
@@ -13,16 +13,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, RANGE};
 use restway_model::definition::Method;
 use restway_model::{Clock, Redactor};
 use tokio::time::timeout;
 use url::Url;
 
-use crate::egress::{CheckedResolver, Denial, EgressPolicy};
+use crate::egress::{CheckedResolver, Denial, EgressPolicy, check_behind_proxy, check_proxy};
 use crate::error::Failure;
+use crate::proxy::{self, Proxy};
 use crate::tape::{Played, Recording, Tape};
 use crate::tls::Tls;
+use crate::unpack::{ACCEPTED, Coding, Unpacking, Unreadable};
 use crate::upload::Upload;
 
 /// More origins than this at once are not remembered: their connections are opened anew.
@@ -31,6 +33,9 @@ const CLIENTS_MAX: usize = 256;
 const ROUTES_MAX: usize = 8;
 /// A body that brings less than this for as long as an answer may take is as good as silent.
 const BYTES_PER_SECOND_MIN: u64 = 1024;
+
+/// What the client says of an answer whose head has no end, or more than its bounds.
+const HEAD_TOO_LARGE: &str = "message head is too large";
 
 /// The clients, one for each origin.
 pub(crate) struct Wire {
@@ -46,6 +51,7 @@ pub(crate) struct Wire {
 pub(crate) struct Route {
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) connect_timeout: Option<Duration>,
+    pub(crate) proxy: Option<Arc<Proxy>>,
 }
 
 /// One hop's request, with credentials.
@@ -79,6 +85,7 @@ pub(crate) struct Incoming {
 /// Where the body comes from.
 enum Source {
     Network(Box<reqwest::Response>),
+    Packed(Box<Unpacking>),
     Tape(Option<Bytes>),
 }
 
@@ -134,11 +141,33 @@ impl Wire {
 
     async fn open(&self, outgoing: Outgoing) -> Result<Incoming, Failure> {
         self.egress.check_url(&outgoing.url).map_err(Failure::Egress)?;
+        let Some(proxy) = outgoing.route.proxy.clone() else {
+            return self.ask(outgoing).await;
+        };
+        self.check_way(&proxy, &outgoing.url).await.map_err(Failure::Egress)?;
+        let url = outgoing.url.clone();
+        let asked = match self.ask(outgoing).await {
+            Ok(incoming) => proxy.judge(&url, incoming.status).map(|()| incoming),
+            Err(failure) => Err(failure),
+        };
+        asked.map_err(|failure| failure.through(&proxy))
+    }
+
+    /// Checks the proxy, and what it is to be asked for.
+    async fn check_way(&self, proxy: &Proxy, url: &Url) -> Result<(), Denial> {
+        if let Some(host) = proxy.url.host().filter(|_| !proxy.is_own) {
+            check_proxy(&self.egress, &host, proxy.port()).await?;
+        }
+        check_behind_proxy(&self.egress, url, proxy.is_own).await
+    }
+
+    async fn ask(&self, outgoing: Outgoing) -> Result<Incoming, Failure> {
         let client = self.client(&outgoing.url, &outgoing.route)?;
         let connect_timeout = outgoing.route.connect_timeout.unwrap_or(self.connect_timeout);
         let after = outgoing.answer_timeout;
         let method = reqwest_method(outgoing.method);
-        let mut builder = client.request(method, outgoing.url).headers(headers(outgoing.headers)?);
+        let headers = packable(headers(outgoing.headers)?);
+        let mut builder = client.request(method, outgoing.url).headers(headers);
         if let Some(body) = outgoing.body {
             builder = match body.in_memory() {
                 Some(bytes) => builder.body(bytes),
@@ -152,15 +181,18 @@ impl Wire {
             .await
             .map_err(|_| too_slow())?
             .map_err(|error| send_failure(error, connect_timeout))?;
+        let status = response.status().as_u16();
         let headers = response.headers().iter().map(|(name, value)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         });
         let has_own_bounds = outgoing.read_timeout.is_some();
         let pace = Pace { window: after, waited: Duration::ZERO, bytes: 0 };
+        let mut headers: Vec<(String, String)> = headers.collect();
+        let source = source(response, &mut headers)?;
         Ok(Incoming {
-            status: response.status().as_u16(),
-            headers: headers.collect(),
-            source: Source::Network(Box::new(response)),
+            status,
+            headers,
+            source,
             recording: None,
             read_timeout: outgoing.read_timeout.unwrap_or(self.read_timeout),
             ends_at: outgoing.ends_at,
@@ -176,16 +208,34 @@ impl Wire {
         if let Some((_, client)) = of_origin.iter().find(|(known, _)| known == route) {
             return Ok(client.clone());
         }
-        let port = url.port_or_known_default().unwrap_or_default();
+        let resolver = match &route.proxy {
+            None => {
+                let port = url.port_or_known_default().unwrap_or_default();
+                CheckedResolver::new(Arc::clone(&self.egress), port)
+            }
+            Some(proxy) if proxy.is_own => {
+                CheckedResolver::new(Arc::new(EgressPolicy::anywhere()), proxy.port())
+            }
+            Some(proxy) => CheckedResolver::new(Arc::clone(&self.egress), proxy.port()),
+        };
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .no_proxy()
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             .connect_timeout(route.connect_timeout.unwrap_or(self.connect_timeout))
-            .dns_resolver(CheckedResolver::new(Arc::clone(&self.egress), port));
-        if let Some(tls) = &route.tls {
-            builder = builder.tls_backend_preconfigured(tls.configuration()?);
+            .dns_resolver(resolver);
+        if let Some(proxy) = &route.proxy {
+            builder = builder.proxy(proxy.setting()?);
         }
+        let tls = match &route.tls {
+            Some(tls) => tls.configuration()?,
+            None => Tls::default().configuration()?,
+        };
+        builder = builder.tls_backend_preconfigured(tls);
         let client = builder.build().map_err(|error| Failure::Tls { problem: causes(&error) })?;
         if clients.len() >= CLIENTS_MAX {
             clients.clear();
@@ -205,12 +255,17 @@ impl Incoming {
         let begun = clock.monotonic();
         let left = self.ends_at.map(|end| end.saturating_sub(begun));
         let after = left.map_or(self.read_timeout, |left| left.min(self.read_timeout));
+        let silence = |_| Failure::Timeout { what: "no further byte of the answer", after };
         let chunk = match &mut self.source {
             Source::Tape(body) => body.take(),
             Source::Network(response) => timeout(after, response.chunk())
                 .await
-                .map_err(|_| Failure::Timeout { what: "no further byte of the answer", after })?
+                .map_err(silence)?
                 .map_err(|error| body_failure(&error, self.bytes))?,
+            Source::Packed(unpacking) => {
+                let chunk = timeout(after, unpacking.chunk()).await.map_err(silence)?;
+                chunk.map_err(|unreadable| unpack_failure(unreadable, unpacking, self.bytes))?
+            }
         };
         self.record(chunk.as_deref())?;
         let length = chunk.as_ref().map_or(0, Bytes::len) as u64;
@@ -289,15 +344,54 @@ fn headers(pairs: Vec<(String, String)>) -> Result<HeaderMap, Failure> {
     Ok(map)
 }
 
+/// The headers with what the wire can unpack, unless the request says itself what it takes. A part
+/// of a body is asked for as it is: its bytes are counted packed.
+fn packable(mut headers: HeaderMap) -> HeaderMap {
+    if !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE) {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
+    }
+    headers
+}
+
+/// The body, which will be unpacked; its headers then say what it is after that.
+fn source(
+    response: reqwest::Response,
+    headers: &mut Vec<(String, String)>,
+) -> Result<Source, Failure> {
+    let labels = headers.iter().filter(|(name, _)| name == "content-encoding");
+    let Some(coding) = Coding::named(labels.map(|(_, value)| value.as_str()))? else {
+        return Ok(Source::Network(Box::new(response)));
+    };
+    headers.retain(|(name, _)| name != "content-encoding" && name != "content-length");
+    Ok(Source::Packed(Box::new(Unpacking::new(coding, response.bytes_stream()))))
+}
+
+fn unpack_failure(unreadable: Unreadable, unpacking: &Unpacking, offset: u64) -> Failure {
+    match &unreadable {
+        Unreadable::Error(error) => match find::<reqwest::Error>(error) {
+            Some(network) => body_failure(network, offset),
+            None => unpacking.failure(&unreadable),
+        },
+        _ => unpacking.failure(&unreadable),
+    }
+}
+
 fn send_failure(error: reqwest::Error, connect_timeout: Duration) -> Failure {
     let error = error.without_url();
     if let Some(denial) = find::<Denial>(&error) {
         return Failure::Egress(denial.clone());
     }
     if let Some(tls) = find::<rustls::Error>(&error) {
-        return Failure::Tls { problem: tls.to_string() };
+        return tls_failure(tls);
+    }
+    if let Some(refusal) = proxy::refusal(&restway_model::chain(&error)) {
+        return refusal;
     }
     let problem = causes(&error);
+    if problem == HEAD_TOO_LARGE {
+        let bound = "400 KiB or 100 headers".to_owned();
+        return Failure::TooLarge { what: "the head of the answer", bound, hint: None };
+    }
     if error.is_dns() {
         Failure::Dns { problem }
     } else if error.is_timeout() && error.is_connect() {
@@ -309,6 +403,16 @@ fn send_failure(error: reqwest::Error, connect_timeout: Duration) -> Failure {
     } else {
         Failure::Interrupted { problem, offset: 0 }
     }
+}
+
+fn tls_failure(error: &rustls::Error) -> Failure {
+    let problem = match error {
+        rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => {
+            other.0.to_string()
+        }
+        other => other.to_string(),
+    };
+    Failure::Tls { problem }
 }
 
 fn body_failure(error: &reqwest::Error, offset: u64) -> Failure {

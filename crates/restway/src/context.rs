@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use restway_connect::{SystemClock, Tape};
+use restway_connect::{Proxies, SystemClock, Tape};
 use restway_model::{Clock, Event, Level, Limits, Observer};
 use restway_work::{Settings, Stop, Stopper, Workspace, find_folder};
 
@@ -71,6 +71,7 @@ impl Context {
             clock: Arc::clone(&self.clock),
             redactor: self.printer.redactor.clone(),
             may_reach_loopback: true,
+            proxies: proxies(),
             tape: None,
         }
     }
@@ -139,4 +140,9 @@ async fn signal() {
 )]
 fn restway_signal_exit() {
     std::process::exit(3);
+}
+
+/// The proxies that the environment names.
+pub(crate) fn proxies() -> Proxies {
+    Proxies::of(|name| std::env::var(name).ok())
 }

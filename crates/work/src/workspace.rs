@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use restway_connect::{Connector, ConnectorSettings, EgressPolicy, Extras, Tape};
+use restway_connect::{Connector, ConnectorSettings, EgressPolicy, Extras, Proxies, Tape};
 use restway_model::{Clock, Limits, Observer, Redactor, Scope, TableName, Values};
 use restway_store::Store;
 use restway_tables::{Lake, LakeSettings};
@@ -38,6 +38,8 @@ pub struct Settings {
     pub redactor: Redactor,
     /// Whether the person at the command line asks, who may reach their own loopback.
     pub may_reach_loopback: bool,
+    /// The proxies of the person's environment.
+    pub proxies: Proxies,
     /// Where calls are recorded, or what is played instead of calling.
     pub tape: Option<Arc<Tape>>,
 }
@@ -90,7 +92,11 @@ impl Workspace {
             redactor: settings.redactor.clone(),
             folder: Some(folder.to_path_buf()),
         };
-        let extras = Extras { rates: Some(Arc::new(store.rates())), tape: settings.tape };
+        let extras = Extras {
+            rates: Some(Arc::new(store.rates())),
+            tape: settings.tape,
+            proxies: settings.proxies,
+        };
         let connector = Connector::with(connector_settings, extras);
         let workspace = Self {
             folder: folder.to_path_buf(),

@@ -17,6 +17,8 @@ use super::grammar::{Expect, MARK, begins_scalar, is_scalar, is_space};
 use crate::error::{Excerpt, Failure};
 use crate::excerpt::title;
 
+/// What a gzip file begins with (RFC 1952, section 2.3.1).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// How much of a page that is not JSON is looked at for its title.
 const PAGE_BYTES_MAX: usize = 16 << 10;
 
@@ -441,6 +443,10 @@ impl PageReader {
         let offset = self.offset + at as u64;
         if offset < 2 && matches!(chunk[at], 0 | 0xfe | 0xff) {
             let problem = "it is UTF-16 or UTF-32, and JSON is UTF-8".to_owned();
+            return Failure::NotJson { problem, excerpt: Excerpt::default() };
+        }
+        if offset == 0 && chunk[at..].starts_with(&GZIP) {
+            let problem = "it is gzip, and no `Content-Encoding` says so".to_owned();
             return Failure::NotJson { problem, excerpt: Excerpt::default() };
         }
         let expected = self.expect.words();

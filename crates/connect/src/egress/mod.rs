@@ -7,18 +7,20 @@
 //! The check happens where the socket opens: after DNS, on the very addresses that are then
 //! connected to, for each request and each hop of a redirect. An address written in the URL passes
 //! no resolver, so it is checked here before sending. A name that answers with a public address
-//! now and a private one later gains nothing, because there is no second look-up. No proxy is
-//! ever used: a proxy would do the look-up itself, behind this check.
+//! now and a private one later gains nothing, because there is no second look-up. A proxy does the
+//! look-up itself, behind this check; so before it is asked, every address that this machine knows
+//! for the name must be allowed, and a name that it does not know must be listed. A proxy's own
+//! address is checked like any other, unless the person at the command line named the proxy.
 
 mod classify;
 mod resolver;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
 use classify::{LOOPBACK, special};
-pub(crate) use resolver::CheckedResolver;
+pub(crate) use resolver::{CheckedResolver, check_behind_proxy, check_proxy};
 
 /// What may be connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +102,25 @@ impl EgressPolicy {
                 .map_err(|problem| InvalidEgress { entry: entry.clone(), problem })
         };
         Ok(Self { allowed: allow.iter().map(read).collect::<Result<_, _>>()?, loopback })
+    }
+
+    /// For a proxy that the person at the command line named.
+    pub(crate) fn anywhere() -> Self {
+        let all = |address: IpAddr| Entry { target: Target::Network(address, 0), port: None };
+        let allowed = vec![all(Ipv4Addr::UNSPECIFIED.into()), all(Ipv6Addr::UNSPECIFIED.into())];
+        Self { allowed, loopback: true }
+    }
+
+    /// Whether a line of the list names the host of a URL.
+    pub(crate) fn lists(&self, url: &Url) -> bool {
+        let port = url.port_or_known_default().unwrap_or_default();
+        let covers = |address| self.allowed.iter().any(|entry| entry.covers(address, port));
+        match url.host() {
+            Some(Host::Domain(name)) => self.allows_name(name, port),
+            Some(Host::Ipv4(address)) => covers(address.into()),
+            Some(Host::Ipv6(address)) => covers(address.into()),
+            None => false,
+        }
     }
 
     /// Checks what a URL alone tells: its scheme, and its host when that is an address.

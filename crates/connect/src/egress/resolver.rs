@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
 
 use super::{Denial, EgressPolicy};
 
@@ -38,6 +39,53 @@ impl Resolve for CheckedResolver {
             Ok(addresses)
         })
     }
+}
+
+/// Checks the address of a proxy.
+pub(crate) async fn check_proxy(
+    policy: &EgressPolicy,
+    host: &Host<&str>,
+    port: u16,
+) -> Result<(), Denial> {
+    match host {
+        Host::Ipv4(address) => policy.check_address("", port, (*address).into()),
+        Host::Ipv6(address) => policy.check_address("", port, (*address).into()),
+        Host::Domain(name) => match look_up(name, port).await {
+            Some(found) => allowed(policy, name, port, found.into_iter()).map(drop),
+            // The connection itself says that there is no such host.
+            None => Ok(()),
+        },
+    }
+}
+
+/// Checks a host that a proxy is to be asked for. `is_own`: the person at the command line named
+/// the proxy, and may be where only it resolves names.
+pub(crate) async fn check_behind_proxy(
+    policy: &EgressPolicy,
+    url: &Url,
+    is_own: bool,
+) -> Result<(), Denial> {
+    let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
+    let port = url.port_or_known_default().unwrap_or_default();
+    if policy.allows_name(name, port) {
+        return Ok(());
+    }
+    match look_up(name, port).await {
+        Some(found) => {
+            found.into_iter().try_for_each(|address| policy.check_address(name, port, address.ip()))
+        }
+        None if is_own => Ok(()),
+        None => {
+            let class = "a name that only the proxy can resolve";
+            Err(Denial { host: name.to_owned(), port, address: None, class })
+        }
+    }
+}
+
+async fn look_up(name: &str, port: u16) -> Option<Vec<SocketAddr>> {
+    let found = tokio::net::lookup_host((name, port)).await.ok()?;
+    let found: Vec<SocketAddr> = found.take(ADDRESSES_MAX).collect();
+    (!found.is_empty()).then_some(found)
 }
 
 fn allowed(

@@ -29,7 +29,7 @@ fn openssl(folder: &Path, arguments: &str) {
 }
 
 /// A self-signed server, an authority with a server and a client of its own, and a stranger.
-fn certificates() -> tempfile::TempDir {
+pub(crate) fn certificates() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let make = |arguments: &str| openssl(folder.path(), arguments);
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
@@ -67,12 +67,17 @@ fn certificates() -> tempfile::TempDir {
     folder
 }
 
-fn text(folder: &Path, name: &str) -> String {
+pub(crate) fn text(folder: &Path, name: &str) -> String {
     fs_err::read_to_string(folder.join(name)).expect(name)
 }
 
-/// A server with that certificate that answers `{"client": …}`; returns its URL.
-async fn server(folder: &Path, name: &str, client_ca: Option<&str>) -> String {
+/// The TLS of a server with that certificate.
+pub(crate) fn acceptor(
+    folder: &Path,
+    name: &str,
+    client_ca: Option<&str>,
+    protocols: &[&[u8]],
+) -> TlsAcceptor {
     let chain = CertificateDer::from_pem_file(folder.join(format!("{name}.crt"))).expect(name);
     let key = PrivateKeyDer::from_pem_file(folder.join(format!("{name}.key"))).expect(name);
     // Named, because other libraries of the workspace bring a second one.
@@ -91,8 +96,14 @@ async fn server(folder: &Path, name: &str, client_ca: Option<&str>) -> String {
             builder.with_client_cert_verifier(verifier.expect("a verifier"))
         }
     };
-    let config = builder.with_single_cert(vec![chain], key).expect("a configuration");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let mut config = builder.with_single_cert(vec![chain], key).expect("a configuration");
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// A server with that certificate that answers `{"client": …}`; returns its URL.
+pub(crate) async fn server(folder: &Path, name: &str, client_ca: Option<&str>) -> String {
+    let acceptor = acceptor(folder, name, client_ca, &[]);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {
@@ -104,7 +115,9 @@ async fn server(folder: &Path, name: &str, client_ca: Option<&str>) -> String {
                 let _ = stream.read(&mut head).await;
                 let version = format!("{:?}", stream.get_ref().1.protocol_version());
                 let has_client = stream.get_ref().1.peer_certificates().is_some();
-                let body = json!({"client": has_client, "version": version}).to_string();
+                let sni = stream.get_ref().1.server_name();
+                let body = json!({"client": has_client, "version": version, "sni": sni});
+                let body = body.to_string();
                 let head = format!(
                     "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
                     body.len()
@@ -137,6 +150,7 @@ async fn a_self_signed_server_is_trusted_only_by_its_certificate() {
     let url = server(folder.path(), "self", None).await;
     let error = call(&url, json!({})).await.expect_err("nobody signed it");
     assert_eq!(code(&error), "call.tls");
+    assert!(error.to_string().contains("is for `localhost`, by `localhost`, until 2"), "{error}");
     call(&url, json!({"cacert": pem("self.crt")})).await.expect("it is given");
     call(&url, json!({"server_ca": pem("self.crt")})).await.expect("it is given");
     call(&url, json!({"verify_ssl": false})).await.expect("nothing is verified");
@@ -162,13 +176,14 @@ async fn names_and_dates_count_and_the_error_says_which() {
     call(&url, json!({"cacert": ca})).await.expect("the authority is given");
     let other = server(folder.path(), "other", None).await;
     let error = call(&other, json!({"cacert": ca})).await.expect_err("another name");
-    assert!(error.to_string().contains("other.example"), "{error}");
+    assert!(error.to_string().contains("is for `other.example`, by `acme-ca`"), "{error}");
     call(&other, json!({"cacert": ca, "check_hostname": false})).await.expect("no name");
     let old = server(folder.path(), "old", None).await;
     for given in ["ca.crt", "old.crt"] {
         let given = json!({"cacert": text(folder.path(), given), "check_hostname": false});
         let error = call(&old, given).await.expect_err("it is over");
         assert!(error.to_string().contains("expired"), "{error}");
+        assert!(error.to_string().contains("for `localhost`, by `acme-ca`, until 2020-02-01"));
     }
     call(&old, json!({"verify_ssl": false})).await.expect("nothing is verified");
 }
@@ -195,8 +210,57 @@ async fn an_api_shows_its_client_certificate_at_home_only() {
                      "client_key": "${secret.cli_key}", "min_version": "1.3"});
     let api = api(&url, json!({"auth": {"type": "mtls"}, "tls": tls}));
     let answer = rig.connector.call(&api, get(&format!("{url}/x"))).await.expect("an answer");
-    assert_eq!(body(&answer), json!({"client": true, "version": "Some(TLSv1_3)"}));
+    let expected = json!({"client": true, "version": "Some(TLSv1_3)", "sni": "localhost"});
+    assert_eq!(body(&answer), expected);
     // Another origin is judged by the system's authorities alone.
     let away = rig.connector.call(&api, get(&format!("{open}/x"))).await;
     assert_eq!(code(&away.expect_err("nobody signed it")), "call.tls");
+}
+
+#[tokio::test]
+async fn versions_and_the_sent_name_are_as_the_definition_says() {
+    let folder = certificates();
+    let rig = Rig::new();
+    rig.secret("ca", text(folder.path(), "ca.crt"));
+    let url = server(folder.path(), "srv", None).await;
+    for (sni, expected) in [(true, json!("localhost")), (false, Value::Null)] {
+        let api = api(&url, json!({"tls": {"ca": "${secret.ca}", "sni": sni}}));
+        let answer = rig.connector.call(&api, get(&url)).await.expect("an answer");
+        assert_eq!(body(&answer)["sni"], expected);
+    }
+    // An alert of RFC 8446, section 6.2: `protocol_version`, as an old server sends it.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let old = format!("https://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _ = socket.read(&mut [0; 4096]).await;
+            let _ = socket.write_all(&[0x15, 3, 1, 0, 2, 2, 70]).await;
+        }
+    });
+    let parts = json!({"retry": {"deadline": "0s"}, "tls": {"min_version": "1.3"}});
+    let error = rig.connector.call(&api(&old, parts), get(&old)).await.expect_err("TLS 1.0 only");
+    assert_eq!(code(&error), "call.tls", "{error}");
+    assert!(error.to_string().contains("ProtocolVersion"), "{error}");
+}
+
+#[tokio::test]
+async fn a_client_certificate_that_has_ended_is_warned_of_once() {
+    let folder = certificates();
+    let url = server(folder.path(), "srv", Some("ca.crt")).await;
+    let rig = Rig::in_folder(folder.path());
+    for (name, expected) in [
+        ("old", vec!["its client certificate has ended on 2020-02-01".to_owned()]),
+        ("cli", Vec::new()),
+    ] {
+        rig.secret("key", text(folder.path(), &format!("{name}.key")));
+        let tls = json!({"ca": "ca.crt", "client_cert": format!("{name}.crt"),
+                         "client_key": "${secret.key}"});
+        let api = api(&url, json!({"retry": {"deadline": "0s"}, "tls": tls}));
+        let before = rig.warnings().len();
+        for _ in 0..2 {
+            let answer = rig.connector.call(&api, get(&url)).await;
+            assert_eq!(answer.is_ok(), expected.is_empty(), "{answer:?}");
+        }
+        assert_eq!(rig.warnings()[before..], expected);
+    }
 }

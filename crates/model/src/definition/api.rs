@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::landing::{Contract, Deletes, Load, MaxRejects};
 use super::paging::{Paginate, PaginateEntry};
-use super::{Auth, Domain, Tls, Webhook};
+use super::{Auth, Domain, Proxy, Tls, Webhook};
 use crate::{ColumnType, Condition, Name, Rate, RecordPath, Template, Timespan};
 
 /// A REST API: where it is, how to log in, and its resources.
@@ -25,6 +25,9 @@ pub struct ApiFile {
     /// How the api's certificate is judged, and which one is shown to it.
     #[serde(default)]
     pub tls: Tls,
+    /// The proxy that all requests of the api go through; without it, a person's own requests go
+    /// through the one that their environment names.
+    pub proxy: Option<Proxy>,
     /// Further domains of the same api, each with a login of its own. Requests to a declared domain
     /// carry that domain's credentials; requests to any other carry none.
     #[serde(default)]
@@ -291,6 +294,7 @@ impl ApiFile {
             base_url: Template::literal(base_url.as_str()),
             auth: Auth::None,
             tls: Tls::default(),
+            proxy: None,
             domains: Vec::new(),
             aliases: Vec::new(),
             limits: ApiLimits::default(),

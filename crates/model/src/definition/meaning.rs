@@ -4,6 +4,7 @@
 mod auth;
 mod inputs;
 mod landing;
+mod proxy;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -164,6 +165,7 @@ impl Meaning for ApiFile {
         }
         auth::check(self, finder);
         tls::check(self, finder);
+        proxy::check(self, finder);
         if self.limits.concurrency == Some(0) {
             finder.report(&["limits", "concurrency"], "must be at least 1", None);
         }

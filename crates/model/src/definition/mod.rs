@@ -15,6 +15,7 @@ mod meaning;
 mod paging;
 mod param;
 mod problem;
+mod proxy;
 mod tls;
 mod webhook;
 mod webhook_meaning;
@@ -36,6 +37,7 @@ pub use landing::{
 pub use paging::{Paginate, PaginateEntry, PaginateKind, Slot};
 pub use param::{Param, ValueProblem, ValueType};
 pub use problem::Problem;
+pub use proxy::Proxy;
 pub use tls::{Tls, TlsVersion};
 pub use webhook::{
     CALLS_MAX, History, Idempotency, Output, OutputEntry, TIMEOUT_MAX, Webhook, WebhookCall,

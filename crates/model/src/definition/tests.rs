@@ -88,7 +88,7 @@ colour: red
             8:56+4 `a..b` is not a path to one place (a name is missing; `..` selects many places); write names and indexes, as in `data.items` or `$.result['my list'][0]`
             9:10+1 expected a text or a mapping, found a list
             10:18+18 there is no scope `secrets`; there are secret, env, param, parent and calls (did you mean `secret`?)
-            11:1+6 unknown key `colour` -- the keys here are api, base_url, auth, tls, domains, aliases, limits, retry, defaults, resources, webhooks
+            11:1+6 unknown key `colour` -- the keys here are api, base_url, auth, tls, proxy, domains, aliases, limits, retry, defaults, resources, webhooks
         "#]],
     );
 }
@@ -333,6 +333,28 @@ tls: { ca: certs/ca.pem, client_cert: '${secret.cert}', client_key: '${secret.ke
             ok
         "#]],
     );
+}
+
+#[test]
+fn a_proxy_has_an_address_and_its_password_stands_elsewhere() {
+    let api = |proxy: &str| format!("api: a\nbase_url: https://h.example\nproxy: {proxy}\n");
+    check::<ApiFile>(
+        &api("{ url: 'ftp://p:1', password: open-sesame }"),
+        expect![[r#"
+            3:15+11 not a proxy's address -- write `http://host:port`, `https://host:port` or `socks5://host:port`
+            3:38+11 a credential stands in the file -- store it with `restway secret set NAME` and write `${secret.NAME}`
+            3:38+11 `password` needs a `username`
+        "#]],
+    );
+    check::<ApiFile>(
+        &api("{ url: 'http://u:p@p:1', username: '${param.x}' }"),
+        expect![[r#"
+            3:15+16 a credential stands in the address -- write `username` and `password` beside `url`
+            3:43+13 `${param.x}` has no meaning here -- this place knows secret, env
+        "#]],
+    );
+    let whole = "{ url: 'socks5://p:1', username: u, password: '${secret.p}', no_proxy: [x] }";
+    assert!(read::<ApiFile>("apis/a.yaml", &api(whole)).is_ok());
 }
 
 #[test]

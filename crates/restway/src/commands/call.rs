@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::arguments::{Call, TapeArguments};
-use crate::context::{Context, tape};
+use crate::context::{Context, proxies, tape};
 use crate::report::{BadArgument, Exit, Failure};
 
 pub(super) async fn run(context: &Context, arguments: &Call) -> Result<Exit, Failure> {
@@ -167,7 +167,7 @@ pub(super) fn alone(context: &Context, arguments: &TapeArguments) -> Result<Conn
         redactor: context.printer.redactor.clone(),
         folder: None,
     };
-    let extras = Extras { tape: tape(arguments)?, ..Extras::default() };
+    let extras = Extras { tape: tape(arguments)?, proxies: proxies(), ..Extras::default() };
     Ok(Connector::with(settings, extras))
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use restway_connect::Proxies;
 use restway_model::Limits;
 use restway_publish::Publisher;
 use restway_server::{Server, ServerSettings};
@@ -15,7 +16,8 @@ use crate::printer::Color;
 use crate::report::{Exit, Failure};
 
 pub(super) async fn run(context: &Context, arguments: &Serve) -> Result<Exit, Failure> {
-    let settings = Settings { may_reach_loopback: false, ..context.settings() };
+    let settings =
+        Settings { may_reach_loopback: false, proxies: Proxies::default(), ..context.settings() };
     let workspace = Workspace::open(&context.folder()?, settings).await?;
     let server = bind(context, &workspace, arguments.listen, arguments.insecure_listen).await?;
     let url = server.url();

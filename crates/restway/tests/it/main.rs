@@ -16,5 +16,6 @@ mod reference;
 mod secrets;
 mod support;
 mod sync;
+mod ways;
 mod webhooks;
 mod wiremock;

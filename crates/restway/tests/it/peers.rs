@@ -17,6 +17,7 @@ use crate::support::Workspace;
 /// How long a server may take to listen.
 const START_MAX: Duration = Duration::from_secs(60);
 
+/// A server that is running.
 pub(crate) struct Peer {
     child: Child,
     pub(crate) port: u16,
@@ -27,6 +28,7 @@ impl Peer {
         Self::begin(&installed(program), arguments)
     }
 
+    /// Runs a program on a free port, and waits until it listens.
     pub(crate) fn begin(program: &Path, arguments: impl Fn(u16) -> Vec<String>) -> Self {
         let (port, shown) = (free_port(), program.display());
         let mut child = Command::new(program)

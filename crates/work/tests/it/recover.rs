@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use restway_connect::SystemClock;
+use restway_connect::{Proxies, SystemClock};
 use restway_model::{Event, Limits, Observer, Records, Redactor, RunKind, TableName};
 use restway_store::BatchIntent;
 use restway_tables::{Landing, LoadMode, StagedBatch};
@@ -22,6 +22,7 @@ pub(crate) fn settings() -> Settings {
         clock: Arc::new(SystemClock::default()),
         redactor: Redactor::default(),
         may_reach_loopback: true,
+        proxies: Proxies::default(),
         tape: None,
     }
 }

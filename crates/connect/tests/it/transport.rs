@@ -1,0 +1,206 @@
+//! Connections that misbehave: silent, cut, stale, endless, and those of HTTP/2 that are given up
+//! in the middle.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use h2::Reason;
+use restway_connect::Request;
+use restway_model::Limits;
+use restway_model::definition::Method;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use crate::support::{Rig, api, canned, code, get};
+use crate::tls::{acceptor, certificates, text};
+
+/// A server on a free port that does this with each connection, which it numbers from 0.
+async fn each<F, A>(scheme: &str, answer: F) -> (String, Arc<AtomicUsize>)
+where
+    F: Fn(TcpStream, usize) -> A + Send + 'static,
+    A: Future<Output = Option<()>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(answer(socket, counter.fetch_add(1, Ordering::SeqCst)));
+        }
+    });
+    (format!("{scheme}://localhost:{port}/"), count)
+}
+
+async fn head(socket: &mut TcpStream) -> Option<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(socket.read_u8().await.ok()?);
+    }
+    Some(())
+}
+
+const WHOLE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]";
+
+#[tokio::test]
+async fn a_host_that_takes_no_connection_is_a_timeout() {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let listener = socket.listen(1).expect("it listens");
+    let address = listener.local_addr().expect("an address");
+    // The queue takes a few connections; those after them get no answer, as behind a firewall.
+    let waiting: Vec<_> = (0..8).map(|_| tokio::spawn(TcpStream::connect(address))).collect();
+    let mut open = Vec::new();
+    for task in waiting {
+        let soon = tokio::time::timeout(Duration::from_millis(50), task).await;
+        open.extend(soon.ok().map(|joined| joined.expect("it ran")));
+    }
+    let limits = Limits { connect_timeout: Duration::from_millis(100), ..Limits::default() };
+    let rig = Rig::with(limits, &[], true);
+    let url = format!("http://{address}/");
+    let parts = json!({"retry": {"deadline": "0s"}});
+    let error = rig.connector.call(&api(&url, parts), get(&url)).await.expect_err("no answer");
+    assert_eq!(code(&error), "call.timeout", "{error}");
+    assert!(error.to_string().contains("no connection within 100ms"), "{error}");
+}
+
+#[tokio::test]
+async fn a_body_that_falls_silent_is_a_timeout() {
+    let (url, _) = each("http", |mut socket, _| async move {
+        head(&mut socket).await?;
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n[").await.ok()?;
+        std::future::pending().await
+    })
+    .await;
+    let limits = Limits { read_timeout: Duration::from_millis(50), ..Limits::default() };
+    let rig = Rig::with(limits, &[], true);
+    let parts = json!({"retry": {"deadline": "0s"}});
+    let error = rig.connector.call(&api(&url, parts), get(&url)).await.expect_err("silence");
+    assert_eq!(code(&error), "call.timeout", "{error}");
+    assert!(error.to_string().contains("no further byte"), "{error}");
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_refused_and_not_tried_again() {
+    let many: String = (0..10_000).map(|n| format!("x-{n}: y\r\n")).collect();
+    let long = format!("x: {}\r\n", "y".repeat(1 << 20));
+    for headers in [many, long] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{headers}content-length: 2\r\n\r\n[]");
+        let url = canned(answer).await;
+        let error = Rig::new().connector.call(&api(&url, json!({})), get(&url)).await;
+        let error = error.expect_err("a head without end");
+        assert_eq!(code(&error), "call.body_too_large", "{error}");
+        assert!(error.to_string().contains("the head of the answer"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_cut_by_its_length_or_its_chunks_is_no_body() {
+    let parts = json!({"retry": {"deadline": "0s"}});
+    for rest in [
+        "content-length: 9\r\n\r\n[1,2]",
+        "transfer-encoding: chunked\r\n\r\n5\r\n[1,2]\r\n",
+        "transfer-encoding: chunked\r\n\r\n9\r\n[1,2]",
+        "transfer-encoding: chunked\r\n\r\nfive\r\n[1,2]\r\n0\r\n\r\n",
+    ] {
+        let url = canned(format!("HTTP/1.1 200 OK\r\n{rest}")).await;
+        let error = Rig::new().connector.call(&api(&url, parts.clone()), get(&url)).await;
+        assert_eq!(code(&error.expect_err(rest)), "call.interrupted", "{rest}");
+    }
+}
+
+#[tokio::test]
+async fn a_stale_connection_is_passed_over_for_what_may_be_sent_again() {
+    for (method, is_answered) in [(Method::Get, true), (Method::Post, false)] {
+        let (url, connections) = each("http", |mut socket, number| async move {
+            head(&mut socket).await?;
+            socket.write_all(WHOLE).await.ok()?;
+            if number == 0 {
+                // The second request on the first connection is read and never answered.
+                return head(&mut socket).await;
+            }
+            head(&mut socket).await?;
+            socket.write_all(WHOLE).await.ok()
+        })
+        .await;
+        let rig = Rig::new();
+        let file = api(&url, json!({}));
+        let request = |method| Request { method, repeatable: method == Method::Get, ..get(&url) };
+        rig.connector.call(&file, request(method)).await.expect("the first");
+        let second = rig.connector.call(&file, request(method)).await;
+        assert_eq!(second.is_ok(), is_answered, "{method:?}: {second:?}");
+        assert_eq!(connections.load(Ordering::SeqCst), if is_answered { 2 } else { 1 });
+    }
+}
+
+#[tokio::test]
+async fn answers_without_bodies_and_heads_before_heads_are_understood() {
+    let table = [
+        (Method::Get, "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n", "200 OK", "[]"),
+        (Method::Get, "HTTP/1.1 100 Continue\r\n\r\n", "200 OK", "[]"),
+        (Method::Get, "", "204 No Content", ""),
+        (Method::Head, "", "200 OK", ""),
+    ];
+    for (method, before, status, body) in table {
+        // To HEAD comes the length of what GET would bring, and a 204 with a body has none.
+        let rest = if status.starts_with("204") { "stray" } else { "[]" };
+        let length = rest.len();
+        let url = canned(format!(
+            "{before}HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{}",
+            if method == Method::Head { "" } else { rest }
+        ))
+        .await;
+        let request = Request { method, ..get(&url) };
+        let answer = Rig::new().connector.call(&api(&url, json!({})), request).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{status}: {error}"));
+        assert_eq!(
+            (answer.status, &answer.body[..]),
+            (status[..3].parse().expect("a status"), body.as_bytes())
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_http_2_gives_up_is_sent_again_on_another_connection() {
+    let folder = certificates();
+    for (reason, is_whole) in
+        [(Reason::REFUSED_STREAM, false), (Reason::INTERNAL_ERROR, true), (Reason::NO_ERROR, true)]
+    {
+        let acceptor = acceptor(folder.path(), "srv", None, &[b"h2"]);
+        let (url, connections) = each("https", move |socket, number| {
+            let acceptor = acceptor.clone();
+            async move {
+                let stream = acceptor.accept(socket).await.ok()?;
+                let mut connection = h2::server::handshake(stream).await.ok()?;
+                let mut asked = 0;
+                while let Some(request) = connection.accept().await {
+                    let (_, mut respond) = request.ok()?;
+                    asked += 1;
+                    if number == 0 && asked == 1 && is_whole {
+                        connection.abrupt_shutdown(reason);
+                        continue;
+                    }
+                    if number == 0 && asked == 1 {
+                        respond.send_reset(reason);
+                        continue;
+                    }
+                    let head = http::Response::builder().status(200).body(()).expect("a head");
+                    let mut body = respond.send_response(head, false).ok()?;
+                    body.send_data("[2]".into(), true).ok()?;
+                }
+                Some(())
+            }
+        })
+        .await;
+        let rig = Rig::new();
+        rig.secret("ca", text(folder.path(), "ca.crt"));
+        let file = api(&url, json!({"tls": {"ca": "${secret.ca}"}}));
+        let answer = rig.connector.call(&file, get(&url)).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{reason:?}: {error}"));
+        assert_eq!(&answer.body[..], b"[2]", "{reason:?}");
+        let expected = if is_whole { 2 } else { 1 };
+        assert_eq!(connections.load(Ordering::SeqCst), expected, "{reason:?}");
+    }
+}
