@@ -22,6 +22,7 @@
 
 mod compose;
 mod curl;
+mod draft;
 mod files;
 mod inputs;
 mod multipart;
@@ -68,6 +69,7 @@ mod walk;
 
 mod error;
 
+pub mod import;
 pub mod probe;
 
 #[cfg(test)]
