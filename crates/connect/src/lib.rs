@@ -22,6 +22,7 @@
 
 mod compose;
 mod curl;
+mod draft;
 mod files;
 mod inputs;
 mod multipart;
@@ -71,6 +72,7 @@ mod walk;
 
 mod error;
 
+pub mod import;
 pub mod probe;
 
 #[cfg(test)]

@@ -150,6 +150,7 @@ codes! {
     QueryInvalid "query.invalid" Asked "The SQL is wrong, or not a read-only query",
     QueryFailed "query.failed" Failed "The query stopped with an error",
     StoreFailed "store.failed" Failed "The metadata store could not be read or written",
+    ImportInvalid "import.invalid" Asked "The text to import is not what it should be, or says too little",
     StoreNewer "store.newer" Failed "The metadata store was written by a newer version",
     RequestInvalid "request.invalid" Asked "A published resource was asked for something it does not offer",
     ObjectMissing "object.missing" Asked "No such published app, object or item",

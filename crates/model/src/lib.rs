@@ -41,7 +41,7 @@ pub use explain::{Code, Explain, Fault, Place, chain};
 pub use keeper::{KeeperFailed, Keeping, KeptToken, Lease, TokenKeeper};
 pub use limits::Limits;
 pub use manners::SharedRates;
-pub use name::{ColumnName, InvalidName, Name, TableName};
+pub use name::{ColumnName, InvalidName, Name, TableName, snake};
 pub use path::{InvalidPath, RecordPath, Step};
 pub use record::Records;
 pub use redact::{REDACTED_LENGTH_MIN, Redactor};

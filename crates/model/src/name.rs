@@ -120,6 +120,45 @@ impl FromStr for TableName {
     }
 }
 
+/// A JSON key as snake_case: the name of its column.
+pub fn snake(key: &str) -> String {
+    let characters: Vec<char> = key.chars().collect();
+    let mut name = String::with_capacity(key.len() + 4);
+    for (index, &character) in characters.iter().enumerate() {
+        if character == '_' {
+            name.push('_');
+            continue;
+        }
+        if !character.is_alphanumeric() {
+            if !name.ends_with('_') {
+                name.push('_');
+            }
+            continue;
+        }
+        if is_hump(&characters, index) && !name.ends_with('_') {
+            name.push('_');
+        }
+        name.extend(character.to_lowercase().filter(|lower| lower.is_alphanumeric()));
+    }
+    match name.chars().next() {
+        None => "unnamed".into(),
+        Some(first) if first.is_numeric() => format!("n{name}"),
+        Some(_) => name,
+    }
+}
+
+/// Whether a new word begins here: `userId`, `HTTPServer`.
+fn is_hump(characters: &[char], index: usize) -> bool {
+    let Some(before) = index.checked_sub(1).map(|before| characters[before]) else {
+        return false;
+    };
+    let after = characters.get(index + 1);
+    characters[index].is_uppercase()
+        && (before.is_lowercase()
+            || before.is_numeric()
+            || (before.is_uppercase() && after.is_some_and(|next| next.is_lowercase())))
+}
+
 /// A column: any field name of any api, made deterministic by the shaping of tables.
 pub type ColumnName = String;
 

@@ -67,6 +67,13 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  restway probe https://api.acme.example/v2/projects\n  \
         restway probe https://api.acme.example/v2/projects --name acme --dry-run")]
     Probe(Probe),
+    /// Write an api file from what somebody else wrote about an API
+    #[command(after_help = "Examples:\n  restway import openapi openapi.yaml\n  \
+        restway import openapi api.json --only /repos/ --set owner=acme --webhooks\n  \
+        restway import postman acme.postman_collection.json\n  \
+        restway import har acme.har --base-url https://api.acme.example/v2\n  \
+        pbpaste | restway import curl -")]
+    Import(Import),
     /// Run a webhook, or send one request and print what came back
     #[command(after_help = "Examples:\n  restway call acme.create_account --param name=X\n  \
         echo '{\"name\": \"X\"}' | restway call acme.create_account --params - --dry-run\n  \
@@ -160,6 +167,67 @@ pub(crate) struct Probe {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) tape: TapeArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    #[command(subcommand)]
+    pub(crate) what: ImportWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportWhat {
+    /// OpenAPI 3.0 and 3.1, and Swagger 2.0, as JSON or YAML: lists become resources
+    #[command(after_help = "Example:\n  restway import openapi openapi.yaml --name acme")]
+    Openapi {
+        #[command(flatten)]
+        common: ImportArguments,
+        /// Write the operations that change something as webhooks, too
+        #[arg(long)]
+        webhooks: bool,
+        /// A value for a parameter of paths or queries; may be given again
+        #[arg(long = "set", value_name = "NAME=VALUE")]
+        set: Vec<String>,
+    },
+    /// A Postman collection, 2.0 or 2.1: GETs become resources, the others webhooks
+    #[command(after_help = "Example:\n  restway import postman acme.postman_collection.json")]
+    Postman {
+        #[command(flatten)]
+        common: ImportArguments,
+    },
+    /// A HAR archive of a browser: requests that were answered with JSON
+    #[command(after_help = "Example:\n  restway import har acme.har")]
+    Har {
+        #[command(flatten)]
+        common: ImportArguments,
+    },
+    /// A curl command line, as a browser copies it for bash
+    #[command(after_help = "Example:\n  echo 'curl https://api.acme.example/v2/teams' | \
+        restway import curl -")]
+    Curl {
+        #[command(flatten)]
+        common: ImportArguments,
+    },
+}
+
+/// What every import of a definition takes.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// The file; `-` reads standard input
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: String,
+    /// The name of the api [default: from its title or host]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Where the api is, over what the file says
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: Option<String>,
+    /// Only what lies below this path; may be given again
+    #[arg(long, value_name = "PATH")]
+    pub(crate) only: Vec<String>,
+    /// Print the file instead of writing it
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@
 //! same name; two keys that give one name are told apart by `_2`, `_3` in the order in which they
 //! first came, and the path kept in the table's schema makes that order stick.
 
+pub(crate) use restway_model::snake;
 use restway_model::{Name, TableName};
 
 /// Between the parts of a flattened name: `owner__name`.
@@ -15,45 +16,6 @@ const TABLE_NAME_BYTES_MAX: usize = 63;
 
 /// What is kept of a longer name, with room for a digest and a number behind it.
 const TABLE_NAME_BYTES_KEPT: usize = TABLE_NAME_BYTES_MAX - 14;
-
-/// A JSON key as snake_case.
-pub(crate) fn snake(key: &str) -> String {
-    let characters: Vec<char> = key.chars().collect();
-    let mut name = String::with_capacity(key.len() + 4);
-    for (index, &character) in characters.iter().enumerate() {
-        if character == '_' {
-            name.push('_');
-            continue;
-        }
-        if !character.is_alphanumeric() {
-            if !name.ends_with('_') {
-                name.push('_');
-            }
-            continue;
-        }
-        if is_hump(&characters, index) && !name.ends_with('_') {
-            name.push('_');
-        }
-        name.extend(character.to_lowercase().filter(|lower| lower.is_alphanumeric()));
-    }
-    match name.chars().next() {
-        None => "unnamed".into(),
-        Some(first) if first.is_numeric() => format!("n{name}"),
-        Some(_) => name,
-    }
-}
-
-/// Whether a new word begins here: `userId`, `HTTPServer`.
-fn is_hump(characters: &[char], index: usize) -> bool {
-    let Some(before) = index.checked_sub(1).map(|before| characters[before]) else {
-        return false;
-    };
-    let after = characters.get(index + 1);
-    characters[index].is_uppercase()
-        && (before.is_lowercase()
-            || before.is_numeric()
-            || (before.is_uppercase() && after.is_some_and(|next| next.is_lowercase())))
-}
 
 /// `name`, or `name_2`, `name_3`… : the first that is not taken.
 pub(crate) fn unique(name: &str, taken: impl Fn(&str) -> bool) -> String {

@@ -6,13 +6,12 @@
 //!
 //! The stages: fetch the page → find the records in it (`shape`) → collect the signs of further
 //! pages (`signs`) → follow each sign to the second page until one really leads to other records →
-//! look for a key and a cursor → write (`yaml`). A pagination is never claimed from a field's name
+//! look for a key and a cursor → write (`draft`). A pagination is never claimed from a field's name
 //! alone. What never happens here: more than [`TRIES_MAX`] requests for second pages, or a secret
 //! in the text that comes out.
 
-mod shape;
-mod signs;
-mod yaml;
+pub(crate) mod shape;
+pub(crate) mod signs;
 
 use std::collections::HashSet;
 
@@ -23,6 +22,7 @@ use url::Url;
 
 use crate::Connector;
 use crate::decode::PageEnd;
+use crate::draft::{Draft, ResourceDraft, Shared, literal};
 use crate::error::{CallError, Excerpt, Failure};
 use crate::excerpt::excerpt;
 use crate::page::{Pager, Seen};
@@ -109,7 +109,7 @@ pub async fn probe(
         probed.notes.push("No field tells the rows apart; `key` is left out.".into());
     }
     probed.rows_preview = rows.iter().take(PREVIEW_ROWS_MAX).map(|&row| row.clone()).collect();
-    probed.yaml = yaml::api_file(&probed);
+    probed.yaml = probed.draft().text();
     Ok(probed)
 }
 
@@ -147,6 +147,31 @@ impl Probed {
             rows_preview: Vec::new(),
             notes: Vec::new(),
             yaml: String::new(),
+        }
+    }
+}
+
+impl Probed {
+    fn draft(&self) -> Draft {
+        let cursor = self.cursor.iter();
+        let resource = ResourceDraft {
+            records: self.records.clone(),
+            paginate: self.paginate.clone(),
+            key: self.key.clone(),
+            after: cursor.map(|field| format!("`{field}` tells when a row changed.")).collect(),
+            ..ResourceDraft::at(self.resource.clone(), literal(&self.path))
+        };
+        Draft {
+            by: "probe",
+            notes: self.notes.clone(),
+            api: self.api_name.clone(),
+            base_url: self.base_url.clone(),
+            auth: self.auth.clone(),
+            auth_notes: Vec::new(),
+            defaults: Shared::default(),
+            resources: vec![resource],
+            webhooks: Vec::new(),
+            left_out: Vec::new(),
         }
     }
 }
@@ -192,7 +217,7 @@ fn challenged(mut probed: Probed, api: &ApiFile, answer: &Answer) -> Probed {
         probed.notes.push(asked);
     }
     probed.notes.push("Set the secrets that `auth` names, and probe again.".into());
-    probed.yaml = yaml::api_file(&probed);
+    probed.yaml = probed.draft().text();
     probed
 }
 

@@ -9,10 +9,12 @@ use restway_model::{Name, RecordPath, Template, is_telling};
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
+use crate::draft::secret;
+
 /// How deep a list of records is looked for.
 const DEPTH_MAX: usize = 3;
 /// Names that lists of records often have, the likeliest first.
-const LISTS: [&str; 9] =
+pub(crate) const LISTS: [&str; 9] =
     ["data", "items", "results", "records", "rows", "value", "entries", "hits", "content"];
 /// Names that a key may have, after the resource's own.
 const KEYS: [&str; 8] = ["uuid", "guid", "_id", "key", "code", "sku", "slug", "number"];
@@ -33,7 +35,7 @@ const CURSORS: [&str; 12] = [
 ];
 
 /// The path to the likeliest list of objects; `None` when the answer is the list, or one record.
-pub(super) fn records_path(body: &Value) -> Option<RecordPath> {
+pub(crate) fn records_path(body: &Value) -> Option<RecordPath> {
     let mut found = Vec::new();
     lists(body, &mut Vec::new(), &mut found);
     let best = found.into_iter().max_by_key(|(steps, count, has_objects)| {
@@ -67,7 +69,7 @@ fn lists(value: &Value, steps: &mut Vec<String>, found: &mut Vec<(Vec<String>, u
 }
 
 /// Steps as a path: names that a path cannot hold as they are go into brackets.
-pub(super) fn path_of(steps: &[String]) -> String {
+pub(crate) fn path_of(steps: &[String]) -> String {
     let mut path = String::new();
     for step in steps {
         let is_plain = step.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
@@ -83,7 +85,7 @@ pub(super) fn path_of(steps: &[String]) -> String {
 }
 
 /// The rows at the path.
-pub(super) fn rows<'a>(body: &'a Value, path: Option<&RecordPath>) -> Vec<&'a Value> {
+pub(crate) fn rows<'a>(body: &'a Value, path: Option<&RecordPath>) -> Vec<&'a Value> {
     let value = path.map_or(Some(body), |path| path.find(body));
     match value {
         Some(Value::Array(items)) => items.iter().collect(),
@@ -93,7 +95,7 @@ pub(super) fn rows<'a>(body: &'a Value, path: Option<&RecordPath>) -> Vec<&'a Va
 }
 
 /// The answer without its records.
-pub(super) fn envelope(body: &Value, path: Option<&RecordPath>) -> Value {
+pub(crate) fn envelope(body: &Value, path: Option<&RecordPath>) -> Value {
     let Some(path) = path else {
         return if body.is_object() { body.clone() } else { Value::Array(Vec::new()) };
     };
@@ -113,7 +115,7 @@ pub(super) fn envelope(body: &Value, path: Option<&RecordPath>) -> Value {
 }
 
 /// The first likely field that every row has and no two rows share.
-pub(super) fn key(rows: &[&Value], resource: &Name) -> Option<String> {
+pub(crate) fn key(rows: &[&Value], resource: &Name) -> Option<String> {
     let one = singular(resource.as_str());
     let mut names = vec!["id".to_owned(), format!("{one}_id"), format!("{one}Id"), "Id".into()];
     names.extend(KEYS.iter().map(|&name| name.to_owned()));
@@ -130,7 +132,7 @@ fn is_unique(rows: &[&Value], name: &str) -> bool {
 }
 
 /// The best field that looks like the time of a row's last change.
-pub(super) fn cursor(rows: &[&Value]) -> Option<String> {
+pub(crate) fn cursor(rows: &[&Value]) -> Option<String> {
     let first = rows.first()?.as_object()?;
     let plain = |name: &str| name.to_ascii_lowercase().replace(['_', '-'], "");
     CURSORS.iter().find_map(|wanted| {
@@ -146,7 +148,8 @@ pub(super) fn cursor(rows: &[&Value]) -> Option<String> {
     })
 }
 
-fn singular(name: &str) -> String {
+/// The word for one of them.
+pub(crate) fn singular(name: &str) -> String {
     if let Some(stem) = name.strip_suffix("ies") {
         return format!("{stem}y");
     }
@@ -159,7 +162,7 @@ fn singular(name: &str) -> String {
 }
 
 /// A name for the api: the part of its host that people would say.
-pub(super) fn api_name(url: &Url) -> Name {
+pub(crate) fn api_name(url: &Url) -> Name {
     const SECOND_LEVEL: [&str; 8] = ["co", "com", "org", "net", "gov", "ac", "edu", "or"];
     let host = match url.host() {
         Some(Host::Domain(host)) => host.trim_end_matches('.').to_owned(),
@@ -176,7 +179,7 @@ pub(super) fn api_name(url: &Url) -> Name {
 }
 
 /// A name for the resource: the last segment of the path that is a word.
-pub(super) fn resource_name(url: &Url) -> Name {
+pub(crate) fn resource_name(url: &Url) -> Name {
     let segments = url.path_segments().map(|segments| segments.collect::<Vec<_>>());
     let is_word = |segment: &&&str| segment.chars().any(char::is_alphabetic);
     let segments = segments.unwrap_or_default();
@@ -185,7 +188,7 @@ pub(super) fn resource_name(url: &Url) -> Name {
 }
 
 /// `base_url` and the path below it: the base ends with the api's version or the word `api`.
-pub(super) fn split(url: &Url) -> (String, String) {
+pub(crate) fn split(url: &Url) -> (String, String) {
     let origin = url.origin().ascii_serialization();
     let segments: Vec<&str> = url.path().split('/').skip(1).collect();
     let is_version = |segment: &str| {
@@ -204,7 +207,7 @@ pub(super) fn split(url: &Url) -> (String, String) {
 }
 
 /// The path below the base, without the parameters that the pagination sets itself.
-pub(super) fn path_without(url: &Url, parameters: &[String]) -> String {
+pub(crate) fn path_without(url: &Url, parameters: &[String]) -> String {
     let mut url = url.clone();
     let kept: Vec<(String, String)> = url
         .query_pairs()
@@ -220,11 +223,8 @@ pub(super) fn path_without(url: &Url, parameters: &[String]) -> String {
 }
 
 /// The `auth` that a challenge asks for, with names of secrets in it.
-pub(super) fn auth_for(scheme: &str, api: &Name) -> Auth {
-    let secret = |what: &str| -> Template {
-        let text = format!("${{secret.{api}_{what}}}");
-        text.parse().unwrap_or_else(|_| Template::literal(""))
-    };
+pub(crate) fn auth_for(scheme: &str, api: &Name) -> Auth {
+    let secret = |what| secret(api, what);
     match scheme.to_ascii_lowercase().as_str() {
         "basic" => Auth::Basic { username: secret("user"), password: secret("password") },
         "" | "bearer" => Auth::Bearer { token: secret("token"), scheme: "Bearer".into() },
@@ -240,7 +240,7 @@ pub(super) fn auth_for(scheme: &str, api: &Name) -> Auth {
 
 /// Takes the first parameter that holds a credential, as names tell, out of a URL: as the `auth`
 /// that sends it again.
-pub(super) fn take_credential(mut url: Url) -> (Url, Option<Auth>) {
+pub(crate) fn take_credential(mut url: Url) -> (Url, Option<Auth>) {
     let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     let Some((name, value)) = pairs.iter().find(|(name, _)| is_telling(name)).cloned() else {
         return (url, None);

@@ -15,7 +15,7 @@ use crate::link::next_link;
 /// How deep signs are looked for.
 const DEPTH_MAX: usize = 3;
 /// Names, in lower case without `_` and `-`, of fields that hold a token or URL.
-const NEXTS: [&str; 16] = [
+pub(crate) const NEXTS: [&str; 16] = [
     "next",
     "nextpagetoken",
     "nextcursor",
@@ -33,36 +33,36 @@ const NEXTS: [&str; 16] = [
     "continuationtoken",
     "bookmark",
 ];
-const PAGE_COUNTS: [&str; 6] =
+pub(crate) const PAGE_COUNTS: [&str; 6] =
     ["totalpages", "pagecount", "lastpage", "pages", "numpages", "pagestotal"];
-const COUNTS: [&str; 6] =
+pub(crate) const COUNTS: [&str; 6] =
     ["total", "totalcount", "count", "totalresults", "totalrecords", "totalitems"];
-const MORE: [&str; 4] = ["hasmore", "hasnext", "hasnextpage", "more"];
+pub(crate) const MORE: [&str; 4] = ["hasmore", "hasnext", "hasnextpage", "more"];
 /// A first page of exactly so many rows may well be one of several.
 const SIZES: [usize; 11] = [10, 15, 20, 25, 30, 40, 50, 100, 200, 250, 500];
 
 /// A guess at the pagination.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Sign {
-    pub(super) paginate: Paginate,
+pub(crate) struct Sign {
+    pub(crate) paginate: Paginate,
     /// What it was guessed from, as a part of a sentence.
-    pub(super) evidence: String,
+    pub(crate) evidence: String,
     /// Whether nothing on the page names it.
-    pub(super) is_guess: bool,
+    pub(crate) is_guess: bool,
     /// The query parameters that it sets itself.
-    pub(super) parameters: Vec<String>,
+    pub(crate) parameters: Vec<String>,
 }
 
 /// A field of the envelope: its path, its name made plain, its value.
-struct Field<'a> {
-    path: String,
-    name: &'a str,
-    plain: String,
-    value: &'a Value,
+pub(crate) struct Field<'a> {
+    pub(crate) path: String,
+    pub(crate) name: &'a str,
+    pub(crate) plain: String,
+    pub(crate) value: &'a Value,
 }
 
 /// All signs of a page, the likeliest first.
-pub(super) fn collect(
+pub(crate) fn collect(
     url: &Url,
     headers: &[(String, String)],
     envelope: &Value,
@@ -73,8 +73,7 @@ pub(super) fn collect(
         let evidence = "the `Link` header has a `rel=\"next\"`";
         signs.push(sign(Paginate::link(), evidence.into(), &[]));
     }
-    let mut fields = Vec::new();
-    flatten(envelope, &mut Vec::new(), &mut fields);
+    let fields = fields(envelope);
     signs.extend(nexts(&fields));
     signs.extend(numbers(url, &fields, rows));
     signs.extend(guesses(url, &fields, rows));
@@ -84,6 +83,13 @@ pub(super) fn collect(
 fn sign(paginate: Paginate, evidence: String, parameters: &[&str]) -> Sign {
     let parameters = parameters.iter().map(|&name| name.to_owned()).collect();
     Sign { paginate, evidence, is_guess: false, parameters }
+}
+
+/// The fields of an answer around its records.
+pub(crate) fn fields(envelope: &Value) -> Vec<Field<'_>> {
+    let mut fields = Vec::new();
+    flatten(envelope, &mut Vec::new(), &mut fields);
+    fields
 }
 
 fn flatten<'a>(value: &'a Value, steps: &mut Vec<String>, fields: &mut Vec<Field<'a>>) {

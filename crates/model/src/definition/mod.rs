@@ -8,6 +8,7 @@ mod api;
 mod app;
 mod auth;
 mod decode;
+mod foreign;
 mod grammar;
 mod inputs;
 mod landing;
@@ -30,6 +31,7 @@ pub use app::{Access, All, AppEvent, AppFile, Group, Object};
 pub use auth::{
     Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, JwtAlgorithm, ScopeIn,
 };
+pub use foreign::foreign_value;
 pub use inputs::{CallInputs, Multipart, Part, PartHeader, Preset, RetryBackoff};
 pub use landing::{
     ColumnRule, Contract, Deletes, InvalidPercent, Load, MaxRejects, Percent, TypeRule,

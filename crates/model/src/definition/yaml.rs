@@ -221,7 +221,7 @@ fn at(span: Span) -> At {
 }
 
 /// A plain scalar by the core schema (YAML 1.2.2, section 10.3.2).
-fn plain(text: &str) -> Value {
+pub(super) fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
         "true" | "True" | "TRUE" => return Value::Bool(true),

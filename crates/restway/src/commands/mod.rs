@@ -3,6 +3,7 @@
 mod call;
 mod check;
 mod demo;
+mod import;
 mod init;
 mod plan;
 mod probe;
@@ -26,6 +27,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Fai
         Command::Demo(arguments) => demo::run(context, &arguments).await,
         Command::Init(arguments) => init::run(context, &arguments),
         Command::Probe(arguments) => probe::run(context, &arguments).await,
+        Command::Import(arguments) => import::run(context, &arguments).await,
         Command::Call(arguments) => call::run(context, &arguments).await,
         Command::Sync(arguments) => sync::run(context, &arguments).await,
         Command::Query(arguments) => query::run(context, &arguments).await,
@@ -54,16 +56,44 @@ fn pair(text: &str, what: &str) -> Result<(String, String), crate::report::BadAr
 
 /// All of standard input, as text, up to a bound.
 fn standard_input() -> Result<String, crate::report::BadArgument> {
-    use std::io::Read;
     const BYTES_MAX: u64 = 16 << 20;
+    read_text(std::io::stdin().lock(), "standard input", BYTES_MAX)
+}
+
+/// A text, up to a bound.
+fn read_text(
+    source: impl std::io::Read,
+    name: &str,
+    bytes_max: u64,
+) -> Result<String, crate::report::BadArgument> {
+    use std::io::Read;
     let bad = |problem: String| {
-        crate::report::BadArgument::new(format!("standard input cannot be used: {problem}"))
+        crate::report::BadArgument::new(format!("{name} cannot be used: {problem}"))
     };
     let mut text = String::new();
-    let read = std::io::stdin().lock().take(BYTES_MAX + 1).read_to_string(&mut text);
+    let read = source.take(bytes_max + 1).read_to_string(&mut text);
     let length = read.map_err(|error| bad(error.to_string()))?;
-    if length as u64 > BYTES_MAX {
-        return Err(bad("it is longer than 16 MiB".into()));
+    if length as u64 > bytes_max {
+        return Err(bad(format!("it is longer than {} MiB", bytes_max >> 20)));
     }
     Ok(text)
+}
+
+/// Writes an api file, which must not be there yet, and must be one that `check` accepts.
+fn write_api(
+    workspace: &std::path::Path,
+    api: &restway_model::Name,
+    yaml: &str,
+) -> Result<std::path::PathBuf, crate::report::Failure> {
+    use restway_model::definition::{self, ApiFile};
+    use restway_work::WorkError;
+    let relative = format!("apis/{api}.yaml");
+    definition::read::<ApiFile>(&relative, yaml).map_err(WorkError::Definitions)?;
+    let file = workspace.join(&relative);
+    if file.exists() {
+        return Err(WorkError::Exists { file }.into());
+    }
+    fs_err::create_dir_all(workspace.join("apis")).map_err(WorkError::File)?;
+    fs_err::write(&file, yaml).map_err(WorkError::File)?;
+    Ok(file)
 }

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use restway_connect::Connector;
 use restway_connect::probe::{Probed, probe};
 use restway_model::Name;
-use restway_model::definition::{self, ApiFile, Auth};
-use restway_work::{WorkError, Workspace};
+use restway_model::definition::Auth;
 use serde_json::{Value, json};
 
 use super::call::alone;
@@ -37,24 +36,13 @@ pub(super) async fn run(context: &Context, arguments: &Probe) -> Result<Exit, Fa
     };
     let probed = probe(&connector, &arguments.url, auth, name).await?;
     let file = match &workspace {
-        Some(workspace) if !arguments.dry_run => Some(write(workspace, &probed)?),
+        Some(workspace) if !arguments.dry_run => {
+            Some(super::write_api(&workspace.folder, &probed.api_name, &probed.yaml)?)
+        }
         _ => None,
     };
     print(context, &probed, file.as_ref());
     Ok(if probed.needs_auth { Exit::Failed } else { Exit::Done })
-}
-
-/// Writes the api file, which must not be there yet, and must be one that `check` accepts.
-fn write(workspace: &Workspace, probed: &Probed) -> Result<PathBuf, Failure> {
-    let relative = format!("apis/{}.yaml", probed.api_name);
-    definition::read::<ApiFile>(&relative, &probed.yaml).map_err(WorkError::Definitions)?;
-    let file = workspace.folder.join(&relative);
-    if file.exists() {
-        return Err(WorkError::Exists { file }.into());
-    }
-    fs_err::create_dir_all(workspace.folder.join("apis")).map_err(WorkError::File)?;
-    fs_err::write(&file, &probed.yaml).map_err(WorkError::File)?;
-    Ok(file)
 }
 
 fn print(context: &Context, probed: &Probed, file: Option<&PathBuf>) {
