@@ -23,8 +23,8 @@ check: ## Formatting and lints, as errors
 docs: ## Write the reference pages anew, from the code
 	UPDATE_EXPECT=1 $(CARGO) test --package restway --test it reference
 
-bench: ## Compare the throughput of a sync with curl, on an optimised build
-	bench/sync.sh
+bench: ## Time syncs beside other tools on an optimised build: half an hour, and 2 GB of data kept
+	bench/run.sh
 
 release: ## The optimised binary, with thin LTO: takes long
 	$(CARGO) build --profile dist --bin restway
