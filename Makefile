@@ -23,9 +23,9 @@ check: ## Formatting and lints, as errors
 docs: ## Write the reference pages anew, from the code
 	UPDATE_EXPECT=1 $(CARGO) test --package restway --test it reference
 
-bench: ## Compare a sync with curl and a call with the bare HTTP library, on an optimised build
-	bench/sync.sh
+bench: ## Time calls and syncs beside other tools on an optimised build: half an hour, 2 GB kept
 	bench/call.sh
+	bench/run.sh
 
 release: ## The optimised binary, with thin LTO: takes long
 	$(CARGO) build --profile dist --bin restway
