@@ -92,6 +92,7 @@ pub use error::{CallError, Excerpt, Failure};
 pub use gate::{Turn, Turns};
 pub use inputs::Prepared;
 pub use outputs::Payload;
+pub use page::PageMark;
 pub use request::{Answer, Attempt, Body, Expected, Manner, Redirects, Request, Timeouts};
 pub use tape::Tape;
 pub use upload::Upload;

@@ -75,6 +75,13 @@ impl StagedBatch {
         self.fresh().map(|file| file.rows).sum()
     }
 
+    /// Whether a commit would leave every table as it is.
+    pub fn changes_nothing(&self) -> bool {
+        let stays =
+            |table: &StagedTable| table.files.is_empty() && table.base.as_ref() == Some(&table.def);
+        self.mode == LoadMode::Append && self.tables.iter().all(stays)
+    }
+
     /// Bytes of the files with new rows.
     pub fn bytes(&self) -> u64 {
         self.fresh().map(|file| file.bytes).sum()

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::paging::{Paginate, PaginateEntry};
-use super::{Auth, Domain, Tls, Webhook};
+use super::{Auth, Checkpoint, Domain, Incremental, Tls, Webhook};
 use crate::{ColumnType, Condition, Name, Rate, RecordPath, Template, Timespan};
 
 /// A REST API: where it is, how to log in, and its resources.
@@ -107,6 +107,8 @@ pub struct Defaults {
     pub key: Option<Key>,
     /// What a sync does to the rows that are there.
     pub load: Option<Load>,
+    /// When a sync that adds or merges commits what it has read so far.
+    pub checkpoint: Option<Checkpoint>,
     /// The most pages of one walk; 100000 without it.
     pub max_pages: Option<u64>,
     /// Reads so many records at most, and warns when there are more.
@@ -153,6 +155,10 @@ pub struct Resource {
     pub key: Option<Key>,
     /// What a sync does to the rows that are there.
     pub load: Option<Load>,
+    /// Reads only what changed since the sync before.
+    pub incremental: Option<Incremental>,
+    /// When a sync that adds or merges commits what it has read so far.
+    pub checkpoint: Option<Checkpoint>,
     /// Types of columns, where they should not come from the data.
     #[serde(default)]
     pub types: BTreeMap<String, ColumnType>,
@@ -333,6 +339,8 @@ impl ApiFile {
             paginate: paginate.map_or(Paginate::None {}, PaginateEntry::resolve),
             key: own.key.or_else(|| defaults.key.clone()),
             load: own.load.or(defaults.load).unwrap_or_default(),
+            incremental: own.incremental,
+            checkpoint: own.checkpoint.or(defaults.checkpoint).unwrap_or_default(),
             types: own.types,
             nest: own.nest,
             for_each: own.for_each,
@@ -359,6 +367,8 @@ impl Resource {
             paginate: None,
             key: None,
             load: None,
+            incremental: None,
+            checkpoint: None,
             types: BTreeMap::new(),
             nest: Nest::default(),
             for_each: None,
@@ -394,6 +404,10 @@ pub struct ResourceSettings {
     pub key: Option<Key>,
     /// What a sync does to the rows that are there.
     pub load: Load,
+    /// How a sync reads only what changed since the one before.
+    pub incremental: Option<Incremental>,
+    /// When a sync that adds or merges commits what it has read so far.
+    pub checkpoint: Checkpoint,
     /// Declared types of columns.
     pub types: BTreeMap<String, ColumnType>,
     /// How lists and objects become tables and columns.

@@ -9,6 +9,7 @@ mod app;
 mod auth;
 mod decode;
 mod grammar;
+mod incremental;
 mod inputs;
 mod meaning;
 mod paging;
@@ -28,6 +29,7 @@ pub use app::{Access, All, AppEvent, AppFile, Group, Object};
 pub use auth::{
     Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, JwtAlgorithm, ScopeIn,
 };
+pub use incremental::{Checkpoint, CursorScope, Incremental, SendCursor, StartValue};
 pub use inputs::{CallInputs, Multipart, Part, PartHeader, Preset, RetryBackoff};
 pub use paging::{Paginate, PaginateEntry, PaginateKind, Slot};
 pub use param::{Param, ValueProblem, ValueType};

@@ -9,6 +9,7 @@ mod arrows;
 mod bad_input;
 mod commands;
 mod demo;
+mod incremental;
 mod peers;
 mod published;
 mod reference;
