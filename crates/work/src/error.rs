@@ -120,6 +120,14 @@ pub enum WorkError {
         /// How many can be told apart.
         limit: usize,
     },
+    /// More windows than the bound; those that were walked are committed.
+    #[error("`{resource}` has more than {limit} windows to walk; those are committed")]
+    TooManyWindows {
+        /// The resource.
+        resource: TableName,
+        /// The bound.
+        limit: usize,
+    },
     /// A page that an earlier sync was to go on after, and that the api does not know any more.
     #[error("`{resource}` cannot go on after page {page}, where an earlier sync ended")]
     ResumeRefused {
@@ -182,7 +190,9 @@ impl Explain for WorkError {
             Self::ParentsFailed { source, .. } | Self::ResumeRefused { source, .. } => {
                 source.code()
             }
-            Self::CursorUnreadable { .. } | Self::BorderFull { .. } => Code::RunFailed,
+            Self::CursorUnreadable { .. }
+            | Self::BorderFull { .. }
+            | Self::TooManyWindows { .. } => Code::RunFailed,
             Self::Stopped => Code::Interrupted,
             Self::File(error) if error.kind() == io::ErrorKind::StorageFull => Code::DiskFull,
             Self::File(_) => Code::FileFailed,
@@ -212,6 +222,9 @@ impl Explain for WorkError {
             Self::ParentsFailed { source, .. } => source.hints(),
             Self::CursorUnreadable { resource, .. } | Self::ResumeRefused { resource, .. } => {
                 vec![format!("`restway sync {resource} --full` reads everything anew")]
+            }
+            Self::TooManyWindows { .. } => {
+                vec!["a longer `window` needs fewer; the same command walks the next".into()]
             }
             Self::BorderFull { .. } => vec![
                 "`settle: 1m` under `incremental` leaves open what is still being written, and \

@@ -4,6 +4,7 @@
 //! never happens here: a look at a record; a format says what a cursor is, and the record's value
 //! must fit it.
 
+use chrono::DateTime;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -136,8 +137,13 @@ pub(super) fn problems(
         let hint = "write it as a record has it, or another `as`";
         report(&["incremental", "start"], "does not fit `send.as`", hint);
     }
-    if incremental.window.is_some_and(|window| window.0.is_zero()) {
-        report(&["incremental", "window"], "must be longer than nothing", "write `30d`");
+    let is_short = |window: Timespan| {
+        let end = DateTime::UNIX_EPOCH + window.0;
+        send.format.cut(end) == DateTime::UNIX_EPOCH
+    };
+    if incremental.window.is_some_and(is_short) {
+        let hint = "write a longer one, as `30d`";
+        report(&["incremental", "window"], "is shorter than what `send.as` tells apart", hint);
     }
     if incremental.window.is_some() && incremental.start.is_none() {
         let hint = "write where the first window begins";

@@ -22,6 +22,9 @@ use super::state::{HalfWalk, Kept, Leg, PartState, fingerprint};
 use crate::stop::Stop;
 use crate::{WorkError, Workspace};
 
+/// Windows that one sync of one part walks; the next sync goes on with the others.
+const WINDOWS_MAX: usize = 100_000;
+
 /// What is read by itself: the resource, or what one parent's row leads to.
 pub(super) struct Part {
     pub(super) name: Arc<str>,
@@ -94,7 +97,7 @@ impl Reader<'_> {
             reached.cursor = incremental.first();
         }
         let mut half = state.walk.filter(|half| self.is_current(half));
-        loop {
+        for _ in 0..WINDOWS_MAX {
             let is_first = self.done.windows == 0;
             let now = self.workspace.clock.now();
             let next = || Leg::next(incremental, reached.cursor.as_ref(), is_first, now);
@@ -109,6 +112,7 @@ impl Reader<'_> {
                 return Ok(());
             }
         }
+        Err(WorkError::TooManyWindows { resource: self.chosen.table.clone(), limit: WINDOWS_MAX })
     }
 
     fn is_current(&self, half: &HalfWalk) -> bool {

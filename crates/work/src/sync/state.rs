@@ -113,7 +113,9 @@ impl Leg {
             let window = TimeDelta::from_std(window.0).ok()?;
             start.checked_add_signed(window).map(|end| format.cut(end))
         });
-        if let Some(end) = end.filter(|end| *end < latest) {
+        let is_ahead =
+            |end: &DateTime<Utc>| *end < latest && start.is_none_or(|start| *end > start);
+        if let Some(end) = end.filter(is_ahead) {
             return Some(Self { from, to: Some(end), is_bounded: true, is_last: false });
         }
         let is_bounded = incremental.settle.is_some();
