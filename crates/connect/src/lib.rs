@@ -98,6 +98,7 @@ pub use gate::{Turn, Turns};
 pub use inputs::Prepared;
 pub use outputs::Payload;
 pub use proxy::Proxies;
+pub use page::PageMark;
 pub use request::{Answer, Attempt, Body, Expected, Manner, Redirects, Request, Timeouts};
 pub use tape::Tape;
 pub use upload::Upload;

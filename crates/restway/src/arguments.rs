@@ -295,6 +295,9 @@ pub(crate) struct WebhookCall {
 pub(crate) struct Sync {
     /// Apis (`acme`) and resources (`acme.issues`) [default: all]
     pub(crate) what: Vec<String>,
+    /// Read everything anew, and replace what is there once all of it is read
+    #[arg(long)]
+    pub(crate) full: bool,
     #[command(flatten)]
     pub(crate) tape: TapeArguments,
 }

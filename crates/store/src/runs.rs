@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use restway_model::{Code, Counts, RunId, RunKind, RunStatus, TableName};
+use serde_json::Value;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Sqlite, query::Query};
 use uuid::{Timestamp, Uuid};
@@ -85,6 +86,8 @@ pub struct ResourceOutcome {
     pub ended_at: DateTime<Utc>,
     /// Why it failed.
     pub error: Option<RunError>,
+    /// What it did beside what is counted; the caller's JSON.
+    pub detail: Option<Value>,
 }
 
 impl Store {
@@ -147,6 +150,7 @@ impl Store {
             .bind(written(outcome.started_at))
             .bind(written(outcome.ended_at));
         bind_counts(bind_error(saved, outcome.error.as_ref()), &outcome.counts)
+            .bind(outcome.detail.as_ref().map(Value::to_string))
             .execute(self.pool())
             .await
             .map_err(StoreError::during("save a resource's outcome"))?;
@@ -305,6 +309,7 @@ fn run_of(row: &SqliteRow) -> Result<RunRecord, StoreError> {
 
 fn outcome_of(row: &SqliteRow) -> Result<ResourceOutcome, StoreError> {
     let columns = Columns(row);
+    let detail: Option<String> = columns.get("detail")?;
     Ok(ResourceOutcome {
         resource: columns.parsed("resource")?,
         status: columns.status()?,
@@ -312,6 +317,7 @@ fn outcome_of(row: &SqliteRow) -> Result<ResourceOutcome, StoreError> {
         started_at: columns.instant("started_at")?,
         ended_at: columns.instant("ended_at")?,
         error: error_of(&columns)?,
+        detail: detail.and_then(|text| serde_json::from_str(&text).ok()),
     })
 }
 

@@ -151,7 +151,21 @@ alter table run_resource add column rejected integer not null default 0;
 alter table run_resource add column deleted integer not null default 0;
 ";
 
-const STEPS: &[&str] = &[FIRST, TOKENS, WEBHOOKS, WEBHOOK_VERSIONS, REJECTS];
+/// From where streams go on: a row for each part of a stream, in place of one for each batch.
+/// And what a run did to a resource beside what can be counted, as JSON.
+const STATES: &str = "
+create table stream_state (
+    stream text not null,
+    part text not null,
+    state text not null,
+    updated_at text not null,
+    primary key (stream, part)
+) strict;
+alter table batch drop column state;
+alter table run_resource add column detail text;
+";
+
+const STEPS: &[&str] = &[FIRST, TOKENS, WEBHOOKS, WEBHOOK_VERSIONS, REJECTS, STATES];
 
 /// Brings the database up to this version's schema.
 pub(crate) async fn migrate(pool: &SqlitePool, now: &str) -> Result<(), StoreError> {

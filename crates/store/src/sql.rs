@@ -32,14 +32,14 @@ statements! {
         where status = 'running' and kind = $1 and started_at < $2";
     OUTCOME_SAVE = "insert into run_resource (run_id, resource, status, started_at, ended_at,
             error_code, error_message, requests, retries, pages, records, row_count, bytes,
-            rejected, deleted)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+            rejected, deleted, detail)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         on conflict (run_id, resource) do update set status = excluded.status,
             started_at = excluded.started_at, ended_at = excluded.ended_at,
             error_code = excluded.error_code, error_message = excluded.error_message,
             requests = excluded.requests, retries = excluded.retries, pages = excluded.pages,
             records = excluded.records, row_count = excluded.row_count, bytes = excluded.bytes,
-            rejected = excluded.rejected, deleted = excluded.deleted";
+            rejected = excluded.rejected, deleted = excluded.deleted, detail = excluded.detail";
     OUTCOME_LIST = "select * from run_resource where run_id = $1 order by resource limit $2";
 
     // Webhooks.
@@ -72,16 +72,25 @@ statements! {
     // Batches.
     BATCH_NEXT = "select coalesce(max(sequence), 0) + 1 from batch where stream = $1";
     BATCH_RECORD = "insert into batch
-            (stream, sequence, run_id, resource, row_count, state, body, recorded_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8)";
-    BATCH_PENDING = "select stream, sequence, run_id, resource, row_count, state, body from batch
+            (stream, sequence, run_id, resource, row_count, body, recorded_at)
+        values ($1, $2, $3, $4, $5, $6, $7)";
+    BATCH_PENDING = "select stream, sequence, run_id, resource, row_count, body from batch
         where body is not null order by stream, sequence limit $1";
     BATCH_FIRST_PENDING = "select min(sequence) from batch
         where stream = $1 and body is not null";
     BATCH_KNOWN = "select count(*) from batch where stream = $1 and sequence = $2";
     BATCH_FINISH = "update batch set body = null, finished_at = $3
         where stream = $1 and sequence = $2";
-    BATCH_STATE = "select state from batch where stream = $1 order by sequence desc limit 1";
+
+    // From where streams go on.
+    STATE_GET = "select state from stream_state where stream = $1 and part = $2";
+    STATE_COUNT = "select count(*) from stream_state where stream = $1";
+    STATE_SET = "insert into stream_state (stream, part, state, updated_at)
+        values ($1, $2, $3, $4)
+        on conflict (stream, part) do update set state = excluded.state,
+            updated_at = excluded.updated_at";
+    STATE_FORGET = "delete from stream_state where stream = $1 and part = $2";
+    STATE_RESET = "delete from stream_state where stream = $1";
 
     // Secrets.
     SECRET_SET = "insert into secret (name, data_key_id, nonce, sealed, updated_at)

@@ -331,6 +331,11 @@ impl Lake {
         vacuum::vacuum(&self.shared.folder(name), name, age).await
     }
 
+    /// Whether there is such a table.
+    pub async fn has(&self, name: &TableName) -> Result<bool, TableError> {
+        Ok(open(&self.shared.root, name).await?.is_some())
+    }
+
     /// One table and its columns.
     pub async fn table(&self, name: &TableName) -> Result<TableDetail, TableError> {
         let Some(opened) = open(&self.shared.root, name).await? else {

@@ -21,7 +21,11 @@ struct Placeholders;
 
 impl Values for Placeholders {
     fn value(&self, scope: Scope, name: &str) -> Result<Value, String> {
-        Ok(Value::String(format!("${{{}.{name}}}", scope.as_str())))
+        match scope {
+            // The connector shows these as they are written, in a query too.
+            Scope::Window | Scope::State => Err("is not known before the sync".into()),
+            _ => Ok(Value::String(format!("${{{}.{name}}}", scope.as_str()))),
+        }
     }
 }
 

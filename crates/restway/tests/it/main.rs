@@ -10,6 +10,7 @@ mod bad_input;
 mod commands;
 mod demo;
 mod loads;
+mod incremental;
 mod peers;
 mod published;
 mod reference;

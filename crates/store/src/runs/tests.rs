@@ -36,6 +36,7 @@ async fn a_run_and_its_resources_survive_reopening() {
         started_at,
         ended_at: bench.clock.now(),
         error,
+        detail: None,
     };
     let (first, second) = (outcome("acme.a", None), outcome("acme.b", Some(failure())));
     let outdated = ResourceOutcome { error: Some(failure()), ..first.clone() };

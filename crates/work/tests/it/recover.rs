@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use restway_connect::{Proxies, SystemClock};
 use restway_model::{Event, Limits, Observer, Records, Redactor, RunKind, TableName};
-use restway_store::BatchIntent;
+use restway_store::{BatchIntent, StateChanges};
 use restway_tables::{Landing, LoadMode, StagedBatch};
-use restway_work::{Selection, Settings, Stopper, WorkError, Workspace, init};
+use restway_work::{Extent, Selection, Settings, Stopper, WorkError, Workspace, init};
 
 pub(crate) struct Silent;
 
@@ -61,10 +61,9 @@ async fn record(workspace: &Workspace, sequence: u64, record: &str) -> StagedBat
         run,
         resource,
         body: serde_json::to_value(&staged).expect("JSON"),
-        state: None,
         rows: staged.rows(),
     };
-    workspace.store().record_batch(&batch).await.expect("it is recorded");
+    workspace.store().record_batch(&batch, &StateChanges::default()).await.expect("it is recorded");
     staged
 }
 
@@ -120,7 +119,7 @@ async fn nothing_is_rolled_forward_while_another_process_works() {
         "api: acme\nbase_url: http://127.0.0.1:1\nresources: { items: / }\n",
     )
     .expect("a file");
-    let refused = open(folder.path()).await.sync(&Selection::default(), &stop).await;
+    let refused = open(folder.path()).await.sync(&Selection::default(), Extent::New, &stop).await;
     assert!(matches!(refused, Err(WorkError::Store(_))), "{refused:?}");
     drop(lock);
     assert_eq!(rows(&open(folder.path()).await, "acme.items").await, ["{\"id\":1}"]);
