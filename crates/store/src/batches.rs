@@ -72,6 +72,24 @@ impl Store {
         state.flatten().map(|text| json_of("state", &text)).transpose()
     }
 
+    /// The state that a batch of the stream left; none when the stream has no such batch.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub async fn state_after(
+        &self,
+        stream: &str,
+        sequence: u64,
+    ) -> Result<Option<Value>, StoreError> {
+        let state: Option<Option<String>> = sqlx::query_scalar(sql::BATCH_STATE_AFTER)
+            .bind(stream)
+            .bind(number(sequence))
+            .fetch_optional(self.pool())
+            .await
+            .map_err(StoreError::during("read a stream's state"))?;
+        state.flatten().map(|text| json_of("state", &text)).transpose()
+    }
+
     /// The commit point: when this returns, the batch has happened, and survives a power failure.
     ///
     /// # Errors

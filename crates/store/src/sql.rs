@@ -81,6 +81,7 @@ statements! {
     BATCH_KNOWN = "select count(*) from batch where stream = $1 and sequence = $2";
     BATCH_FINISH = "update batch set body = null, finished_at = $3
         where stream = $1 and sequence = $2";
+    BATCH_STATE_AFTER = "select state from batch where stream = $1 and sequence = $2";
     BATCH_STATE = "select state from batch where stream = $1 order by sequence desc limit 1";
 
     // Secrets.

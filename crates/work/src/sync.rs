@@ -218,7 +218,7 @@ impl Workspace {
         Ok(report)
     }
 
-    fn run_error(&self, error: &WorkError) -> RunError {
+    pub(crate) fn run_error(&self, error: &WorkError) -> RunError {
         let mut message = error.to_string();
         for cause in restway_model::chain(error) {
             message.push_str(": ");

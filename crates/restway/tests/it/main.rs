@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test that cannot read a file may say so badly")]
 
 mod arrows;
+mod asking;
 mod bad_input;
 mod commands;
 mod demo;

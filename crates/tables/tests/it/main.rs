@@ -3,8 +3,10 @@
 //! One binary for all of it, so that the query engine is linked once.
 
 mod commit;
+mod keep;
 mod landing;
 mod merge;
+mod past;
 mod property;
 mod query;
 mod support;

@@ -27,12 +27,13 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
-async fn open(folder: &Path) -> Workspace {
+pub(crate) async fn open(folder: &Path) -> Workspace {
     Workspace::open(folder, settings()).await.expect("it opens")
 }
 
-/// Stages a record with a list, as a sync does, and records the batch without committing it.
-async fn record(workspace: &Workspace, sequence: u64, record: &str) -> StagedBatch {
+/// Stages a record with a list, as a sync does, and records the batch without committing it; the
+/// state that it leaves is its number.
+pub(crate) async fn record(workspace: &Workspace, sequence: u64, record: &str) -> StagedBatch {
     let resource: TableName = "acme.items".parse().expect("a name");
     let run = workspace.store().start_run(RunKind::Sync, "test").await.expect("a run");
     let landing = Landing {
@@ -61,14 +62,14 @@ async fn record(workspace: &Workspace, sequence: u64, record: &str) -> StagedBat
         run,
         resource,
         body: serde_json::to_value(&staged).expect("JSON"),
-        state: None,
+        state: Some(sequence.into()),
         rows: staged.rows(),
     };
     workspace.store().record_batch(&batch).await.expect("it is recorded");
     staged
 }
 
-async fn rows(workspace: &Workspace, table: &str) -> Vec<String> {
+pub(crate) async fn rows(workspace: &Workspace, table: &str) -> Vec<String> {
     let sql =
         format!("select * exclude (_row_id, _run_id, _fetched_at) from {table} order by _row_id");
     let answer = workspace.lake().query(&sql, &[]).await.expect("an answer");
