@@ -13,6 +13,7 @@ mod demo;
 mod loads;
 mod peers;
 mod published;
+mod readers;
 mod reference;
 mod secrets;
 mod support;
