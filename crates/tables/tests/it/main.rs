@@ -3,6 +3,7 @@
 //! One binary for all of it, so that the query engine is linked once.
 
 mod commit;
+mod json;
 mod keep;
 mod landing;
 mod merge;
