@@ -7,12 +7,17 @@ use restway_tables::LoadMode;
 
 use crate::support::{Fixture, landing};
 
+/// A body that is one record from its first byte to its last.
+fn alone(record: &[u8]) -> Records {
+    let whole = 0..record.len();
+    Records::new(record.to_vec().into(), vec![whole])
+}
+
 /// Lands one record, given as bytes, and gives its row or the code of the refusal.
 async fn landed(record: &[u8]) -> Result<String, Code> {
     let fixture = Fixture::new();
     let mut intake = fixture.begin(landing(1, LoadMode::Append)).await;
-    let records = Records::new(record.to_vec().into(), vec![0..record.len()]);
-    intake.push(&records, &[]).map_err(|error| error.code())?;
+    intake.push(&alone(record), &[]).map_err(|error| error.code())?;
     let batch = intake.finish().map_err(|error| error.code())?;
     fixture.lake.commit(&batch).await.map_err(|error| error.code())?;
     let sql = "select * exclude (_row_id, _run_id, _fetched_at) from acme.items";
@@ -159,11 +164,9 @@ proptest! {
         runtime.block_on(async {
             let fixture = Fixture::new();
             let mut intake = fixture.begin(landing(1, LoadMode::Append)).await;
-            let first = Records::new("{\"id\": 1}".into(), vec![0..9]);
-            intake.push(&first, &[]).expect("plain JSON");
-            let records = Records::new(record.clone().into(), vec![0..record.len()]);
+            intake.push(&alone(b"{\"id\": 1}"), &[]).expect("plain JSON");
             let is_json = serde_json::from_slice::<Box<serde_json::value::RawValue>>(&record).is_ok();
-            match intake.push(&records, &[]) {
+            match intake.push(&alone(&record), &[]) {
                 // What only looks whole without its texts being read is refused too.
                 Ok(()) => assert!(is_json, "{:?}", String::from_utf8_lossy(&record)),
                 Err(error) => assert_eq!(error.code(), Code::RecordInvalid, "{error}"),
