@@ -4,7 +4,8 @@
 //! kept in a journal, and is carried out by this process or another. It has a number in the
 //! resource's line of batches, so that carrying it out twice does nothing twice, and a sync that
 //! follows goes on after it. Child tables are brought back to where they were when the resource's
-//! own version was committed: a batch reaches them first. What never happens here: a change of one
+//! own version was committed: a batch reaches them first. Rejects stay where they are, and go with
+//! a resource that is dropped. What never happens here: a change of one
 //! table alone that would leave its parent's or its children's rows without their counterpart.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ use crate::error::TableError;
 use crate::history::commit_time;
 use crate::lake::{Shared, folders};
 use crate::moment::{Moment, check_files, open_at};
+use crate::naming::rejects_table;
 use crate::write::sync_folder;
 
 /// A change of all tables of a resource that is not a landing.
@@ -126,7 +128,11 @@ pub(crate) async fn dropped(
     if !is_table(&shared.folder(name)) {
         return Err(shared.missing(&name.to_string()));
     }
-    let tables = family(shared, name).await?.into_iter().collect();
+    let mut tables: Vec<TableName> = family(shared, name).await?.into_iter().collect();
+    let rejects = rejects_table(name);
+    if is_table(&shared.folder(&rejects)) && !tables.contains(&rejects) {
+        tables.push(rejects);
+    }
     let Turn { stream, sequence, run } = turn;
     Ok(Revision { stream, sequence, resource: name.clone(), run, change: Change::Drop(tables) })
 }
