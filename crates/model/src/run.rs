@@ -25,6 +25,8 @@ pub enum RunKind {
     Sync,
     /// A webhook: a named call or chain of calls.
     Webhook,
+    /// Tables restored or dropped.
+    Tables,
 }
 
 impl RunKind {
@@ -34,6 +36,7 @@ impl RunKind {
             Self::Call => "call",
             Self::Sync => "sync",
             Self::Webhook => "webhook",
+            Self::Tables => "tables",
         }
     }
 }

@@ -30,6 +30,16 @@ const PENDING_MAX: i64 = 256;
 /// The largest body or state, as JSON text.
 const JSON_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Batches of a stream after which its states are kept: what a restore can go back to.
+const PAST_KEPT: u64 = 1_000;
+/// Batches after which older states are forgotten.
+const PAST_PRUNED_EVERY: u64 = 100;
+
+/// The oldest batch after which all states of its stream are kept.
+const fn past_kept(newest: u64) -> u64 {
+    newest.saturating_sub(PAST_KEPT)
+}
+
 /// A batch that is to happen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchIntent {
@@ -117,34 +127,70 @@ impl Store {
     ) -> Result<(), StoreError> {
         let failed = StoreError::during("change a stream's state");
         let mut transaction = self.pool().begin_with(schema::BEGIN).await.map_err(&failed)?;
-        self.change(&mut transaction, stream, changes).await?;
+        let next: u64 = sqlx::query_scalar(sql::BATCH_NEXT)
+            .bind(stream)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        self.change(&mut transaction, stream, next.saturating_sub(1), changes).await?;
         transaction.commit().await.map_err(&failed)
     }
 
+    /// Changes states, and keeps what they are after the batch of that number.
     async fn change(
         &self,
         connection: &mut SqliteConnection,
         stream: &str,
+        sequence: u64,
         changes: &StateChanges,
     ) -> Result<(), StoreError> {
         let failed = StoreError::during("change a stream's state");
+        let sequence = number(sequence);
         if changes.resets {
+            let past = sqlx::query(sql::STATE_PAST_RESET).bind(stream).bind(sequence);
+            past.execute(&mut *connection).await.map_err(&failed)?;
             let query = sqlx::query(sql::STATE_RESET).bind(stream);
             query.execute(&mut *connection).await.map_err(&failed)?;
         }
         let now = written(self.now());
         for (part, state) in &changes.parts {
-            let query = match state {
-                Some(state) => sqlx::query(sql::STATE_SET)
-                    .bind(stream)
-                    .bind(part)
-                    .bind(text_of("state", state)?)
-                    .bind(&now),
+            let text = state.as_ref().map(|state| text_of("state", state)).transpose()?;
+            let past = sqlx::query(sql::STATE_PAST_SET).bind(stream).bind(part);
+            let past = past.bind(sequence).bind(text.clone());
+            past.execute(&mut *connection).await.map_err(&failed)?;
+            let query = match text {
+                Some(text) => {
+                    sqlx::query(sql::STATE_SET).bind(stream).bind(part).bind(text).bind(&now)
+                }
                 None => sqlx::query(sql::STATE_FORGET).bind(stream).bind(part),
             };
             query.execute(&mut *connection).await.map_err(&failed)?;
         }
         Ok(())
+    }
+
+    /// All states of the stream as they were after the batch of that number.
+    ///
+    /// # Errors
+    /// [`StoreError::StateForgotten`] for a batch of which they are not kept any more.
+    pub async fn states_after(
+        &self,
+        stream: &str,
+        sequence: u64,
+    ) -> Result<BTreeMap<String, Value>, StoreError> {
+        let failed = StoreError::during("read a stream's state");
+        let oldest = past_kept(self.next_sequence(stream).await?);
+        if sequence < oldest {
+            let stream = stream.to_owned();
+            return Err(StoreError::StateForgotten { stream, sequence, oldest });
+        }
+        let rows: Vec<(String, String)> = sqlx::query_as(sql::STATE_AFTER)
+            .bind(stream)
+            .bind(number(sequence))
+            .fetch_all(self.pool())
+            .await
+            .map_err(&failed)?;
+        rows.into_iter().map(|(part, text)| Ok((part, json_of("state", &text)?))).collect()
     }
 
     /// The commit point: when this returns, the batch has happened, and survives a power failure.
@@ -180,7 +226,15 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .map_err(&failed)?;
-        self.change(&mut transaction, &batch.stream, changes).await?;
+        self.change(&mut transaction, &batch.stream, batch.sequence, changes).await?;
+        if batch.sequence.is_multiple_of(PAST_PRUNED_EVERY) {
+            sqlx::query(sql::STATE_PAST_PRUNE)
+                .bind(&batch.stream)
+                .bind(number(past_kept(batch.sequence)))
+                .execute(&mut *transaction)
+                .await
+                .map_err(&failed)?;
+        }
         transaction.commit().await.map_err(&failed)
     }
 

@@ -215,8 +215,9 @@ impl Store {
     pub async fn close_abandoned_runs(&self, _held: &WorkspaceLock) -> Result<u64, StoreError> {
         let now = self.now();
         let syncs = self.abandon(RunKind::Sync, Code::Interrupted, now).await?;
+        let kept = self.abandon(RunKind::Tables, Code::Interrupted, now).await?;
         let calls = self.abandon(RunKind::Call, Code::Interrupted, now - CALL_ABANDONED_AFTER);
-        Ok(syncs + calls.await?)
+        Ok(syncs + kept + calls.await?)
     }
 
     /// The same for webhooks, which need no lock of the workspace: nothing is closed while any of

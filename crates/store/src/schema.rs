@@ -151,7 +151,8 @@ alter table run_resource add column rejected integer not null default 0;
 alter table run_resource add column deleted integer not null default 0;
 ";
 
-/// From where streams go on: a row for each part of a stream, in place of one for each batch.
+/// From where streams go on: a row for each part of a stream, in place of one for each batch; and
+/// what each part's was after earlier batches, null where it had none.
 /// And what a run did to a resource beside what can be counted, as JSON.
 const STATES: &str = "
 create table stream_state (
@@ -161,6 +162,13 @@ create table stream_state (
     updated_at text not null,
     primary key (stream, part)
 ) strict;
+create table state_past (
+    stream text not null,
+    part text not null,
+    sequence integer not null,
+    state text,
+    primary key (stream, part, sequence)
+) strict, without rowid;
 alter table batch drop column state;
 alter table run_resource add column detail text;
 ";

@@ -91,6 +91,21 @@ statements! {
             updated_at = excluded.updated_at";
     STATE_FORGET = "delete from stream_state where stream = $1 and part = $2";
     STATE_RESET = "delete from stream_state where stream = $1";
+    STATE_PAST_RESET = "insert or replace into state_past (stream, part, sequence, state)
+        select stream, part, $2, null from stream_state where stream = $1";
+    STATE_PAST_SET = "insert or replace into state_past (stream, part, sequence, state)
+        select $1, $2, $3, $4
+        where $4 is not (select state from stream_state where stream = $1 and part = $2)";
+    STATE_AFTER = "select part, state from state_past as past
+        where stream = $1 and state is not null and sequence = (
+            select max(sequence) from state_past as other
+            where other.stream = past.stream and other.part = past.part
+                and other.sequence <= $2)";
+    STATE_PAST_PRUNE = "delete from state_past as past
+        where stream = $1 and sequence < $2 and exists (
+            select 1 from state_past as other
+            where other.stream = past.stream and other.part = past.part
+                and other.sequence > past.sequence and other.sequence <= $2)";
 
     // Secrets.
     SECRET_SET = "insert into secret (name, data_key_id, nonce, sealed, updated_at)

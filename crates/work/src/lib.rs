@@ -9,6 +9,7 @@
 mod definitions;
 mod error;
 mod folder;
+mod keep;
 mod recover;
 mod stop;
 mod sync;

@@ -251,7 +251,7 @@ impl Workspace {
         Ok(report)
     }
 
-    fn run_error(&self, error: &WorkError) -> RunError {
+    pub(crate) fn run_error(&self, error: &WorkError) -> RunError {
         RunError {
             code: error.code().as_str().to_owned(),
             message: self.redactor.redact(&said(error)).into_owned(),

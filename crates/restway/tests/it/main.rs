@@ -6,13 +6,15 @@
 #![expect(clippy::disallowed_methods, reason = "a test that cannot read a file may say so badly")]
 
 mod arrows;
+mod asking;
 mod bad_input;
 mod commands;
 mod demo;
-mod loads;
 mod incremental;
+mod loads;
 mod peers;
 mod published;
+mod readers;
 mod reference;
 mod secrets;
 mod support;

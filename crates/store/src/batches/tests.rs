@@ -6,15 +6,20 @@ use serde_json::json;
 
 use crate::testing::Bench;
 
-async fn intent(store: &Store, stream: &str, sequence: u64) -> BatchIntent {
+fn template(sequence: u64) -> BatchIntent {
     BatchIntent {
-        stream: stream.into(),
+        stream: "a".into(),
         sequence,
-        run: store.start_run(RunKind::Sync, "acme").await.unwrap(),
+        run: RunId(String::new()),
         resource: "acme.issues".parse().unwrap(),
         body: json!({ "files": [format!("part-{sequence}.parquet")] }),
         rows: 10,
     }
+}
+
+async fn intent(store: &Store, stream: &str, sequence: u64) -> BatchIntent {
+    let run = store.start_run(RunKind::Sync, "acme").await.unwrap();
+    BatchIntent { stream: stream.into(), run, ..template(sequence) }
 }
 
 /// The state that a batch leaves: its number, for the part "".
@@ -188,4 +193,39 @@ async fn each_part_of_a_stream_has_a_state_of_its_own() {
     assert_eq!(store.count_states("a").await.unwrap(), 1);
     assert_eq!(store.stream_state("a", "2").await.unwrap(), Some(json!(1)));
     assert_eq!(store.stream_state("b", "1").await.unwrap(), Some(json!(9)));
+}
+
+#[tokio::test]
+async fn what_the_states_were_after_each_batch_is_known_for_a_thousand_batches() {
+    let bench = Bench::new();
+    let store = bench.open().await;
+    let run = store.start_run(RunKind::Sync, "acme").await.unwrap();
+    for sequence in 1..=1_150 {
+        let batch = BatchIntent { run: run.clone(), ..template(sequence) };
+        let mut changes = page(sequence);
+        changes.resets = sequence == 500;
+        if sequence == 3 || sequence == 1_120 {
+            changes.parts.insert("rare".into(), Some(sequence.into()));
+        }
+        store.record_batch(&batch, &changes).await.unwrap();
+        store.finish_batch("a", sequence).await.unwrap();
+    }
+    let after = async |sequence| store.states_after("a", sequence).await;
+    let states = |page: u64, rare: Option<u64>| {
+        let rare = rare.map(|rare| ("rare".to_owned(), rare.into()));
+        let page = (String::new(), json!({ "page": page }));
+        [page].into_iter().chain(rare).collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(after(151).await.unwrap(), states(151, Some(3)));
+    assert_eq!(after(499).await.unwrap(), states(499, Some(3)));
+    assert_eq!(after(500).await.unwrap(), states(500, None));
+    assert_eq!(after(1_150).await.unwrap(), states(1_150, Some(1_120)));
+    let forgotten = after(150).await.expect_err("too old");
+    assert!(matches!(forgotten, StoreError::StateForgotten { oldest: 151, .. }), "{forgotten}");
+
+    // A sync that brings no row changes what the newest batch left.
+    let changes = StateChanges { resets: true, ..StateChanges::default() };
+    store.change_states("a", &changes).await.unwrap();
+    assert_eq!(after(1_150).await.unwrap(), BTreeMap::new());
+    assert_eq!(after(1_149).await.unwrap(), states(1_149, Some(1_120)));
 }

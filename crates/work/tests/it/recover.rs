@@ -27,12 +27,18 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
-async fn open(folder: &Path) -> Workspace {
+pub(crate) async fn open(folder: &Path) -> Workspace {
     Workspace::open(folder, settings()).await.expect("it opens")
 }
 
-/// Stages a record with a list, as a sync does, and records the batch without committing it.
-async fn record(workspace: &Workspace, sequence: u64, record: &str) -> StagedBatch {
+fn state(sequence: u64) -> StateChanges {
+    let parts = [(String::new(), Some(sequence.into()))].into();
+    StateChanges { resets: false, parts }
+}
+
+/// Stages a record with a list, as a sync does, and records the batch without committing it; the
+/// state that it leaves is its number.
+pub(crate) async fn record(workspace: &Workspace, sequence: u64, record: &str) -> StagedBatch {
     let resource: TableName = "acme.items".parse().expect("a name");
     let run = workspace.store().start_run(RunKind::Sync, "test").await.expect("a run");
     let landing = Landing {
@@ -63,11 +69,11 @@ async fn record(workspace: &Workspace, sequence: u64, record: &str) -> StagedBat
         body: serde_json::to_value(&staged).expect("JSON"),
         rows: staged.rows(),
     };
-    workspace.store().record_batch(&batch, &StateChanges::default()).await.expect("it is recorded");
+    workspace.store().record_batch(&batch, &state(sequence)).await.expect("it is recorded");
     staged
 }
 
-async fn rows(workspace: &Workspace, table: &str) -> Vec<String> {
+pub(crate) async fn rows(workspace: &Workspace, table: &str) -> Vec<String> {
     let sql =
         format!("select * exclude (_row_id, _run_id, _fetched_at) from {table} order by _row_id");
     let answer = workspace.lake().query(&sql, &[]).await.expect("an answer");
