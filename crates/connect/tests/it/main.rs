@@ -6,6 +6,7 @@ mod inputs;
 mod logins;
 mod manners;
 mod paging;
+mod persons;
 mod probes;
 mod support;
 mod tapes;

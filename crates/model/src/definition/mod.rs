@@ -27,7 +27,8 @@ pub use api::{
 };
 pub use app::{Access, All, AppEvent, AppFile, Group, Object};
 pub use auth::{
-    Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, JwtAlgorithm, ScopeIn,
+    Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, HmacAlgorithm, JwtAlgorithm,
+    KeyEncoding, ScopeIn, SignatureEncoding,
 };
 pub use inputs::{CallInputs, Multipart, Part, PartHeader, Preset, RetryBackoff};
 pub use landing::{

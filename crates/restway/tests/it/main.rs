@@ -11,6 +11,7 @@ mod commands;
 mod demo;
 mod loads;
 mod peers;
+mod persons;
 mod published;
 mod reference;
 mod secrets;
