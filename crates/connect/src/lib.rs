@@ -8,7 +8,8 @@
 //! plan.rs  authorize.rs  exchange.rs         retry.rs  decode/    page.rs
 //!          token.rs      gate.rs redirect.rs                      walk.rs
 //!          grant.rs      wire.rs proxy.rs egress/
-//!          jwt.rs key.rs login.rs renew.rs digest.rs sigv4.rs
+//!          jwt.rs key.rs keys.rs login.rs renew.rs person/
+//!          digest.rs sigv4.rs hmac.rs
 //! ```
 //!
 //! All but `exchange`, `token`, `wire` and `walk` are pure and tested with text and a clock that is
@@ -33,9 +34,12 @@ mod values;
 mod authorize;
 mod digest;
 mod grant;
+mod hmac;
 mod jwt;
 mod key;
+mod keys;
 mod login;
+mod person;
 mod renew;
 mod sigv4;
 mod token;
@@ -98,6 +102,7 @@ pub use gate::{Turn, Turns};
 pub use inputs::Prepared;
 pub use outputs::Payload;
 pub use page::PageMark;
+pub use person::{LoggedOut, PersonLogin, PersonTask};
 pub use proxy::Proxies;
 pub use request::{Answer, Attempt, Body, Expected, Manner, Redirects, Request, Timeouts};
 pub use tape::Tape;
@@ -108,6 +113,7 @@ use url::Url;
 
 use exchange::{Exchange, Opened};
 use files::Arriving;
+use keys::Keys;
 use target::{Target, Targets};
 use values::{Lookup, Marks, NoValues, WithEnv};
 use wire::{Incoming, Wire};
@@ -154,6 +160,7 @@ struct Shared {
     extras: Extras,
     wire: Wire,
     targets: Targets,
+    keys: Keys,
 }
 
 impl fmt::Debug for Connector {
@@ -175,7 +182,8 @@ impl Connector {
         let egress = settings.egress.clone();
         let tape = extras.tape.clone().map(|tape| (tape, settings.redactor.clone()));
         let wire = Wire::new(egress, limits.connect_timeout, limits.read_timeout, tape);
-        Self { shared: Arc::new(Shared { settings, extras, wire, targets: Targets::default() }) }
+        let (targets, keys) = (Targets::default(), Keys::default());
+        Self { shared: Arc::new(Shared { settings, extras, wire, targets, keys }) }
     }
 
     /// Sends one request and reads its answer whole. The api's credentials go along if the request
@@ -314,9 +322,27 @@ impl Connector {
     }
 
     /// The api's TLS with its files read and its secrets looked up; `None` when it is as usual.
-    pub(crate) fn tls(&self, tls: &definition::Tls) -> Result<Option<Arc<tls::Tls>>, Failure> {
-        let lookup = self.lookup(&NoValues, true);
-        Ok(tls::Tls::of(tls, &lookup, self.shared.settings.folder.as_deref())?.map(Arc::new))
+    pub(crate) async fn tls(
+        &self,
+        tls: &definition::Tls,
+    ) -> Result<Option<Arc<tls::Tls>>, Failure> {
+        let (made, password) = {
+            let lookup = self.lookup(&NoValues, true);
+            let made = tls::Tls::of(tls, &lookup, self.shared.settings.folder.as_deref())?;
+            let password = tls.client_key_password.as_ref();
+            let password = password.map(|one| one.text(&lookup)).transpose();
+            (made, password.map_err(Failure::Value)?.map(Secret::new))
+        };
+        let Some(mut made) = made else { return Ok(None) };
+        if let (Some((_, key)), Some(password)) = (&mut made.identity, password) {
+            let opened = self.keys().opened(key.clone(), password).await;
+            *key = opened.map_err(|problem| Failure::invalid("`client_key` of `tls`", problem))?;
+        }
+        Ok(Some(Arc::new(made)))
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.shared.keys
     }
 
     /// The proxy on the way to a URL: the api's, or the environment's.

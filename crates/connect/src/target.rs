@@ -106,6 +106,11 @@ impl Target {
         self.sites.first().is_some_and(|site| site.url.origin() == url.origin())
     }
 
+    /// All declared domains; the first is that of `base_url`.
+    pub(crate) fn sites(&self) -> &[Site] {
+        &self.sites
+    }
+
     /// The declared domain that the address is on; credentials go nowhere else.
     pub(crate) fn site(&self, url: &Url) -> Option<&Site> {
         self.sites.iter().find(|site| site.url.origin() == url.origin())

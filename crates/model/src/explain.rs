@@ -129,6 +129,7 @@ codes! {
     CallStatus "call.status" Failed "The api answered with an unexpected status",
     TokenRefused "call.token_refused" Failed "The token endpoint gave no token",
     BodyPacked "call.body_packed" Failed "The answer's content coding is not what its head says",
+    LoginMissing "call.login_missing" Asked "A person has to log in first, or again",
     BodyTooLarge "call.body_too_large" Failed "The answer is larger than the bound",
     BodyNotJson "page.not_json" Failed "The answer is not JSON",
     AnswerDeclared "page.declared_error" Failed "The answer is an error by the definition's `fail_when`",

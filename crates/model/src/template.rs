@@ -30,10 +30,12 @@ pub enum Scope {
     Window,
     /// How far the syncs before came: `${state.cursor}`.
     State,
+    /// The request that is being signed.
+    Request,
 }
 
 impl Scope {
-    const ALL: [Scope; 7] = [
+    const ALL: [Scope; 8] = [
         Scope::Secret,
         Scope::Env,
         Scope::Param,
@@ -41,6 +43,7 @@ impl Scope {
         Scope::Calls,
         Scope::Window,
         Scope::State,
+        Scope::Request,
     ];
 
     /// The word before the dot.
@@ -53,6 +56,7 @@ impl Scope {
             Self::Calls => "calls",
             Self::Window => "window",
             Self::State => "state",
+            Self::Request => "request",
         }
     }
 }
@@ -80,7 +84,7 @@ pub enum InvalidTemplate {
     #[error("`${{{0}}}` is not `${{scope.name}}`")]
     Shape(String),
     /// A scope that does not exist.
-    #[error("there is no scope `{scope}`; there are secret, env, param, parent, calls, window and state{}",
+    #[error("there is no scope `{scope}`; there are secret, env, param, parent, calls, window, state and request{}",
         .suggestion.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default())]
     Scope {
         /// The word before the dot.

@@ -114,6 +114,10 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  restway secret set acme_token\n  \
         pass show acme | restway secret set acme_token -\n  restway secret list")]
     Secret(Secret),
+    /// Log in to APIs that want a person, see who is logged in, and log out
+    #[command(after_help = "Examples:\n  restway auth login acme\n  restway auth status\n  \
+        restway auth logout acme")]
+    Auth(Auth),
     /// Print the completions of a shell
     #[command(after_help = "Example:\n  restway completions bash > \
         ~/.local/share/bash-completion/completions/restway")]
@@ -440,6 +444,34 @@ pub(crate) struct Plan {
     /// Apis (`acme`), resources (`acme.issues`) and webhooks (`acme.create`)
     #[arg(required = true)]
     pub(crate) what: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Auth {
+    #[command(subcommand)]
+    pub(crate) command: AuthCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuthCommand {
+    /// Show the address where a person logs in, wait for them, and keep the tokens, sealed
+    #[command(after_help = "Example:\n  restway auth login acme")]
+    Login {
+        /// The api, whose `grant` is authorization_code or device
+        api: String,
+    },
+    /// List who is logged in, and until when; never a token
+    #[command(after_help = "Examples:\n  restway auth status\n  restway auth status acme --json")]
+    Status {
+        /// The api [default: all where a person logs in]
+        api: Option<String>,
+    },
+    /// Forget the tokens, and have the server revoke them where there is a `revoke_url`
+    #[command(after_help = "Example:\n  restway auth logout acme")]
+    Logout {
+        /// The api
+        api: String,
+    },
 }
 
 #[derive(Debug, Args)]

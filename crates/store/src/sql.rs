@@ -133,6 +133,7 @@ statements! {
         on conflict (slot) do update set data_key_id = excluded.data_key_id,
             nonce = excluded.nonce, sealed = excluded.sealed, updated_at = excluded.updated_at";
     TOKEN_GET = "select data_key_id, nonce, sealed from token where slot = $1";
+    TOKEN_FORGET = "delete from token where slot = $1";
 
     // The schema itself.
     SCHEMA_FOUND = "select coalesce(max(version), 0) from schema_version";

@@ -30,7 +30,8 @@ pub use api::{
 };
 pub use app::{Access, All, AppEvent, AppFile, Group, Object};
 pub use auth::{
-    Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, JwtAlgorithm, ScopeIn,
+    Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, HmacAlgorithm, JwtAlgorithm,
+    KeyEncoding, ScopeIn, SignatureEncoding,
 };
 pub use foreign::foreign_value;
 pub use incremental::{Checkpoint, CursorScope, Incremental, SendCursor, StartValue};

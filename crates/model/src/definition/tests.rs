@@ -87,7 +87,7 @@ colour: red
             8:12+3 unknown key `pth` -- did you mean `path`?
             8:56+4 `a..b` is not a path to one place (a name is missing; `..` selects many places); write names and indexes, as in `data.items` or `$.result['my list'][0]`
             9:10+1 expected a text or a mapping, found a list
-            10:18+18 there is no scope `secrets`; there are secret, env, param, parent, calls, window and state (did you mean `secret`?)
+            10:18+18 there is no scope `secrets`; there are secret, env, param, parent, calls, window, state and request (did you mean `secret`?)
             11:1+6 unknown key `colour` -- the keys here are api, base_url, auth, tls, proxy, domains, aliases, limits, retry, defaults, resources, webhooks
         "#]],
     );
@@ -355,6 +355,55 @@ fn a_proxy_has_an_address_and_its_password_stands_elsewhere() {
     );
     let whole = "{ url: 'socks5://p:1', username: u, password: '${secret.p}', no_proxy: [x] }";
     assert!(read::<ApiFile>("apis/a.yaml", &api(whole)).is_ok());
+}
+
+#[test]
+fn logins_of_persons_and_signatures_must_make_sense() {
+    let head = "api: acme\nbase_url: https://a.example\nauth:\n  type: ";
+    let text = |rest: &str| format!("{head}{rest}\n");
+    check::<ApiFile>(
+        &text(
+            "oauth2\n  grant: authorization_code\n  token_url: /t\n  client_id: me\n  \
+             device_url: /d\n  redirect_port: 0\n  \
+             authorize_params: { state: x, a: '${secret.k}' }",
+        ),
+        expect![[r#"
+            4:3+1 the key `authorize_url` is missing, which this grant and client need
+            8:15+2 `device_url` means nothing with this grant and `client_auth`
+            9:18+1 0 is not a port -- leave it out for a free port
+            10:30+1 the parameter `state` is not yours to set here
+            10:36+14 `${secret.k}` has no meaning here -- this place knows env
+        "#]],
+    );
+    check::<ApiFile>(
+        &text(
+            "oauth2\n  grant: device\n  token_url: /t\n  client_id: me\n  device_url: /d\n  \
+             issuer: https://a.example",
+        ),
+        expect![[r#"
+            9:11+17 `issuer` means nothing with this grant
+        "#]],
+    );
+    check::<ApiFile>(
+        &text(
+            "hmac\n  key: ${secret.k}\n  string: '${request.metod}${request.body.sha256.hex}'\n  \
+             headers: { X-Key: plain, X-Time: '${request.time.iso}' }",
+        ),
+        expect![[r#"
+            4:3+1 the signature goes nowhere -- write `${request.signature}` into a header or a query parameter
+            6:11+44 a request has no `metod` -- there are method, method_lower, host, path, query, target, body, body_length, time.seconds, time.millis, time.iso, time.iso_millis, time.http, nonce, header.NAME and body.HASH.ENCODING (sha256.hex, md5.base64, …)
+        "#]],
+    );
+    check::<ApiFile>(
+        &text(
+            "login\n  url: /l\n  token: t\n  \
+             json: { user: { name: u, password: hunter2 }, all: [{ api_key: abc }] }",
+        ),
+        expect![[r#"
+            7:38+7 `password` looks like a credential that stands in the file -- use `auth`, or store it with `restway secret set NAME` and write `${secret.NAME}`
+            7:66+3 `api_key` looks like a credential that stands in the file -- use `auth`, or store it with `restway secret set NAME` and write `${secret.NAME}`
+        "#]],
+    );
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod demo;
 mod incremental;
 mod loads;
 mod peers;
+mod persons;
 mod published;
 mod readers;
 mod reference;
