@@ -2,6 +2,7 @@
 //! credentials that must not stand in the file.
 
 mod auth;
+mod format;
 mod inputs;
 mod tls;
 
@@ -237,6 +238,7 @@ impl ApiFile {
         if resource.records_max == Some(0) {
             finder.report(&at("max_records"), "must be at least 1", None);
         }
+        format::check(finder, name, resource);
         for (problem, hint) in resource.paginate.problems(resource.method) {
             finder.report(&at("paginate"), problem, Some(hint.to_owned()));
         }

@@ -8,6 +8,7 @@ mod api;
 mod app;
 mod auth;
 mod decode;
+mod format;
 mod grammar;
 mod inputs;
 mod meaning;
@@ -28,6 +29,7 @@ pub use app::{Access, All, AppEvent, AppFile, Group, Object};
 pub use auth::{
     Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, JwtAlgorithm, ScopeIn,
 };
+pub use format::{Archive, Charset, CsvFormat, Format, FormatEntry, FormatKind, Header};
 pub use inputs::{CallInputs, Multipart, Part, PartHeader, Preset, RetryBackoff};
 pub use paging::{Paginate, PaginateEntry, PaginateKind, Slot};
 pub use param::{Param, ValueProblem, ValueType};
