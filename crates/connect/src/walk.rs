@@ -233,6 +233,7 @@ impl Walk {
             format: self.resource.format.clone(),
             archive: self.resource.archive,
             bounds,
+            types: self.resource.types.clone(),
             fail_when: self.resource.fail_when.clone(),
             unpacked_bytes: self.connector.limits().body_bytes_max,
         };

@@ -9,11 +9,11 @@
 //! bounded part of the body. What never happens here: a format guessed from the body. The one
 //! thing that the answer's own media type decides is NDJSON, which says so.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use encoding_rs::{Encoding, ISO_8859_15, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use restway_model::definition::{Archive, Charset as Named, Format};
-use restway_model::{Condition, RecordPath, Records};
+use restway_model::{ColumnType, Condition, RecordPath, Records};
 
 use super::batches::{Batches, Bounds};
 use super::charset::Charset;
@@ -48,6 +48,8 @@ pub(crate) struct BodyShape {
     pub(crate) records: Option<RecordPath>,
     pub(crate) format: Format,
     pub(crate) archive: Option<Archive>,
+    /// Types of columns, which say what fields of CSV are besides texts.
+    pub(crate) types: BTreeMap<String, ColumnType>,
     pub(crate) fail_when: Option<Condition>,
     pub(crate) bounds: Bounds,
     /// Bytes that an archive may hold.
@@ -78,7 +80,7 @@ enum Page {
 enum Reader {
     Json(PageReader),
     Lines(LineReader),
-    Csv(CsvReader),
+    Csv(Box<CsvReader>),
     Xml(XmlReader),
 }
 
@@ -107,7 +109,9 @@ impl BodyReader {
                 let problem = format!("the answer itself says that it is `{media}`");
                 return Err(Failure::malformed("CSV", problem));
             }
-            Format::Csv(format) => Reader::Csv(CsvReader::new(format, bounds)?),
+            Format::Csv(format) => {
+                Reader::Csv(Box::new(CsvReader::new(format, &shape.types, bounds)?))
+            }
             Format::Xml { lists, .. } => Reader::Xml(XmlReader::new(path, lists, bounds)),
         };
         let page = match reader {

@@ -1,15 +1,16 @@
 //! The reader of CSV (RFC 4180).
 //!
 //! In: chunks of UTF-8. Out: each row as an object, every field a text or null: what looks like a
-//! number stays a text until `types:` says otherwise. The first row names the fields unless the
+//! number stays a text unless `types:` declares its column one, and is then written as it came. The first row names the fields unless the
 //! definition does. What never happens here: a row with more or fewer fields than the header, or
 //! two fields of one name, taken for something else than an error.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
-use restway_model::Records;
 use restway_model::definition::{CsvFormat, Header};
+use restway_model::{ColumnType, Name, Records};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::batches::{Batches, Bounds};
@@ -21,11 +22,19 @@ const FIELDS_MAX: usize = 65_536;
 /// Room for a row at first.
 const ROW_BYTES: usize = 4 << 10;
 
+/// What is known of a field before its value.
+struct Column {
+    /// What stands before the value in the object: `{"name":`.
+    prefix: Vec<u8>,
+    /// Whether it is declared to be a number, or true and false.
+    is_plain: bool,
+}
+
 pub(super) struct CsvReader {
     pub(super) batches: Batches,
     core: Reader,
-    /// Of each field, what stands before its value in the object: `{"name":`.
-    names: Option<Vec<Vec<u8>>>,
+    names: Option<Vec<Column>>,
+    types: BTreeMap<String, ColumnType>,
     /// Whether the first row is still to name the fields.
     has_header: bool,
     nulls: Vec<String>,
@@ -40,7 +49,11 @@ pub(super) struct CsvReader {
 }
 
 impl CsvReader {
-    pub(super) fn new(format: &CsvFormat, bounds: Bounds) -> Result<Self, Failure> {
+    pub(super) fn new(
+        format: &CsvFormat,
+        types: &BTreeMap<String, ColumnType>,
+        bounds: Bounds,
+    ) -> Result<Self, Failure> {
         let byte = |character: char| u8::try_from(character).unwrap_or(b',');
         let core = ReaderBuilder::new()
             .delimiter(byte(format.delimiter))
@@ -50,6 +63,7 @@ impl CsvReader {
             batches: Batches::new(bounds),
             core,
             names: None,
+            types: types.clone(),
             has_header: format.header == Header::Row(true),
             nulls: format.null.clone(),
             fields: vec![0; ROW_BYTES],
@@ -62,7 +76,7 @@ impl CsvReader {
         };
         if let Header::Names(names) = &format.header {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            reader.names = Some(prefixes(&names)?);
+            reader.names = Some(columns(&names, types)?);
         }
         Ok(reader)
     }
@@ -125,13 +139,13 @@ impl CsvReader {
         let names = match &self.names {
             Some(names) => names,
             None if self.has_header => {
-                self.names = Some(prefixes(&fields)?);
+                self.names = Some(columns(&fields, &self.types)?);
                 return Ok(());
             }
             None => {
                 let names: Vec<String> = (1..=fields.len()).map(numbered).collect();
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                self.names.insert(prefixes(&names)?)
+                self.names.insert(columns(&names, &self.types)?)
             }
         };
         if fields.len() != names.len() {
@@ -141,9 +155,11 @@ impl CsvReader {
         }
         self.record.clear();
         for (name, field) in names.iter().zip(fields) {
-            self.record.extend_from_slice(name);
+            self.record.extend_from_slice(&name.prefix);
             if self.nulls.iter().any(|null| null == field) {
                 self.record.extend_from_slice(b"null");
+            } else if name.is_plain && is_plain(field) {
+                self.record.extend_from_slice(field.as_bytes());
             } else {
                 put_text(&mut self.record, field)?;
             }
@@ -176,10 +192,16 @@ fn numbered(position: usize) -> String {
     format!("column_{position}")
 }
 
-/// The names as JSON, each with what stands before and after it.
-fn prefixes(names: &[&str]) -> Result<Vec<Vec<u8>>, Failure> {
+/// Whether a field is a number as JSON writes it, or true or false.
+fn is_plain(field: &str) -> bool {
+    let begins = field.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    matches!(field, "true" | "false")
+        || (begins && serde_json::from_str::<IgnoredAny>(field).is_ok() && !field.ends_with(' '))
+}
+
+fn columns(names: &[&str], types: &BTreeMap<String, ColumnType>) -> Result<Vec<Column>, Failure> {
     let mut known = HashSet::new();
-    let mut prefixes = Vec::with_capacity(names.len());
+    let mut columns = Vec::with_capacity(names.len());
     for (position, name) in names.iter().enumerate() {
         let name = match name.trim() {
             "" => numbered(position + 1),
@@ -188,13 +210,24 @@ fn prefixes(names: &[&str]) -> Result<Vec<Vec<u8>>, Failure> {
         let mut prefix = vec![if position == 0 { b'{' } else { b',' }];
         put_text(&mut prefix, &name)?;
         prefix.push(b':');
-        prefixes.push(prefix);
+        let slug = Name::slug(&name);
+        let declared = types.get(&name).or_else(|| types.get(slug.as_str()));
+        let is_plain = declared.is_some_and(|kind| {
+            matches!(
+                kind,
+                ColumnType::Bool
+                    | ColumnType::Int64
+                    | ColumnType::Float64
+                    | ColumnType::Decimal { .. }
+            )
+        });
+        columns.push(Column { prefix, is_plain });
         if let Some(name) = known.replace(name) {
             let problem = format!("its header names `{name}` twice");
             return Err(Failure::malformed("CSV", problem));
         }
     }
-    Ok(prefixes)
+    Ok(columns)
 }
 
 fn put_text(into: &mut Vec<u8>, text: &str) -> Result<(), Failure> {

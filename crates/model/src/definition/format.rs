@@ -57,7 +57,7 @@ pub enum Format {
         /// The charset, where it is not UTF-8.
         encoding: Option<Charset>,
     },
-    /// Rows of fields (RFC 4180); every field is a text, which `types:` may convert.
+    /// Rows of fields (RFC 4180): texts, but for the columns that `types:` declares otherwise.
     Csv(CsvFormat),
     /// One XML document; `records` leads from the root element to those that are records.
     Xml {

@@ -14,6 +14,7 @@ fn shape(format: Value) -> BodyShape {
     let format = serde_json::from_value(format).expect("a format");
     BodyShape {
         records: None,
+        types: BTreeMap::new(),
         fail_when: None,
         format,
         archive: None,
@@ -108,6 +109,25 @@ fn csv_fields_stay_texts() {
     );
     let bare = shape(json!({"type": "csv", "header": false}));
     assert_eq!(read(&bare, b"1,2"), Ok(vec![json!({"column_1": "1", "column_2": "2"})]));
+}
+
+#[test]
+fn csv_fields_of_a_declared_type_are_written_as_they_stand() {
+    let mut csv = shape(json!({"type": "csv"}));
+    csv.types = [("unit_price", ColumnType::Float64), ("ok", ColumnType::Bool)]
+        .map(|(name, kind)| (name.to_owned(), kind))
+        .into();
+    let mut reader = BodyReader::new(&csv, None).expect("a reader");
+    reader.feed(b"Unit Price,ok,n\n1.50,true,2\n007,no,3\n").expect("CSV");
+    let (_, rest) = reader.finish().expect("whole");
+    let found: Vec<_> = rest[0].iter().map(String::from_utf8_lossy).collect();
+    assert_eq!(
+        found,
+        [
+            "{\"Unit Price\":1.50,\"ok\":true,\"n\":\"2\"}",
+            "{\"Unit Price\":\"007\",\"ok\":\"no\",\"n\":\"3\"}",
+        ]
+    );
 }
 
 #[test]
