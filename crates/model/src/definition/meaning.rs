@@ -2,6 +2,7 @@
 //! credentials that must not stand in the file.
 
 mod auth;
+mod format;
 mod inputs;
 mod landing;
 mod proxy;
@@ -249,6 +250,7 @@ impl ApiFile {
             finder.report(&at("max_records"), "must be at least 1", None);
         }
         landing::check(finder, name, resource);
+        format::check(finder, name, resource);
         for (problem, hint) in resource.paginate.problems(resource.method) {
             finder.report(&at("paginate"), problem, Some(hint.to_owned()));
         }
