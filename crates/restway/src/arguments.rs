@@ -215,6 +215,14 @@ pub(crate) enum ImportWhat {
         #[command(flatten)]
         common: ImportArguments,
     },
+    /// A CSV file whose first row names its fields: texts, but for what --types declares
+    #[command(after_help = "Examples:\n  restway import csv orders.csv --table lake.orders\n  \
+        restway import csv orders.csv --table lake.orders --types id=int64 --types \
+        'price=decimal(18,2)'")]
+    Csv {
+        #[command(flatten)]
+        common: FileArguments,
+    },
     /// A file with a JSON object on each line: its records become a table
     #[command(
         after_help = "Examples:\n  restway import ndjson orders.ndjson --table lake.orders\n  \

@@ -1,14 +1,15 @@
 //! A local file into a table of the lake, whole or not at all.
 //!
-//! In: NDJSON or Parquet, and the table `lake.NAME`. Out: rows, by the way that records of an api
+//! In: CSV, NDJSON or Parquet, and the table `lake.NAME`. Out: rows, by the way that records of an api
 //! take: shaped into columns, encoded, recorded in the journal, committed. The file is read as a
 //! stream, in bounded memory, on a thread that may block. Its run is written down as a sync's is.
 //! What never happens here: a line that is no JSON passed over, or part of a file landed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 
+use restway_connect::{CsvFile, Failure};
 use restway_model::definition::{Contract, Deletes, LAKE, MaxRejects};
 use restway_model::{ColumnType, Counts, Event, Limits, Records, RunId, RunKind, TableName};
 use restway_store::StateChanges;
@@ -41,6 +42,8 @@ pub struct FileImport {
 
 /// The records of a file.
 pub enum FileContent {
+    /// Rows of fields (RFC 4180), the first of which names them.
+    Csv(Box<dyn Read + Send>),
     /// A JSON object on each line.
     Ndjson(Box<dyn Read + Send>),
     /// A Parquet file, by its path: it is not read from its beginning to its end.
@@ -97,7 +100,7 @@ impl Workspace {
         stop: &Stop,
     ) -> Result<(Counts, Vec<(TableName, u64)>), WorkError> {
         let FileImport { name, content, table, appends, types } = import;
-        let mut rows = FileRows::open(name, content, &self.limits)?;
+        let mut rows = FileRows::open(name, content, &types, &self.limits)?;
         let stream = table.to_string();
         let sequence = self.store.next_sequence(&stream).await?;
         let mut all_types = rows.types();
@@ -154,13 +157,26 @@ fn fill(
 
 /// A file on its way, some records at a time.
 enum FileRows {
+    Csv(Box<Fields>),
     Lines(Lines),
     Parquet(Box<ParquetFile>),
 }
 
 impl FileRows {
-    fn open(name: String, content: FileContent, limits: &Limits) -> Result<Self, WorkError> {
+    fn open(
+        name: String,
+        content: FileContent,
+        types: &BTreeMap<String, ColumnType>,
+        limits: &Limits,
+    ) -> Result<Self, WorkError> {
         Ok(match content {
+            FileContent::Csv(source) => {
+                let csv = CsvFile::new(types.clone(), limits)
+                    .map_err(|failure| unreadable(&name, &failure))?;
+                let buffer = vec![0; READ_BYTES];
+                let ready = VecDeque::new();
+                Self::Csv(Box::new(Fields { name, source, csv: Some(csv), ready, buffer }))
+            }
             FileContent::Ndjson(source) => Self::Lines(Lines {
                 name,
                 source: BufReader::with_capacity(READ_BYTES, source),
@@ -175,17 +191,54 @@ impl FileRows {
 
     fn types(&self) -> BTreeMap<String, ColumnType> {
         match self {
-            Self::Lines(_) => BTreeMap::new(),
+            Self::Csv(_) | Self::Lines(_) => BTreeMap::new(),
             Self::Parquet(file) => file.types(),
         }
     }
 
     fn read(&mut self) -> Result<Option<Records>, WorkError> {
         match self {
+            Self::Csv(fields) => fields.read(),
             Self::Lines(lines) => lines.read(),
             Self::Parquet(file) => Ok(file.read()?),
         }
     }
+}
+
+/// Rows of CSV.
+struct Fields {
+    name: String,
+    source: Box<dyn Read + Send>,
+    /// None when the file has ended.
+    csv: Option<CsvFile>,
+    /// What came with the end.
+    ready: VecDeque<Records>,
+    buffer: Vec<u8>,
+}
+
+impl Fields {
+    /// The next rows; none at the end.
+    fn read(&mut self) -> Result<Option<Records>, WorkError> {
+        while let Some(csv) = &mut self.csv {
+            if let Some(records) = csv.batch() {
+                return Ok(Some(records));
+            }
+            let length = self.source.read(&mut self.buffer)?;
+            let fed = match self.buffer.get(..length) {
+                Some(chunk) if length > 0 => csv.feed(chunk),
+                _ => match self.csv.take().map(CsvFile::finish) {
+                    Some(ended) => ended.map(|ready| self.ready = ready),
+                    None => Ok(()),
+                },
+            };
+            fed.map_err(|failure| unreadable(&self.name, &failure))?;
+        }
+        Ok(self.ready.pop_front())
+    }
+}
+
+fn unreadable(name: &str, failure: &Failure) -> WorkError {
+    WorkError::Unreadable { file: name.to_owned(), problem: failure.to_string() }
 }
 
 /// Lines of JSON. Empty ones count for nothing.

@@ -29,8 +29,12 @@ pub(super) async fn run(context: &Context, arguments: &Import) -> Result<Exit, F
         ImportWhat::Postman { common } => (Format::Postman, common),
         ImportWhat::Har { common } => (Format::Har, common),
         ImportWhat::Curl { common } => (Format::Curl, common),
+        ImportWhat::Csv { common } => {
+            let content = FileContent::Csv(source(&common.file)?);
+            return land(context, common, content).await;
+        }
         ImportWhat::Ndjson { common } => {
-            let content = lines(&common.file)?;
+            let content = FileContent::Ndjson(source(&common.file)?);
             return land(context, common, content).await;
         }
         ImportWhat::Parquet { common } if common.file == "-" => {
@@ -86,12 +90,13 @@ async fn land(
     Ok(sync::exit(&report))
 }
 
-fn lines(file: &str) -> Result<FileContent, Failure> {
+/// The file, or standard input.
+fn source(file: &str) -> Result<Box<dyn std::io::Read + Send>, Failure> {
     if file == "-" {
-        return Ok(FileContent::Ndjson(Box::new(std::io::stdin())));
+        return Ok(Box::new(std::io::stdin()));
     }
     let file = fs_err::File::open(file).map_err(WorkError::File)?;
-    Ok(FileContent::Ndjson(Box::new(file)))
+    Ok(Box::new(file))
 }
 
 fn text(arguments: &ImportArguments) -> Result<String, Failure> {

@@ -189,6 +189,23 @@ fn a_file_that_breaks_changes_nothing_and_says_where() {
 }
 
 #[test]
+fn fields_of_csv_are_texts_unless_they_are_declared() {
+    let workspace = Workspace::new();
+    workspace.write("a.csv", "id,zip,price,note\r\n1,007,1.10,\"a, \"\"b\"\"\"\r\n2,8,,\r\n");
+    let import = ["import", "csv", "a.csv", "--table", "lake.a"];
+    workspace
+        .ok(&[&import[..], &["--types", "id=int64", "--types", "price=decimal(9,2)"]].concat());
+    let rows = workspace.rows("select id, zip, note from lake.a order by id");
+    assert_eq!(rows[0], json!({"id": 1, "zip": "007", "note": "a, \"b\""}));
+    assert_eq!(rows[1], json!({"id": 2, "zip": "8", "note": null}));
+    assert_eq!(workspace.value("select cast(sum(price) as varchar) from lake.a"), json!("1.10"));
+    workspace.write("a.csv", "id,zip\n1,2\n3\n");
+    let said = workspace.run(&import);
+    assert!(said.code == 2 && said.err.contains("3"), "{}", said.err);
+    assert_eq!(workspace.value("select count(*) from lake.a"), json!(2));
+}
+
+#[test]
 fn a_parquet_file_comes_back_as_it_was_written() {
     let workspace = Workspace::new();
     let line =
