@@ -374,7 +374,8 @@ impl Walk {
 
     /// Begins to hand out a page, up to `max_records`; says whether records are left out.
     fn end_page(&mut self, exchange: Exchange, held: Held, records: u64, bytes: u64) -> bool {
-        let left = self.resource.records_max.map_or(records, |most| most.saturating_sub(self.handed));
+        let left =
+            self.resource.records_max.map_or(records, |most| most.saturating_sub(self.handed));
         let left = left.min(records);
         self.giving = Some(Giving { exchange, held, left, mark: None });
         self.handed += left;

@@ -10,6 +10,7 @@ mod asking;
 mod bad_input;
 mod commands;
 mod demo;
+mod imports;
 mod incremental;
 mod loads;
 mod peers;
