@@ -127,8 +127,11 @@ impl CursorFormat {
     pub fn write(&self, cursor: &Cursor) -> Value {
         let instant = match cursor {
             Cursor::Number(_) => {
+                // A number beyond 64 bits stays exact as text.
                 let text = cursor.to_string();
-                return serde_json::from_str(&text).unwrap_or(Value::String(text));
+                let number = text.parse::<i64>().map(Value::from);
+                let number = number.or_else(|_| text.parse::<u64>().map(Value::from));
+                return number.unwrap_or(Value::String(text));
             }
             Cursor::Text(text) => return Value::String(text.clone()),
             Cursor::Date(date) => date.and_time(NaiveTime::MIN).and_utc(),

@@ -144,7 +144,7 @@ async fn create(
 ) -> Result<(), TableError> {
     let name = &table.def.name;
     let folder = shared.folder(name);
-    let trail = Trail::default();
+    let trail = Trail::new(String::new());
     trail.make_folder(&folder.join("_delta_log"))?;
     let schema = schema(&table.def)?;
     let metadata = new_metadata(&schema, Vec::<String>::new(), configuration(&table.def))

@@ -116,7 +116,7 @@ impl Rewriting {
             small,
             group_rows_max: shared.limits.row_group_rows_max,
             batch_rows_max: shared.limits.batch_records_max,
-            trail: Trail::default(),
+            trail: Trail::new(String::new()),
         }
     }
 

@@ -40,11 +40,11 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    pub(crate) fn start(sequence: u64, rows_max: usize, trail: Trail) -> Result<Self, TableError> {
+    pub(crate) fn start(rows_max: usize, trail: Trail) -> Result<Self, TableError> {
         let (jobs, inbox) = sync_channel(BATCHES_WAITING_MAX);
         let thread = std::thread::Builder::new()
             .name("restway-encode".into())
-            .spawn(move || encode(&inbox, sequence, rows_max, &trail))
+            .spawn(move || encode(&inbox, rows_max, &trail))
             .map_err(TableError::internal)?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
@@ -80,7 +80,6 @@ impl Encoder {
 
 fn encode(
     inbox: &Receiver<Job>,
-    sequence: u64,
     rows_max: usize,
     trail: &Trail,
 ) -> Result<Vec<Encoded>, TableError> {
@@ -102,7 +101,7 @@ fn encode(
         let (file, _) = match slot {
             Some(open) => open,
             None => {
-                let file = OpenFile::create(&job.folder, sequence, schema, rows_max, trail)?;
+                let file = OpenFile::create(&job.folder, schema, rows_max, trail)?;
                 slot.insert((file, job.columns))
             }
         };

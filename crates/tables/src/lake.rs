@@ -130,8 +130,9 @@ pub type ListedTable = (TableName, Result<TableSummary, TableError>);
 
 /// Removes the files of a batch that a process left when it died before recording it. No table
 /// has the batch, so no log names them.
-fn sweep(shared: &Shared, resource: &TableName, sequence: u64) -> Result<(), TableError> {
-    let prefix = part_prefix(sequence);
+fn sweep(shared: &Shared, landing: &Landing) -> Result<(), TableError> {
+    let resource = &landing.resource;
+    let prefix = part_prefix(&landing.stream, landing.sequence);
     let children = format!("{}{SEPARATOR}", resource.table);
     for table in folders(&shared.root.join(resource.api.as_str()))? {
         let name = TableName::new(resource.api.clone(), table);
@@ -212,7 +213,7 @@ impl Lake {
             let table = resource.clone();
             return Err(TableError::LoadChanged { table, history: root.def.history });
         }
-        sweep(shared, resource, landing.sequence)?;
+        sweep(shared, &landing)?;
         let policy = Policy {
             types: landing.types,
             nest_depth: landing.nest_depth,

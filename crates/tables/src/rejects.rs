@@ -160,13 +160,7 @@ impl Rejects {
         self.bytes = 0;
         let file = match &mut self.file {
             Some(file) => file,
-            None => self.file.insert(OpenFile::create(
-                &self.folder,
-                self.sequence,
-                schema,
-                rows_max,
-                trail,
-            )?),
+            None => self.file.insert(OpenFile::create(&self.folder, schema, rows_max, trail)?),
         };
         file.add(&batch)
     }

@@ -28,7 +28,6 @@ pub(crate) struct Rewriter<'a> {
     pub(crate) plan: &'a Plan,
     /// The time at which rows close.
     pub(crate) closing_micros: i64,
-    pub(crate) sequence: u64,
     pub(crate) rows_max: usize,
     pub(crate) trail: &'a Trail,
     /// Whether the rows are the batch's own.
@@ -69,7 +68,6 @@ impl Rewriter<'_> {
                     Some(file) => file,
                     None => open.insert(OpenFile::create(
                         self.folder,
-                        self.sequence,
                         schema.clone(),
                         self.rows_max,
                         self.trail,

@@ -25,7 +25,7 @@ use crate::parse::{Carried, Cell, Tape, TapeCell, read_record};
 use crate::rejects::Rejects;
 use crate::rewrite::Rewriter;
 use crate::shape::{ColumnDef, Shape, TableDef};
-use crate::write::{StagedFile, Trail, sync_folder};
+use crate::write::{StagedFile, Trail, part_prefix, sync_folder};
 use crate::{LoadMode, Tally};
 
 /// Bytes of rows in memory after which the largest table is handed to the encoder.
@@ -195,9 +195,8 @@ impl Intake {
             settings.max_rejects,
             settings.contract,
         );
-        let trail = Trail::default();
-        let encoder =
-            Encoder::start(header.sequence, shared.limits.row_group_rows_max, trail.clone())?;
+        let trail = Trail::new(part_prefix(&header.stream, header.sequence));
+        let encoder = Encoder::start(shared.limits.row_group_rows_max, trail.clone())?;
         Ok(Self {
             shared,
             header,
@@ -391,12 +390,16 @@ impl Intake {
                 bytes,
             });
         }
+        let about = || self.header.resource.to_string();
+        if self.settings.deletes.absent && self.rejects.count > 0 {
+            let message = "records were refused, so no row is taken for absent".to_owned();
+            self.shared.observer.observe(&Event::Warned { about: about(), message });
+        }
         let repeated = self.header.tally.repeated;
         if repeated > 0 {
             let message =
                 format!("{repeated} records came again with the same key; the last counts");
-            let about = self.header.resource.to_string();
-            self.shared.observer.observe(&Event::Warned { about, message });
+            self.shared.observer.observe(&Event::Warned { about: about(), message });
         }
     }
 
@@ -439,7 +442,8 @@ impl Intake {
             fresh: files.first().map_or(&[], Vec::as_slice),
             keys: &keys,
             tombstones: self.tombstones.clone(),
-            absent: deletes.absent.then_some(deletes.max_fraction),
+            // A record that was refused may be any of the rows: then none is proved absent.
+            absent: (deletes.absent && self.rejects.count == 0).then_some(deletes.max_fraction),
             keys_max: self.shared.limits.merge_keys_max,
         })
     }
@@ -528,7 +532,6 @@ impl Intake {
             def,
             plan,
             closing_micros: self.stamp.fetched_micros,
-            sequence: self.header.sequence,
             rows_max: self.shared.limits.row_group_rows_max,
             trail: &self.trail,
             fresh,

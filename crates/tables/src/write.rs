@@ -19,6 +19,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::statistics::Statistics;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::error::TableError;
@@ -47,9 +48,13 @@ pub(crate) struct StagedFile {
     pub(crate) fresh: bool,
 }
 
-/// The files and folders that a batch made, removed when it is dropped before `keep`.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Trail(Arc<Mutex<Made>>);
+/// The files and folders that a batch made, removed when it is dropped before `keep`; and how the
+/// names of its files begin.
+#[derive(Debug, Clone)]
+pub(crate) struct Trail {
+    made: Arc<Mutex<Made>>,
+    prefix: Arc<str>,
+}
 
 #[derive(Debug, Default)]
 struct Made {
@@ -59,9 +64,14 @@ struct Made {
 }
 
 impl Trail {
+    /// The trail of files whose names begin so.
+    pub(crate) fn new(prefix: String) -> Self {
+        Self { made: Arc::default(), prefix: prefix.into() }
+    }
+
     fn made(&self) -> std::sync::MutexGuard<'_, Made> {
         // A list of paths is whole even if a thread panicked while it held the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on the files stay.
@@ -115,9 +125,12 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), TableError> {
     synced.map_err(|error| TableError::file(folder, error))
 }
 
-/// How the names of a batch's files begin.
-pub(crate) fn part_prefix(sequence: u64) -> String {
-    format!("part-{sequence:020}-")
+/// How the names of a batch's files begin: no other batch of any stream has it, so that what a
+/// batch left behind is known wherever it lies.
+pub(crate) fn part_prefix(stream: &str, sequence: u64) -> String {
+    let stream = Sha256::digest(stream.as_bytes());
+    let stream: String = stream.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("part-{stream}-{sequence:020}-")
 }
 
 /// A file that is being written.
@@ -132,13 +145,12 @@ pub(crate) struct OpenFile {
 impl OpenFile {
     pub(crate) fn create(
         folder: &Path,
-        sequence: u64,
         schema: SchemaRef,
         rows_max: usize,
         trail: &Trail,
     ) -> Result<Self, TableError> {
         trail.make_folder(folder)?;
-        let name = format!("{}{}.parquet", part_prefix(sequence), Uuid::now_v7());
+        let name = format!("{}{}.parquet", trail.prefix, Uuid::now_v7());
         Self::named(folder, name, schema, rows_max, trail)
     }
 

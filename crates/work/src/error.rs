@@ -110,6 +110,18 @@ pub enum WorkError {
         /// What `send.as` says.
         format: String,
     },
+    /// What the cursor is has changed since the sync before.
+    #[error(
+        "the cursor of `{resource}` was `{before}` and is `{now}` now: how far it came is not known"
+    )]
+    CursorChanged {
+        /// The resource.
+        resource: TableName,
+        /// The field and format that the sync before went by.
+        before: String,
+        /// What the definition says.
+        now: String,
+    },
     /// Rows that cannot be told apart from those of the next sync.
     #[error("more than {limit} records of `{resource}` have its highest cursor, `{cursor}`")]
     BorderFull {
@@ -207,6 +219,7 @@ impl Explain for WorkError {
                 source.code()
             }
             Self::CursorUnreadable { .. }
+            | Self::CursorChanged { .. }
             | Self::BorderFull { .. }
             | Self::TooManyWindows { .. } => Code::RunFailed,
             Self::Stopped => Code::Interrupted,
@@ -236,7 +249,9 @@ impl Explain for WorkError {
                 vec!["write `apis/NAME.yaml`, or let `restway probe URL` write it".into()]
             }
             Self::ParentsFailed { source, .. } => source.hints(),
-            Self::CursorUnreadable { resource, .. } | Self::ResumeRefused { resource, .. } => {
+            Self::CursorUnreadable { resource, .. }
+            | Self::CursorChanged { resource, .. }
+            | Self::ResumeRefused { resource, .. } => {
                 vec![format!("`restway sync {resource} --full` reads everything anew")]
             }
             Self::TooManyWindows { .. } => {

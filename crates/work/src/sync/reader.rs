@@ -10,7 +10,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use restway_connect::{PageMark, Walk};
 use restway_model::definition::Incremental;
-use restway_model::{Code, Counts, Cursor, Explain, Records, Scope, Values};
+use restway_model::{Code, Counts, Cursor, Explain, RecordPath, Records, Scope, Values};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -90,6 +90,11 @@ impl Reader<'_> {
             cursor: kept.cursor.clone().unwrap_or_default(),
             format: format.to_string(),
         };
+        let of = format!("{} as {format}", incremental.cursor);
+        if let Some(before) = state.of.filter(|before| *before != of) {
+            let resource = self.chosen.table.clone();
+            return Err(WorkError::CursorChanged { resource, before, now: of });
+        }
         let mut reached = state.reached.read(format).ok_or_else(|| unreadable(&state.reached))?;
         self.done.before = state.reached.cursor.clone();
         self.done.after.clone_from(&self.done.before);
@@ -115,6 +120,15 @@ impl Reader<'_> {
         Err(WorkError::TooManyWindows { resource: self.chosen.table.clone(), limit: WINDOWS_MAX })
     }
 
+    /// Where the key stands in a record, but for what a record gets from its parent: that is the
+    /// same for the whole part.
+    fn key(&self) -> Vec<RecordPath> {
+        let settings = &self.chosen.settings;
+        let columns = settings.key.iter().flat_map(|key| key.columns());
+        let own = columns.filter(|column| !settings.carry.contains_key(*column));
+        own.map(|column| column.parse()).collect::<Result<_, _>>().unwrap_or_default()
+    }
+
     fn is_current(&self, half: &HalfWalk) -> bool {
         let is_same = half.definition == fingerprint(&self.chosen.settings);
         if !is_same {
@@ -133,6 +147,7 @@ impl Reader<'_> {
             reached: Kept::default(),
             definition: fingerprint(&self.chosen.settings),
             is_begun: true,
+            of: None,
         };
         let parent = Arc::clone(&self.part.parent);
         self.pages(parent, half.map(|half| half.mark), course).await?;
@@ -158,7 +173,7 @@ impl Reader<'_> {
             cursor: written(reached.cursor.as_ref()),
         };
         let kept = Kept::of(&reached);
-        let key = self.chosen.settings.key.as_ref();
+        let key = self.key();
         let mut sieve = Sieve::new(incremental, key, self.way.adds(), reached, leg.bound());
         if let Some(half) = &half {
             sieve.highest = half.highest.read(format).unwrap_or_default();
@@ -169,6 +184,7 @@ impl Reader<'_> {
             reached: kept,
             definition: fingerprint(&self.chosen.settings),
             is_begun: half.is_some(),
+            of: Some(format!("{} as {format}", incremental.cursor)),
         };
         let course = self.pages(Arc::new(values), half.map(|half| half.mark), course).await?;
         let Some(sieve) = course.sieve else { return Ok((Highest::default(), true)) };
@@ -181,7 +197,8 @@ impl Reader<'_> {
                 limit: BORDER_MAX,
             });
         }
-        let state = PartState { reached: Kept::of(&reached), ..PartState::default() };
+        let (reached_to, of) = (Kept::of(&reached), course.of);
+        let state = PartState { reached: reached_to, of, ..PartState::default() };
         self.send(Vec::new(), Some(state)).await?;
         Ok((reached, course.leg.is_last))
     }
@@ -267,6 +284,8 @@ struct Course<'a> {
     definition: String,
     /// Whether the bound is fixed: by the first answer, or by the process that began the walk.
     is_begun: bool,
+    /// What the cursor is, as the state keeps it.
+    of: Option<String>,
 }
 
 impl Course<'_> {
@@ -293,6 +312,7 @@ impl Course<'_> {
             leg: self.leg.clone(),
             highest: highest.map(Kept::of).unwrap_or_default(),
         };
-        Some(PartState { reached: self.reached.clone(), walk: Some(walk), is_done: false })
+        let (reached, of) = (self.reached.clone(), self.of.clone());
+        Some(PartState { reached, of, walk: Some(walk), is_done: false })
     }
 }

@@ -11,8 +11,8 @@
 
 use std::collections::BTreeSet;
 
-use restway_model::definition::{Incremental, Key};
-use restway_model::{Cursor, Step};
+use restway_model::definition::Incremental;
+use restway_model::{Cursor, RecordPath};
 
 use super::field::find;
 
@@ -53,7 +53,8 @@ pub(super) struct Highest {
 /// Sifts the records of one walk.
 pub(super) struct Sieve<'a> {
     incremental: &'a Incremental,
-    key: Option<&'a Key>,
+    /// Where the parts of the key stand in a record.
+    key: Vec<RecordPath>,
     /// Whether what landed before must not land again.
     is_exact: bool,
     /// What lies before has landed; and of what lies here, these.
@@ -67,7 +68,7 @@ pub(super) struct Sieve<'a> {
 impl<'a> Sieve<'a> {
     pub(super) fn new(
         incremental: &'a Incremental,
-        key: Option<&'a Key>,
+        key: Vec<RecordPath>,
         is_exact: bool,
         low: Highest,
         bound: Option<Cursor>,
@@ -125,19 +126,16 @@ impl<'a> Sieve<'a> {
         }
     }
 
-    /// The key's values, or the whole record where there is no key in it.
+    /// The key's values; the whole record where one of them is missing or null.
     fn identity(&self, record: &[u8]) -> u128 {
         let mut hash = Hash::default();
-        let mut has_key = false;
-        for column in self.key.map_or(&[][..], Key::columns) {
-            let value = find(record, &[Step::Name(column.clone())]);
-            has_key |= value.is_some();
-            hash.add(value.unwrap_or_default().as_bytes());
+        for field in &self.key {
+            match find(record, field.steps()).filter(|value| *value != "null") {
+                Some(value) => hash.add(value.as_bytes()),
+                None => return Hash::of(record),
+            }
         }
-        if !has_key {
-            hash.add(record);
-        }
-        hash.0
+        if self.key.is_empty() { Hash::of(record) } else { hash.0 }
     }
 
     /// How far everything has landed once the walk is whole.
@@ -172,6 +170,12 @@ impl Default for Hash {
 }
 
 impl Hash {
+    fn of(record: &[u8]) -> u128 {
+        let mut hash = Self::default();
+        hash.add(record);
+        hash.0
+    }
+
     /// Adds bytes, and their end.
     pub(super) fn add(&mut self, bytes: &[u8]) {
         const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
@@ -197,8 +201,8 @@ mod tests {
     fn sift(low: Highest, bound: Option<&str>, records: &[&str]) -> (Vec<bool>, Highest, Sifted) {
         let incremental = incremental();
         let bound = bound.and_then(|bound| incremental.send.format.read(bound));
-        let key = Key::One("id".into());
-        let mut sieve = Sieve::new(&incremental, Some(&key), true, low, bound);
+        let key = vec!["id".parse().expect("a path")];
+        let mut sieve = Sieve::new(&incremental, key, true, low, bound);
         let taken = records.iter().map(|record| sieve.takes(record.as_bytes())).collect();
         let sifted = sieve.sifted;
         (taken, sieve.reached(), sifted)

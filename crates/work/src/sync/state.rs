@@ -20,6 +20,9 @@ use super::sieve::{Hash, Highest};
 pub(super) struct PartState {
     /// Everything before has landed.
     pub(super) reached: Kept,
+    /// What the cursor is: the field and its format.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) of: Option<String>,
     /// The walk that did not end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) walk: Option<HalfWalk>,
