@@ -10,6 +10,7 @@ mod asking;
 mod bad_input;
 mod commands;
 mod demo;
+mod formats;
 mod incremental;
 mod loads;
 mod peers;
