@@ -271,6 +271,9 @@ pub enum Failure {
         /// The path that is likely meant.
         suggestion: Option<String>,
     },
+    /// An export job that brought nothing.
+    #[error(transparent)]
+    Job(crate::job::JobFailure),
     /// A page that was read before.
     #[error("the api sent the walk in a circle: {problem}")]
     PageLoop {
@@ -443,6 +446,7 @@ impl Failure {
             Self::Malformed { .. } | Self::Page { .. } => Code::BodyMalformed,
             Self::Declared { .. } => Code::AnswerDeclared,
             Self::RecordsMissing { .. } => Code::RecordsMissing,
+            Self::Job(failure) => failure.code(),
             Self::PageLoop { .. } => Code::PageLoop,
             Self::PageBound { .. } => Code::PageBound,
             Self::PageTarget { .. } => Code::PageTarget,
@@ -499,6 +503,7 @@ impl Failure {
             Self::NotJson { .. } | Self::Page { .. } => {
                 "open the URL in a browser: it may ask for a login"
             }
+            Self::Job(failure) => failure.hint(),
             Self::PageLoop { .. } => {
                 "check `paginate`: its `next` or `param` may name the wrong field"
             }

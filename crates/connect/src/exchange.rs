@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use restway_model::definition::Auth;
 use restway_model::{Event, SafeUrl};
@@ -167,6 +168,21 @@ impl Exchange {
                 return Err(self.error(failure));
             };
             self.wait(wait, &failure).await;
+        }
+    }
+
+    /// Sends until an answer has come whole.
+    pub(crate) async fn whole(&mut self, bytes_max: u64) -> Result<(Opened, Bytes), CallError> {
+        loop {
+            let mut opened = self.open().await?;
+            let clock = self.connector.clock();
+            match read_all(&mut opened.incoming, bytes_max, clock).await {
+                Ok(body) => return Ok((opened, body)),
+                Err(failure) => {
+                    drop(opened);
+                    self.broke(failure).await?;
+                }
+            }
         }
     }
 

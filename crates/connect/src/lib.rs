@@ -7,14 +7,14 @@
 //! plan ──▶ authorize ──▶ send ─────────────▶ retry ──▶ decode ──▶ page
 //! plan.rs  authorize.rs  exchange.rs         retry.rs  decode/    page.rs
 //!          token.rs      gate.rs redirect.rs                      walk.rs
-//!          grant.rs      wire.rs proxy.rs egress/
+//!          grant.rs      wire.rs proxy.rs egress/                        job.rs
 //!          jwt.rs key.rs keys.rs login.rs renew.rs person/
 //!          digest.rs sigv4.rs hmac.rs
 //! ```
 //!
-//! All but `exchange`, `token`, `wire` and `walk` are pure and tested with text and a clock that is
-//! turned by hand. Nobody outside this room names the HTTP library, and nothing of it is in the
-//! room's public face.
+//! All but `exchange`, `token`, `wire`, `job` and `walk` are pure and tested with text and a clock
+//! that is turned by hand. Nobody outside this room names the HTTP library, and nothing of it is
+//! in the room's public face.
 //!
 //! What never happens here: a record turned into a value (the tables' room parses them, once); an
 //! address reached that the workspace does not allow; a credential on another origin than the
@@ -70,6 +70,7 @@ mod outputs;
 
 mod ahead;
 mod held;
+mod job;
 mod link;
 mod open_page;
 mod page;
@@ -103,6 +104,7 @@ pub use egress::{Denial, EgressPolicy, InvalidEgress};
 pub use error::{CallError, Excerpt, Failure};
 pub use gate::{Turn, Turns};
 pub use inputs::Prepared;
+pub use job::JobFailure;
 pub use outputs::Payload;
 pub use page::PageMark;
 pub use person::{LoggedOut, PersonLogin, PersonTask};
@@ -198,18 +200,8 @@ impl Connector {
         let target = self.target(api)?;
         let bound = request.body_bytes_max.min(self.limits().body_bytes_max);
         let mut exchange = Exchange::new(self.clone(), target, request);
-        loop {
-            let mut opened = exchange.open().await?;
-            match read_all(&mut opened.incoming, bound, self.clock()).await {
-                Ok(body) => {
-                    return Ok(answer(opened, body, exchange));
-                }
-                Err(failure) => {
-                    drop(opened);
-                    exchange.broke(failure).await?;
-                }
-            }
-        }
+        let (opened, body) = exchange.whole(bound).await?;
+        Ok(answer(opened, body, exchange))
     }
 
     /// The same, with the body written to a file as it comes. The file appears, or is replaced,
@@ -268,7 +260,8 @@ impl Connector {
     }
 
     /// The requests that a walk begins with, as curl lines, one a line: the token request, if
-    /// there is one, and the first page. Nothing is sent and no secret is looked up: `${secret.…}`
+    /// there is one, and the first page; for an export job, its creation and how it is asked for.
+    /// Nothing is sent and no secret is looked up: `${secret.…}`
     /// stands where it would be.
     ///
     /// # Errors
@@ -282,25 +275,27 @@ impl Connector {
         let marks = Marks::new(values);
         let homes = plan::homes(api, &WithEnv(&marks))?;
         let request = plan::resource_request(&homes, resource, &marks, &marks)?;
-        let mut request =
-            page::Pager::new(&resource.paginate).first(request).map_err(plan_failure)?;
-        request = request.with_defaults();
-        let auths = std::iter::once(&api.auth).chain(api.domains.iter().map(|one| &one.auth));
-        let origin = request.url.expose().origin();
-        let mut lines = Vec::new();
-        let mut credential = authorize::Credential::None;
-        if let Some((home, auth)) =
-            homes.iter().zip(auths).find(|(home, _)| home.origin() == origin)
-        {
-            if let Some(asked) = grant::planned(auth, home, &marks)? {
-                lines.push(curl::planned_line(&asked));
-            }
-            credential = authorize::planned(auth, &marks).map_err(plan_failure)?;
+        let first = page::Pager::new(&resource.paginate).first(request).map_err(plan_failure)?;
+        let mut requests = vec![first.with_defaults()];
+        if let Some(job) = &resource.job {
+            requests.push(job::planned(&homes, job, &marks)?);
         }
-        let mut url = request.url.expose().clone();
-        credential.apply(&mut url, &mut request.headers);
-        request.url = SafeUrl::new(url);
-        lines.push(curl::planned_line(&request));
+        let auths = std::iter::once(&api.auth).chain(api.domains.iter().map(|one| &one.auth));
+        let sites: Vec<_> = homes.iter().zip(auths).collect();
+        let mut lines = Vec::new();
+        for mut request in requests {
+            let origin = request.url.expose().origin();
+            if let Some((home, auth)) = sites.iter().find(|(home, _)| home.origin() == origin) {
+                let token = grant::planned(auth, home, &marks)?;
+                let token = token.map(|asked| curl::planned_line(&asked));
+                lines.extend(token.filter(|line| !lines.contains(line)));
+                let credential = authorize::planned(auth, &marks).map_err(plan_failure)?;
+                let mut url = request.url.expose().clone();
+                credential.apply(&mut url, &mut request.headers);
+                request.url = SafeUrl::new(url);
+            }
+            lines.push(curl::planned_line(&request));
+        }
         Ok(marks.unmark(&self.redacted(&lines.join("\n"))))
     }
 

@@ -44,15 +44,36 @@ impl OpenPage {
         shape: PageShape,
     ) -> Result<Self, CallError> {
         let opened = exchange.open().await?;
-        Ok(Self {
-            connector,
-            held: Held::new(shape.room.clone()),
-            shape,
-            exchange,
-            opened,
-            end: PageEnd::default(),
-            reading: Reading::Begun,
-        })
+        Ok(Self::begin(connector, exchange, opened, shape))
+    }
+
+    fn begin(connector: Connector, exchange: Exchange, opened: Opened, shape: PageShape) -> Self {
+        let held = Held::new(shape.room.clone());
+        let (end, reading) = (PageEnd::default(), Reading::Begun);
+        Self { connector, shape, exchange, opened, held, end, reading }
+    }
+
+    /// A page whose body has come already.
+    pub(crate) async fn of(
+        connector: Connector,
+        exchange: Exchange,
+        opened: Opened,
+        body: &[u8],
+        shape: PageShape,
+    ) -> Result<Self, CallError> {
+        let mut page = Self::begin(connector, exchange, opened, shape);
+        match page.whole(body).await {
+            Ok(()) => Ok(page),
+            Err(failure) => Err(page.exchange.error(redacted(&page.connector, failure))),
+        }
+    }
+
+    async fn whole(&mut self, body: &[u8]) -> Result<(), Failure> {
+        self.reading = match self.begun(Some(body)).await? {
+            Reading::Body(reader) => self.body(reader, None).await?,
+            other => other,
+        };
+        Ok(())
     }
 
     /// Whether there is no page: 204 and 205 have no body by definition, and other statuses that

@@ -68,6 +68,7 @@ pub(crate) fn resource_request(
         request.headers.push((name.clone(), value.text(header_values)?));
     }
     if !request.has_header("accept")
+        && resource.job.is_none()
         && let Some(accepted) = accepted(resource)
     {
         request.headers.push(("accept".to_owned(), accepted.to_owned()));
@@ -95,7 +96,7 @@ pub(crate) fn resource_request(
 }
 
 /// The media types that a resource's format has; none for plain JSON, which every call accepts.
-const fn accepted(resource: &ResourceSettings) -> Option<&'static str> {
+pub(crate) const fn accepted(resource: &ResourceSettings) -> Option<&'static str> {
     match (&resource.format, resource.archive) {
         (_, Some(_)) => Some("*/*"),
         (Format::Json { .. }, None) => None,

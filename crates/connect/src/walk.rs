@@ -30,6 +30,7 @@ use crate::decode::{BodyShape, Bounds, PageEnd};
 use crate::error::{CallError, Excerpt, Failure};
 use crate::exchange::{Exchange, Tally};
 use crate::held::{Held, Room};
+use crate::job::{Export, Found};
 use crate::open_page::{OpenPage, PageShape, redacted};
 use crate::page::{PageMark, Pager, Seen};
 use crate::request::{Request, header};
@@ -175,7 +176,7 @@ impl Walk {
                 State::Start => {
                     let page = self.page + 1;
                     let request = self.first_request()?;
-                    self.begin(request).await.map_err(|cause| self.failed(page, cause))?
+                    self.start(request).await.map_err(|cause| self.failed(page, cause))?
                 }
                 State::Next(request) => {
                     let page = self.page + 1;
@@ -212,6 +213,32 @@ impl Walk {
         match &self.resumed {
             Some(mark) => self.pager.resume(first, mark).map_err(crate::plan_failure),
             None => Ok(first),
+        }
+    }
+
+    /// Opens the first page; where the request creates a job, that is what the job made.
+    async fn start(&mut self, request: Request) -> Result<State, CallError> {
+        let Some(job) = &self.resource.job else { return self.begin(request).await };
+        let export = Export {
+            connector: &self.connector,
+            api: &self.api,
+            table: &self.name,
+            resource: &self.resource,
+            job,
+            values: self.values.as_ref(),
+            tally: &self.tally,
+            shape: self.shape(1),
+        };
+        let (found, api_time) = export.made(request).await?;
+        // What changed after the job began may not be in what it made.
+        self.api_time = api_time;
+        match found {
+            Found::Nothing => Ok(State::Ended),
+            Found::Download(request) => self.begin(*request).await,
+            Found::Page(open) => {
+                self.page += 1;
+                Ok(State::Reading(open))
+            }
         }
     }
 

@@ -51,6 +51,8 @@ pub enum Event {
     RetryScheduled { api: Name, url: SafeUrl, reason: String, wait: Duration, attempt: u32 },
     /// A request waits, because the api's rate or the api itself says so.
     RateWaited { api: Name, wait: Duration },
+    /// An export job is under way at the api, and is asked for again after the wait.
+    JobWaited { resource: TableName, job: String, wait: Duration },
     /// A token endpoint gave a token.
     TokenReceived { api: Name, lifetime: Option<Duration> },
     /// A page was read to its end; `total` is what the api says all pages hold.
@@ -90,6 +92,7 @@ impl Event {
             | Self::ColumnChanged { .. }
             | Self::TableCommitted { .. }
             | Self::RateWaited { .. }
+            | Self::JobWaited { .. }
             | Self::ServerListening { .. } => Level::Info,
             Self::TokenReceived { .. }
             | Self::PageRead { .. }

@@ -30,12 +30,14 @@ pub enum Scope {
     Window,
     /// How far the syncs before came: `${state.cursor}`.
     State,
+    /// The export job that a resource waits for: `${job.id}`.
+    Job,
     /// The request that is being signed.
     Request,
 }
 
 impl Scope {
-    const ALL: [Scope; 8] = [
+    const ALL: [Scope; 9] = [
         Scope::Secret,
         Scope::Env,
         Scope::Param,
@@ -43,6 +45,7 @@ impl Scope {
         Scope::Calls,
         Scope::Window,
         Scope::State,
+        Scope::Job,
         Scope::Request,
     ];
 
@@ -56,6 +59,7 @@ impl Scope {
             Self::Calls => "calls",
             Self::Window => "window",
             Self::State => "state",
+            Self::Job => "job",
             Self::Request => "request",
         }
     }
@@ -84,7 +88,7 @@ pub enum InvalidTemplate {
     #[error("`${{{0}}}` is not `${{scope.name}}`")]
     Shape(String),
     /// A scope that does not exist.
-    #[error("there is no scope `{scope}`; there are secret, env, param, parent, calls, window, state and request{}",
+    #[error("there is no scope `{scope}`; there are secret, env, param, parent, calls, window, state, job and request{}",
         .suggestion.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default())]
     Scope {
         /// The word before the dot.

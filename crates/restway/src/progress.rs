@@ -157,6 +157,14 @@ impl Observer for Progress {
                 let wait = wait.as_secs_f64();
                 self.warned(&format!("{api}: waiting {wait:.1} s to keep to its rate"));
             }
+            Event::JobWaited { resource, job, wait } => {
+                let (job, wait) = (self.printer.redactor.redact(job), wait.as_secs_f64());
+                let line = format!("waiting {wait:.1} s for the job `{job}`");
+                match self.resources().get(resource).filter(|_| self.shows_bars) {
+                    Some(shown) => shown.bar.set_message(line),
+                    None => self.printer.aside(&format!("{resource}: {line}")),
+                }
+            }
             Event::BatchRecovered { resource, sequence } => {
                 self.warned(&format!("{resource}: batch {sequence} of an earlier run is finished"));
             }

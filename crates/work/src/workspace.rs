@@ -22,7 +22,7 @@ impl Values for Placeholders {
     fn value(&self, scope: Scope, name: &str) -> Result<Value, String> {
         match scope {
             // The connector shows these as they are written, in a query too.
-            Scope::Window | Scope::State => Err("is not known before the sync".into()),
+            Scope::Window | Scope::State | Scope::Job => Err("is not known before the sync".into()),
             _ => Ok(Value::String(format!("${{{}.{name}}}", scope.as_str()))),
         }
     }

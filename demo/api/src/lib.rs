@@ -15,6 +15,7 @@
 //! | `/open/…` | customers without auth in six pagination styles | `open` |
 //! | `/feed` | rows that are added while it is served | `feed` |
 //! | `/auth/basic/customers`, `/auth/key/customers` | other ways to authorize | `guarded` |
+//! | `/export/…` | customers as CSV, NDJSON, XML, gzip, and by a job | `exports` |
 //! | `/fault/…` | everything that goes wrong in the wild, on demand | `faults` |
 //! | `/openapi.json` | OpenAPI 3.1 of `/v1` | `openapi` |
 //!
@@ -24,6 +25,7 @@
 
 mod answer;
 mod data;
+mod exports;
 mod faults;
 mod feed;
 mod guarded;
@@ -79,6 +81,8 @@ The Restway demo API: a project tracker and a web shop with made-up records.
   GET  /open/{page|offset|link|next|keyset|none}
   GET  /feed
   GET  /auth/{basic|key}/customers
+  GET  /export/customers.{json|ndjson|csv|xml|csv.gz}
+  POST /export/jobs                 and GET /export/jobs/{id}
   GET  /fault/...                   misbehaves on demand
   GET  /openapi.json                OpenAPI 3.1 of /v1
 ";
@@ -98,6 +102,7 @@ pub(crate) fn routes(api: Arc<Api>) -> Router {
         .merge(open::routes())
         .merge(feed::routes())
         .merge(guarded::routes())
+        .merge(exports::routes())
         .merge(faults::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)

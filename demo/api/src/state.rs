@@ -10,6 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::data::{Collection, Customer, Data, created_stamp, customer_text};
+use crate::exports::Jobs;
 use crate::faults::Memory;
 use crate::feed::FeedRow;
 use crate::planned::Plan;
@@ -27,6 +28,7 @@ pub(crate) struct Api {
     pub(crate) seen: SeenLog,
     pub(crate) plan: Plan,
     pub(crate) faults: Memory,
+    pub(crate) jobs: Jobs,
     pub(crate) feed: Mutex<Vec<FeedRow>>,
     created: Mutex<Created>,
 }
@@ -78,6 +80,7 @@ impl Api {
             seen: SeenLog::default(),
             plan: Plan::new(settings.faults),
             faults: Memory::default(),
+            jobs: Jobs::default(),
             feed: Mutex::default(),
             created: Mutex::default(),
         }

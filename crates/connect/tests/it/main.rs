@@ -4,6 +4,7 @@ mod calls;
 mod faults;
 mod formats;
 mod inputs;
+mod jobs;
 mod logins;
 mod manners;
 mod packed;

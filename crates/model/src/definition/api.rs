@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::format::{Archive, Format, FormatEntry};
 use super::landing::{Contract, Deletes, Load, MaxRejects};
 use super::paging::{Paginate, PaginateEntry};
-use super::{Auth, Checkpoint, Domain, Incremental, Proxy, Tls, Webhook};
+use super::{Auth, Checkpoint, Domain, Incremental, Job, Proxy, Tls, Webhook};
 use crate::{ColumnType, Condition, Name, Rate, RecordPath, Template, Timespan};
 
 /// A REST API: where it is, how to log in, and its resources.
@@ -164,6 +164,8 @@ pub struct Resource {
     pub format: Option<FormatEntry>,
     /// What the answer is packed in: `gzip`.
     pub archive: Option<Archive>,
+    /// An export that the api makes first: this request creates it.
+    pub job: Option<Job>,
     /// How the next page is found.
     pub paginate: Option<PaginateEntry>,
     /// The fields that tell records apart: what `merge` and `history` go by. A sync that replaces
@@ -342,7 +344,9 @@ impl ApiFile {
         let has_path = matches!(format, Format::Json { .. } | Format::Xml { .. });
         let records = own.records.or_else(|| defaults.records.clone().filter(|_| has_path));
         let fail_when = own.fail_when.or_else(|| defaults.fail_when.clone().filter(|_| has_path));
-        let paginate = own.paginate.as_ref().or(defaults.paginate.as_ref());
+        // What a job made is one page.
+        let usual = defaults.paginate.as_ref().filter(|_| own.job.is_none());
+        let paginate = own.paginate.as_ref().or(usual);
         ResourceSettings {
             path: own.path,
             method: own.method,
@@ -357,6 +361,7 @@ impl ApiFile {
             records,
             format,
             archive: own.archive,
+            job: own.job,
             paginate: paginate.map_or(Paginate::None {}, PaginateEntry::resolve),
             key: own.key.or_else(|| defaults.key.clone()),
             load: own.load.or(defaults.load).unwrap_or_default(),
@@ -390,6 +395,7 @@ impl Resource {
             records: None,
             format: None,
             archive: None,
+            job: None,
             paginate: None,
             key: None,
             load: None,
@@ -431,6 +437,8 @@ pub struct ResourceSettings {
     pub format: Format,
     /// What the answer is packed in.
     pub archive: Option<Archive>,
+    /// The export that the request creates.
+    pub job: Option<Job>,
     /// How the next page is found.
     pub paginate: Paginate,
     /// The fields that tell records apart: what `merge` and `history` go by. A sync that replaces

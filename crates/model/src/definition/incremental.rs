@@ -180,11 +180,12 @@ pub(super) fn problems(
     problems
 }
 
-/// A name that `${window.…}` or `${state.…}` does not have, as a problem.
+/// A name that `${window.…}`, `${state.…}` or `${job.…}` does not have, as a problem.
 pub(super) fn unknown_name(scope: Scope, name: &str) -> Option<String> {
     let (known, names): (&[&str], _) = match scope {
         Scope::Window => (&["start", "end"], "`window.start` and `window.end`"),
         Scope::State => (&["cursor"], "`state.cursor`"),
+        Scope::Job => (&["id"], "`job.id`"),
         _ => return None,
     };
     let problem = || format!("there is no `{}.{name}`, but {names}", scope.as_str());

@@ -4,6 +4,7 @@
 mod auth;
 mod format;
 mod inputs;
+mod job;
 mod landing;
 mod proxy;
 mod tls;
@@ -258,6 +259,7 @@ impl ApiFile {
         }
         landing::check(finder, name, resource);
         format::check(finder, name, resource);
+        job::check(self, finder, name, resource, scopes);
         for (problem, hint) in resource.paginate.problems(resource.method) {
             finder.report(&at("paginate"), problem, Some(hint.to_owned()));
         }

@@ -13,6 +13,7 @@ mod format;
 mod grammar;
 mod incremental;
 mod inputs;
+mod job;
 mod landing;
 mod meaning;
 mod paging;
@@ -38,6 +39,7 @@ pub use foreign::foreign_value;
 pub use format::{Archive, Charset, CsvFormat, Format, FormatEntry, FormatKind, Header};
 pub use incremental::{Checkpoint, CursorScope, Incremental, SendCursor, StartValue};
 pub use inputs::{CallInputs, Multipart, Part, PartHeader, Preset, RetryBackoff};
+pub use job::{Job, Poll};
 pub use landing::{
     ColumnRule, Contract, Deletes, InvalidPercent, Load, MaxRejects, Percent, TypeRule,
 };

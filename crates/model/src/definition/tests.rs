@@ -87,7 +87,7 @@ colour: red
             8:12+3 unknown key `pth` -- did you mean `path`?
             8:56+4 `a..b` is not a path to one place (a name is missing; `..` selects many places); write names and indexes, as in `data.items` or `$.result['my list'][0]`
             9:10+1 expected a text or a mapping, found a list
-            10:18+18 there is no scope `secrets`; there are secret, env, param, parent, calls, window, state and request (did you mean `secret`?)
+            10:18+18 there is no scope `secrets`; there are secret, env, param, parent, calls, window, state, job and request (did you mean `secret`?)
             11:1+6 unknown key `colour` -- the keys here are api, base_url, auth, tls, proxy, domains, aliases, limits, retry, defaults, resources, webhooks
         "#]],
     );
@@ -508,6 +508,40 @@ resources:
     assert_eq!((events.checkpoint.pages, events.checkpoint.records), (10, 250_000));
     let incremental = events.incremental.expect("it is there");
     assert_eq!(incremental.first().map(|first| first.to_string()).as_deref(), Some("2023-01-01"));
+}
+
+#[test]
+fn a_job_is_refused_where_it_makes_no_sense() {
+    let said = |job: &str, keys: &str| {
+        let job = format!("job: {{ id: id, done: ok, poll: {{ {job} }} }}");
+        let text = format!(
+            "api: a\nbase_url: https://h\ndefaults: {{ paginate: link }}\n\
+             resources:\n  rows: {{ path: /a, {job}{keys} }}\n"
+        );
+        match read::<ApiFile>("apis/a.yaml", &text) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.into_iter().map(|problem| problem.message).collect(),
+        }
+    };
+    let path = "path: '/j/${job.id}'";
+    assert!(said(path, "").is_empty(), "{:?}", said(path, ""));
+    for (poll, keys, message) in [
+        ("path: /j", "", "the path does not say which job is meant"),
+        ("path: 'https://other/${job.id}'", "", "the path is on another origin"),
+        ("path: '/j/${job.key}'", "", "there is no `job.key`, but `job.id`"),
+        ("path: '/j/${job.id}', every: 0s", "", "there is no wait"),
+        ("path: '/j/${job.id}', every: 2m", "", "is shorter than `every`"),
+        (path, ", query: { id: '${job.id}' }", "`${job.id}` has no meaning here"),
+        (path, ", method: HEAD", "the answer to this method holds no job"),
+        (path, ", paginate: link", "what a job made has no further pages"),
+        (
+            path,
+            ", format: csv",
+            "the answer about a job is JSON, and without `download` it holds the records",
+        ),
+    ] {
+        assert_eq!(said(poll, keys), [message], "{poll} {keys}");
+    }
 }
 
 #[test]

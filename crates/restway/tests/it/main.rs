@@ -11,6 +11,7 @@ mod bad_input;
 mod commands;
 mod demo;
 mod imports;
+mod formats;
 mod incremental;
 mod loads;
 mod peers;

@@ -158,6 +158,7 @@ pub(super) fn fingerprint(settings: &ResourceSettings) -> String {
     add(&settings.json);
     add(&settings.records);
     add(&settings.paginate);
+    add(&settings.job);
     add(&settings.incremental.as_ref().map(|own| (&own.cursor, &own.send)));
     format!("{:032x}", hash.0)
 }
