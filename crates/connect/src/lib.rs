@@ -301,8 +301,7 @@ impl Connector {
     }
 
     pub(crate) fn target(&self, api: &ApiFile) -> Result<Arc<Target>, CallError> {
-        let homes = plan::homes(api, &self.lookup(&NoValues, false))?;
-        Ok(self.shared.targets.of(api, homes, self.limits()))
+        self.shared.targets.of(api, &self.lookup(&NoValues, false), self.limits())
     }
 
     pub(crate) fn lookup<'a>(&'a self, others: &'a dyn Values, learns_env: bool) -> Lookup<'a> {
@@ -383,15 +382,24 @@ pub(crate) async fn read_all(
     bytes_max: u64,
     clock: &dyn Clock,
 ) -> Result<Bytes, Failure> {
-    let mut body = BytesMut::new();
+    let mut first = Bytes::new();
+    let mut more = BytesMut::new();
     while let Some(chunk) = incoming.chunk(clock).await? {
         if incoming.bytes() > bytes_max {
             let bound = format!("{bytes_max} bytes");
             return Err(Failure::TooLarge { what: "the answer", bound, hint: None });
         }
-        body.extend_from_slice(&chunk);
+        // Most bodies are one chunk, which is handed on as it came.
+        if first.is_empty() {
+            first = chunk;
+            continue;
+        }
+        if more.is_empty() {
+            more.extend_from_slice(&first);
+        }
+        more.extend_from_slice(&chunk);
     }
-    Ok(body.freeze())
+    Ok(if more.is_empty() { first } else { more.freeze() })
 }
 
 /// The body to its end, into a file.
@@ -414,7 +422,7 @@ async fn write_all(
 fn answer(opened: Opened, body: Bytes, exchange: Exchange) -> Answer {
     Answer {
         status: opened.incoming.status,
-        url: SafeUrl::new(opened.url),
+        url: opened.url,
         headers: opened.incoming.headers,
         body,
         attempts: exchange.finished(),
