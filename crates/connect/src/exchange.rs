@@ -19,6 +19,7 @@ use crate::authorize::{Credential, fixed, signed};
 use crate::error::{CallError, Excerpt, Failure};
 use crate::excerpt::excerpt;
 use crate::gate::Passer;
+use crate::kept::{Met, Sought, identity};
 use crate::outputs::Jar;
 use crate::places::Place;
 use crate::redirect::Hop;
@@ -39,12 +40,18 @@ const EXCERPT_BYTES_MAX: u64 = 16 << 10;
 pub(crate) struct Tally {
     requests: AtomicU64,
     retries: AtomicU64,
+    unchanged: AtomicU64,
 }
 
 impl Tally {
     /// Requests that went out, redirects and repeats included.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Answers that were kept and still hold.
+    pub(crate) fn unchanged(&self) -> u64 {
+        self.unchanged.load(Ordering::Relaxed)
     }
 
     /// Tries beyond the first of each.
@@ -376,12 +383,12 @@ impl Exchange {
     }
 
     /// How the hop's host is reached.
-    fn route(&self, hop: &Hop) -> Result<Route, Failure> {
+    async fn route(&self, hop: &Hop) -> Result<Route, Failure> {
         let manner = &self.request.manner;
         let is_own = hop.url.expose().host_str() == self.request.url.expose().host_str();
         let tls = match manner.tls.clone().filter(|_| is_own) {
             None if hop.is_home && self.target.is_own(hop.url.expose()) => {
-                self.connector.tls(&self.target.tls)?
+                self.connector.tls(&self.target.tls).await?
             }
             tls => tls,
         };
@@ -485,7 +492,7 @@ impl Exchange {
             headers: hop.headers.clone(),
             body: hop.body.clone(),
             answer_timeout: self.target.answer_timeout,
-            route: self.route(hop)?,
+            route: self.route(hop).await?,
             read_timeout: None,
             end: None,
         };
@@ -496,14 +503,40 @@ impl Exchange {
             outgoing.read_timeout = Some(timeouts.read);
             outgoing.end = Some(End { total: timeouts.total, at, left });
         }
+        let sought = self.sought(hop, &credential).await?;
+        if let Some(sought) = &sought {
+            sought.ask(&mut outgoing.headers);
+        }
         credential.apply(&mut outgoing.url, &mut outgoing.headers);
-        let incoming = self.connector.wire().send(outgoing).await?;
+        let mut incoming = self.connector.wire().send(outgoing).await?;
         self.connector.observe(&Event::AnswerReceived {
             api: self.target.name.clone(),
             url,
             status: incoming.status,
             duration: clock.monotonic().saturating_sub(begun),
         });
+        if let Some(sought) = sought {
+            let met = sought.meet(incoming.status, &incoming.headers, clock).await?;
+            let is_unchanged = matches!(met, Met::Unchanged(..));
+            self.tally.unchanged.fetch_add(u64::from(is_unchanged), Ordering::Relaxed);
+            incoming.met(met);
+        }
         Ok(incoming)
+    }
+
+    /// The kept answer to a hop, where one is asked for. A tape has the answers as they came.
+    async fn sought(&self, hop: &Hop, credential: &Credential) -> Result<Option<Sought>, Failure> {
+        let is_asked = self.request.keeps && hop.is_home && hop.url == self.request.url;
+        let (Some(kept), None) = (self.connector.kept(), &self.connector.extras().tape) else {
+            return Ok(None);
+        };
+        let Some(site) = self.target.site(hop.url.expose()).filter(|_| is_asked) else {
+            return Ok(None);
+        };
+        let identity = {
+            let lookup = self.connector.lookup(&NoValues, true);
+            identity(&self.target, &site.auth, credential, &lookup)?
+        };
+        Ok(Some(kept.seek(hop, &identity).await))
     }
 }

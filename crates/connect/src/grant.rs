@@ -1,11 +1,13 @@
 //! Token requests: what each OAuth2 grant puts into its form.
 //!
-//! In: an `auth` of type oauth2, its values, the time, and a refresh token where there is one.
-//! Out: one request, complete, made anew for each try, because an assertion is good for one only.
-//! Nothing is sent here.
+//! In: an `auth` of type oauth2, its values, the time, and what a person's login or an earlier
+//! refresh brought. Out: one request, complete, made anew for each try, because an assertion is
+//! good for one only. Nothing is sent here.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use restway_model::definition::{Assertion, Auth, ClientAuth, Grant, Method, ScopeIn};
+use restway_model::definition::{Auth, ClientAuth, Grant, Method, ScopeIn};
 use restway_model::{SafeUrl, Secret, Template, Values};
 use serde_json::Value;
 use url::Url;
@@ -19,6 +21,7 @@ use crate::values::{Marks, WithEnv};
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// A token request with all its values.
 pub(crate) struct TokenRequest {
@@ -39,8 +42,30 @@ pub(crate) struct Moment<'a> {
     pub(crate) url_values: &'a dyn Values,
     /// The time; None for a plan, which signs nothing.
     pub(crate) now: Option<DateTime<Utc>>,
-    /// The refresh token that counts; without one, that of the definition.
-    pub(crate) refresh: Option<&'a Secret>,
+    /// What stands in for the person or the client.
+    pub(crate) proof: Proof<'a>,
+    /// The assertion's key, when it was encrypted and is open now.
+    pub(crate) key: Option<&'a Secret>,
+}
+
+/// What a token is asked for with.
+#[derive(Clone)]
+pub(crate) enum Proof<'a> {
+    /// What the definition holds.
+    Definition,
+    /// A refresh token that was kept.
+    Refresh(&'a Secret),
+    /// What a browser brought back.
+    Code(&'a Brought),
+    /// The device code whose user code a person types in.
+    Device(&'a Secret),
+}
+
+/// What a browser brought back, and what only we know besides (RFC 7636, section 4.1).
+pub(crate) struct Brought {
+    pub(crate) code: Secret,
+    pub(crate) verifier: Secret,
+    pub(crate) redirect: String,
 }
 
 /// The token endpoint's URL: whole, or a path on the domain's origin.
@@ -57,96 +82,169 @@ pub(crate) fn token_url(
         .map_err(|error| Failure::invalid("`auth`", format!("has a wrong URL: {error}")))
 }
 
-/// The token request (RFC 6749, sections 4.3.2, 4.4.2 and 6; RFC 7523, section 2).
+/// The token request (RFC 6749, sections 4.1.3, 4.3.2, 4.4.2 and 6; RFC 7523, section 2; RFC 8628,
+/// section 3.4).
 pub(crate) fn token_request(
     auth: &Auth,
     base: &Url,
     moment: &Moment<'_>,
 ) -> Result<TokenRequest, Failure> {
-    let Auth::Oauth2 {
-        grant,
-        token_url: address,
-        client_id,
-        client_secret,
-        client_auth,
-        assertion,
-        refresh_token,
-        username,
-        password,
-        scopes,
-        params,
-    } = auth
-    else {
+    let Auth::Oauth2 { grant, token_url: address, scopes, params, assertion, .. } = auth else {
         return Err(Failure::invalid("`auth`", "asks for no token"));
     };
-    let text = |template: &Template| template.text(moment.values).map_err(Failure::Value);
-    let needed = |template: &Option<Template>, name: &str| match template {
-        Some(template) => text(template),
-        None => Err(Failure::invalid("`auth` of type oauth2", format!("needs `{name}`"))),
-    };
-    let url = token_url(address, base, moment.url_values)?;
-    let id = text(client_id)?;
-    let client_auth = ClientAuth::or_default(*client_auth, client_secret.is_some());
-    let mut request = TokenRequest {
-        method: Method::Post,
-        headers: vec![
-            ("accept".to_owned(), "application/json".to_owned()),
-            ("user-agent".to_owned(), USER_AGENT.to_owned()),
-        ],
-        form: Vec::new(),
-        json: None,
-        made: Vec::new(),
-        url,
-    };
-    let claimant = |purpose| Claimant { client_id: &id, token_url: "", scopes, purpose };
-    match grant {
-        Grant::ClientCredentials => request.push("grant_type", "client_credentials"),
-        Grant::RefreshToken => {
-            request.push("grant_type", "refresh_token");
-            let token = match moment.refresh {
-                Some(token) => token.expose().to_owned(),
-                None => needed(refresh_token, "refresh_token")?,
-            };
-            request.push("refresh_token", token);
-        }
-        Grant::Password => {
-            request.push("grant_type", "password");
-            request.push("username", needed(username, "username")?);
-            request.push("password", needed(password, "password")?);
-        }
-        Grant::JwtBearer => {
-            request.push("grant_type", JWT_BEARER);
-            request.sign("assertion", assertion.as_deref(), claimant(Purpose::Grant), moment)?;
-        }
-    }
-    if jwt::names_client(assertion.as_deref(), client_auth, *grant) {
-        request.push("client_id", id.as_str());
-    }
-    match client_auth {
-        ClientAuth::Post => {
-            request.push("client_id", id.as_str());
-            request.push("client_secret", needed(client_secret, "client_secret")?);
-        }
-        ClientAuth::Basic => {
-            request.basic(&id, &needed(client_secret, "client_secret")?)?;
-        }
-        ClientAuth::PrivateKeyJwt => {
-            request.push("client_assertion_type", ASSERTION_TYPE);
-            let claimant = claimant(Purpose::Client);
-            request.sign("client_assertion", assertion.as_deref(), claimant, moment)?;
-        }
-        ClientAuth::None => {}
-    }
-    if !scopes.is_empty() && jwt::scope_in(assertion.as_deref()) == ScopeIn::Form {
+    let mut request = TokenRequest::to(token_url(address, base, moment.url_values)?);
+    request.bring(auth, moment)?;
+    request.prove(auth, base, moment)?;
+    let asks = !grant.is_of_a_person() && jwt::scope_in(assertion.as_deref()) == ScopeIn::Form;
+    if asks && !scopes.is_empty() {
         request.push("scope", scopes.join(" "));
     }
-    for (name, value) in params {
-        request.push(name, text(value)?);
-    }
+    request.add(params, moment)?;
     Ok(request)
 }
 
+/// The request for a code that a person types in (RFC 8628, section 3.1).
+pub(crate) fn device_request(
+    auth: &Auth,
+    base: &Url,
+    moment: &Moment<'_>,
+) -> Result<TokenRequest, Failure> {
+    let Auth::Oauth2 { device_url: Some(address), scopes, params, .. } = auth else {
+        return Err(Failure::invalid("`auth` of type oauth2", "needs `device_url`"));
+    };
+    let mut request = TokenRequest::to(token_url(address, base, moment.url_values)?);
+    request.prove(auth, base, moment)?;
+    if !scopes.is_empty() {
+        request.push("scope", scopes.join(" "));
+    }
+    request.add(params, moment)?;
+    Ok(request)
+}
+
+/// The request that ends a token (RFC 7009, section 2.1); None where there is no `revoke_url`.
+pub(crate) fn revoke_request(
+    auth: &Auth,
+    base: &Url,
+    moment: &Moment<'_>,
+    token: &Secret,
+    hint: &str,
+) -> Result<Option<TokenRequest>, Failure> {
+    let Auth::Oauth2 { revoke_url: Some(address), .. } = auth else { return Ok(None) };
+    let mut request = TokenRequest::to(token_url(address, base, moment.url_values)?);
+    request.push("token", token.expose());
+    request.push("token_type_hint", hint);
+    request.prove(auth, base, moment)?;
+    Ok(Some(request))
+}
+
 impl TokenRequest {
+    fn to(url: Url) -> Self {
+        Self {
+            method: Method::Post,
+            url,
+            headers: vec![
+                ("accept".to_owned(), "application/json".to_owned()),
+                ("user-agent".to_owned(), USER_AGENT.to_owned()),
+            ],
+            form: Vec::new(),
+            json: None,
+            made: Vec::new(),
+        }
+    }
+
+    /// What the grant brings forward.
+    fn bring(&mut self, auth: &Auth, moment: &Moment<'_>) -> Result<(), Failure> {
+        let Auth::Oauth2 { grant, refresh_token, username, password, .. } = auth else {
+            return Ok(());
+        };
+        let needed = |template, name| needed(template, name, moment.values);
+        match (&moment.proof, grant) {
+            (Proof::Refresh(token), _) => self.refresh(token.expose()),
+            (Proof::Code(given), _) => {
+                self.push("grant_type", "authorization_code");
+                self.push("code", given.code.expose());
+                self.push("redirect_uri", given.redirect.as_str());
+                self.push("code_verifier", given.verifier.expose());
+            }
+            (Proof::Device(code), _) => {
+                self.push("grant_type", DEVICE);
+                self.push("device_code", code.expose());
+            }
+            (Proof::Definition, Grant::ClientCredentials) => {
+                self.push("grant_type", "client_credentials");
+            }
+            (Proof::Definition, Grant::RefreshToken) => {
+                self.refresh(&needed(refresh_token, "refresh_token")?);
+            }
+            (Proof::Definition, Grant::Password) => {
+                self.push("grant_type", "password");
+                self.push("username", needed(username, "username")?);
+                self.push("password", needed(password, "password")?);
+            }
+            (Proof::Definition, Grant::JwtBearer) => {
+                self.push("grant_type", JWT_BEARER);
+                self.sign("assertion", auth, Purpose::Grant, self.url.clone().as_str(), moment)?;
+            }
+            // A plan; what is sent has the token that a person's login brought.
+            (Proof::Definition, Grant::AuthorizationCode | Grant::Device) => {
+                self.refresh("${refresh token}");
+            }
+        }
+        Ok(())
+    }
+
+    fn refresh(&mut self, token: &str) {
+        self.push("grant_type", "refresh_token");
+        self.push("refresh_token", token);
+    }
+
+    /// How the client proves who it is, at any endpoint of the server.
+    fn prove(&mut self, auth: &Auth, base: &Url, moment: &Moment<'_>) -> Result<(), Failure> {
+        let Auth::Oauth2 {
+            grant,
+            token_url: address,
+            client_id,
+            client_secret,
+            client_auth,
+            assertion,
+            ..
+        } = auth
+        else {
+            return Ok(());
+        };
+        let id = client_id.text(moment.values).map_err(Failure::Value)?;
+        let client_auth = ClientAuth::or_default(*client_auth, client_secret.is_some());
+        let secret = || needed(client_secret, "client_secret", moment.values);
+        if jwt::names_client(assertion.as_deref(), client_auth, *grant) {
+            self.push("client_id", id.as_str());
+        }
+        match client_auth {
+            ClientAuth::Post => {
+                self.push("client_id", id.as_str());
+                self.push("client_secret", secret()?);
+            }
+            ClientAuth::Basic => self.basic(&id, &secret()?)?,
+            ClientAuth::PrivateKeyJwt => {
+                self.push("client_assertion_type", ASSERTION_TYPE);
+                let audience = token_url(address, base, moment.url_values)?;
+                self.sign("client_assertion", auth, Purpose::Client, audience.as_str(), moment)?;
+            }
+            ClientAuth::None => {}
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        params: &BTreeMap<String, Template>,
+        moment: &Moment<'_>,
+    ) -> Result<(), Failure> {
+        for (name, value) in params {
+            self.push(name, value.text(moment.values).map_err(Failure::Value)?);
+        }
+        Ok(())
+    }
+
     /// The body, if there is one.
     pub(crate) fn body(&self) -> Option<Body> {
         match &self.json {
@@ -174,21 +272,31 @@ impl TokenRequest {
     fn sign(
         &mut self,
         field: &str,
-        assertion: Option<&Assertion>,
-        claimant: Claimant<'_>,
+        auth: &Auth,
+        purpose: Purpose,
+        audience: &str,
         moment: &Moment<'_>,
     ) -> Result<(), Failure> {
-        let missing = || Failure::invalid("`auth` of type oauth2", "needs `assertion`");
-        let assertion = assertion.ok_or_else(missing)?;
+        let Auth::Oauth2 { client_id, scopes, assertion: Some(assertion), .. } = auth else {
+            return Err(Failure::invalid("`auth` of type oauth2", "needs `assertion`"));
+        };
         let Some(now) = moment.now else {
             self.push(field, "${assertion}");
             return Ok(());
         };
-        let claimant = Claimant { token_url: self.url.as_str(), ..claimant };
-        let signed = jwt::signed(assertion, &claimant, moment.values, now)?;
+        let id = client_id.text(moment.values).map_err(Failure::Value)?;
+        let claimant = Claimant { client_id: &id, token_url: audience, scopes, purpose };
+        let signed = jwt::signed(assertion, &claimant, moment, now)?;
         self.form.push((field.to_owned(), signed.expose().to_owned()));
         self.made.push(signed);
         Ok(())
+    }
+}
+
+fn needed(template: &Option<Template>, name: &str, values: &dyn Values) -> Result<String, Failure> {
+    match template {
+        Some(template) => template.text(values).map_err(Failure::Value),
+        None => Err(Failure::invalid("`auth` of type oauth2", format!("needs `{name}`"))),
     }
 }
 
@@ -211,7 +319,13 @@ pub(crate) fn planned(
     let Auth::Oauth2 { client_auth, client_id, client_secret, .. } = auth else {
         return Ok(None);
     };
-    let moment = Moment { values: marks, url_values: &url_values, now: None, refresh: None };
+    let moment = Moment {
+        values: marks,
+        url_values: &url_values,
+        now: None,
+        proof: Proof::Definition,
+        key: None,
+    };
     let asked = token_request(auth, base, &moment).map_err(crate::plan_failure)?;
     let mut request = Request::new(Method::Post, SafeUrl::new(asked.url));
     request.headers = asked.headers;

@@ -17,6 +17,7 @@ use restway_model::{Secret, Template, Values};
 use serde_json::{Map, Value, json};
 
 use crate::error::Failure;
+use crate::grant::Moment;
 use crate::key::{Signer, thumbprints};
 
 const LIFETIME: Duration = Duration::from_secs(5 * 60);
@@ -69,17 +70,20 @@ pub(crate) fn names_client(
 pub(crate) fn signed(
     assertion: &Assertion,
     claimant: &Claimant<'_>,
-    values: &dyn Values,
+    moment: &Moment<'_>,
     now: DateTime<Utc>,
 ) -> Result<Secret, Failure> {
+    let values = moment.values;
     let text = |template: &Template| template.text(values).map_err(Failure::Value);
     let optional = |template: &Option<Template>| template.as_ref().map(text).transpose();
     let is_netsuite = assertion.preset == AssertionPreset::Netsuite;
     let default = if is_netsuite { JwtAlgorithm::ES256 } else { JwtAlgorithm::RS256 };
     let algorithm = assertion.algorithm.unwrap_or(default);
-    let key = Secret::new(text(&assertion.key)?);
-    let passphrase = optional(&assertion.passphrase)?.map(Secret::new);
-    let signer = Signer::read(key.expose(), passphrase.as_ref().map(Secret::expose), algorithm)
+    let key = match moment.key {
+        Some(opened) => opened.clone(),
+        None => Secret::new(text(&assertion.key)?),
+    };
+    let signer = Signer::read(key.expose(), algorithm)
         .map_err(|problem| Failure::invalid("`key` of `assertion`", problem))?;
     let mut head = Map::new();
     head.insert("alg".into(), algorithm.as_str().into());

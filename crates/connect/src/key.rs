@@ -1,9 +1,9 @@
 //! Private keys: from the text of a secret to something that signs, and certificates to their
 //! thumbprints.
 //!
-//! In: PEM text (RFC 7468), a passphrase, the algorithm that the definition names. Out: a
-//! [`Signer`]. Plain keys may be PKCS#8, PKCS#1 or SEC1; encrypted ones are PKCS#8 (RFC 5958) with
-//! PBES2. What never happens here: a key written, printed or guessed at; a key that does not fit
+//! In: PEM text (RFC 7468), the algorithm that the definition names. Out: a [`Signer`]. Plain keys
+//! may be PKCS#8, PKCS#1 or SEC1; encrypted ones are PKCS#8 (RFC 5958) with PBES2, and are opened
+//! beforehand, by `keys`. What never happens here: a key written, printed or guessed at; a key that does not fit
 //! the algorithm is an error that says so.
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
@@ -14,10 +14,13 @@ use aws_lc_rs::signature::{
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use pkcs8::EncryptedPrivateKeyInfo;
+use restway_model::Secret;
 use restway_model::definition::JwtAlgorithm;
 use zeroize::Zeroizing;
 
 use JwtAlgorithm::{ES256, ES384, ES512, EdDsa, PS256, PS384, PS512, RS256, RS384, RS512};
+
+const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
 /// A private key that fits its algorithm.
 pub(crate) enum Signer {
@@ -34,20 +37,12 @@ struct Section {
 
 impl Signer {
     /// Reads a key for an algorithm. The error is to be read after the name of the key.
-    pub(crate) fn read(
-        pem: &str,
-        passphrase: Option<&str>,
-        algorithm: JwtAlgorithm,
-    ) -> Result<Self, String> {
-        let found = sections(pem)?.into_iter().find(|one| one.label.ends_with("PRIVATE KEY"));
-        let section = found.ok_or("holds no private key as PEM")?;
-        let der = match (section.label.as_str(), passphrase) {
-            ("ENCRYPTED PRIVATE KEY", Some(passphrase)) => opened(&section.der, passphrase)?,
-            ("ENCRYPTED PRIVATE KEY", None) => {
-                return Err("is encrypted, and `passphrase` is missing".into());
-            }
-            _ => section.der,
-        };
+    pub(crate) fn read(pem: &str, algorithm: JwtAlgorithm) -> Result<Self, String> {
+        let section = private_key(pem)?;
+        if section.label == ENCRYPTED {
+            return Err("is encrypted, and `passphrase` is missing".into());
+        }
+        let der = section.der;
         let misfit = || format!("is not a key for {}", algorithm.as_str());
         Ok(match algorithm {
             RS256 | RS384 | RS512 | PS256 | PS384 | PS512 => {
@@ -102,13 +97,28 @@ fn curve(algorithm: JwtAlgorithm) -> &'static EcdsaSigningAlgorithm {
     }
 }
 
-fn opened(der: &[u8], passphrase: &str) -> Result<Zeroizing<Vec<u8>>, String> {
-    let info = EncryptedPrivateKeyInfo::try_from(der)
+fn private_key(pem: &str) -> Result<Section, String> {
+    let found = sections(pem)?.into_iter().find(|one| one.label.ends_with("PRIVATE KEY"));
+    found.ok_or_else(|| "holds no private key as PEM".to_owned())
+}
+
+/// An encrypted key as a plain one; a plain one as it is. This takes as long as the key's maker
+/// wanted guessing to take. The error is to be read after the name of the key.
+pub(crate) fn opened(pem: &str, passphrase: &str) -> Result<Secret, String> {
+    let section = private_key(pem)?;
+    if section.label != ENCRYPTED {
+        return Ok(Secret::new(pem));
+    }
+    let info = EncryptedPrivateKeyInfo::try_from(section.der.as_slice())
         .map_err(|_| "is not encrypted as PKCS#8 with PBES2 is".to_owned())?;
     let opened = info
         .decrypt(passphrase)
         .map_err(|_| "does not open: the passphrase is wrong, or its cipher is unknown")?;
-    Ok(Zeroizing::new(opened.as_bytes().to_vec()))
+    let text = Zeroizing::new(STANDARD.encode(opened.as_bytes()));
+    Ok(Secret::new(format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        text.as_str()
+    )))
 }
 
 /// The thumbprints of the first certificate of a PEM text: `x5t` (SHA-1) and `x5t#S256`

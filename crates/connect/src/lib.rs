@@ -8,7 +8,8 @@
 //! plan.rs  authorize.rs  exchange.rs         retry.rs  decode/    page.rs
 //!          token.rs      gate.rs redirect.rs                      walk.rs
 //!          grant.rs      wire.rs proxy.rs egress/
-//!          jwt.rs key.rs login.rs renew.rs digest.rs sigv4.rs
+//!          jwt.rs key.rs keys.rs login.rs renew.rs person/
+//!          digest.rs sigv4.rs hmac.rs
 //! ```
 //!
 //! All but `exchange`, `token`, `wire` and `walk` are pure and tested with text and a clock that is
@@ -33,9 +34,12 @@ mod values;
 mod authorize;
 mod digest;
 mod grant;
+mod hmac;
 mod jwt;
 mod key;
+mod keys;
 mod login;
+mod person;
 mod renew;
 mod sigv4;
 mod token;
@@ -43,6 +47,7 @@ mod token;
 mod egress;
 mod exchange;
 mod gate;
+mod kept;
 mod patience;
 mod places;
 mod proxy;
@@ -97,6 +102,8 @@ pub use error::{CallError, Excerpt, Failure};
 pub use gate::{Turn, Turns};
 pub use inputs::Prepared;
 pub use outputs::Payload;
+pub use page::PageMark;
+pub use person::{LoggedOut, PersonLogin, PersonTask};
 pub use proxy::Proxies;
 pub use request::{Answer, Attempt, Body, Expected, Manner, Redirects, Request, Timeouts};
 pub use tape::Tape;
@@ -107,6 +114,8 @@ use url::Url;
 
 use exchange::{Exchange, Opened};
 use files::Arriving;
+use kept::Answers;
+use keys::Keys;
 use target::{Target, Targets};
 use values::{Lookup, Marks, NoValues, WithEnv};
 use wire::{Incoming, Wire};
@@ -140,6 +149,8 @@ pub struct Extras {
     pub tape: Option<Arc<Tape>>,
     /// The proxies of the person's environment, for apis that have none of their own.
     pub proxies: Proxies,
+    /// The folder in which answers are kept that need not be sent again; none are without one.
+    pub answers: Option<PathBuf>,
 }
 
 /// The way to every api. A clone shares connections, tokens, rates and concurrency.
@@ -153,6 +164,8 @@ struct Shared {
     extras: Extras,
     wire: Wire,
     targets: Targets,
+    kept: Option<Arc<Answers>>,
+    keys: Keys,
 }
 
 impl fmt::Debug for Connector {
@@ -174,7 +187,9 @@ impl Connector {
         let egress = settings.egress.clone();
         let tape = extras.tape.clone().map(|tape| (tape, settings.redactor.clone()));
         let wire = Wire::new(egress, limits.connect_timeout, limits.read_timeout, tape);
-        Self { shared: Arc::new(Shared { settings, extras, wire, targets: Targets::default() }) }
+        let (targets, keys) = (Targets::default(), Keys::default());
+        let kept = extras.answers.clone().map(|folder| Arc::new(Answers::new(folder)));
+        Self { shared: Arc::new(Shared { settings, extras, wire, targets, keys, kept }) }
     }
 
     /// Sends one request and reads its answer whole. The api's credentials go along if the request
@@ -312,9 +327,27 @@ impl Connector {
     }
 
     /// The api's TLS with its files read and its secrets looked up; `None` when it is as usual.
-    pub(crate) fn tls(&self, tls: &definition::Tls) -> Result<Option<Arc<tls::Tls>>, Failure> {
-        let lookup = self.lookup(&NoValues, true);
-        Ok(tls::Tls::of(tls, &lookup, self.shared.settings.folder.as_deref())?.map(Arc::new))
+    pub(crate) async fn tls(
+        &self,
+        tls: &definition::Tls,
+    ) -> Result<Option<Arc<tls::Tls>>, Failure> {
+        let (made, password) = {
+            let lookup = self.lookup(&NoValues, true);
+            let made = tls::Tls::of(tls, &lookup, self.shared.settings.folder.as_deref())?;
+            let password = tls.client_key_password.as_ref();
+            let password = password.map(|one| one.text(&lookup)).transpose();
+            (made, password.map_err(Failure::Value)?.map(Secret::new))
+        };
+        let Some(mut made) = made else { return Ok(None) };
+        if let (Some((_, key)), Some(password)) = (&mut made.identity, password) {
+            let opened = self.keys().opened(key.clone(), password).await;
+            *key = opened.map_err(|problem| Failure::invalid("`client_key` of `tls`", problem))?;
+        }
+        Ok(Some(Arc::new(made)))
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.shared.keys
     }
 
     /// The proxy on the way to a URL: the api's, or the environment's.
@@ -338,6 +371,10 @@ impl Connector {
 
     pub(crate) fn clock(&self) -> &dyn Clock {
         self.shared.settings.clock.as_ref()
+    }
+
+    pub(crate) fn kept(&self) -> Option<&Arc<Answers>> {
+        self.shared.kept.as_ref()
     }
 
     pub(crate) fn extras(&self) -> &Extras {

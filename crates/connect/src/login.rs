@@ -63,7 +63,7 @@ pub(crate) fn read(
     let Auth::Login { token, scheme, header, query, cookie, lifetime, expires, .. } = auth else {
         return Err(Failure::invalid("`auth`", "asks for no login"));
     };
-    let refused = |problem: String| Failure::TokenRefused { problem };
+    let refused = |problem: String| Failure::token_refused(problem);
     let found = match token.find(answer) {
         Some(Value::String(text)) if !text.is_empty() => Secret::new(text.as_str()),
         Some(Value::Number(number)) => Secret::new(number.to_string()),

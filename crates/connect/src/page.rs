@@ -6,7 +6,8 @@
 //! the end (no token, no link, a short or empty page, the last number) is one.
 
 use restway_model::definition::Paginate;
-use restway_model::{RecordPath, SafeUrl, exact_json};
+use restway_model::{RecordPath, Redactor, SafeUrl, exact_json};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
@@ -14,7 +15,31 @@ use crate::decode::PageEnd;
 use crate::error::Failure;
 use crate::link::next_link;
 use crate::place::put;
+use crate::plan::plain_text;
 use crate::request::{Request, header};
+
+/// What asks for a page is kept up to here.
+const MARK_BYTES_MAX: usize = 16 * 1024;
+
+/// A place between two pages of a walk, from which another process can go on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PageMark {
+    /// The pages that were read, from the first one on.
+    pub page: u64,
+    /// Their records.
+    records: u64,
+    next: NextPage,
+}
+
+/// What asks for the page after a mark.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum NextPage {
+    /// The token, offset, number or key that changes from page to page.
+    Value(Value),
+    /// The whole address, without credentials.
+    Url(String),
+}
 
 /// How the next page is found, and how far the walk is.
 #[derive(Debug, Clone)]
@@ -28,6 +53,8 @@ pub(crate) struct Pager {
     stride: Option<u64>,
     /// Where pages end: the number of all records, or of the last page.
     last: Option<u64>,
+    /// What asks for the next page, where it is a value.
+    value: Option<Value>,
 }
 
 /// What the answer to a page held beside its records.
@@ -38,13 +65,27 @@ pub(crate) struct Seen<'a> {
     pub(crate) end: &'a PageEnd,
 }
 
+impl PageMark {
+    /// Records up to here.
+    pub(crate) const fn records(&self) -> u64 {
+        self.records
+    }
+}
+
 impl Pager {
     pub(crate) fn new(paginate: &Paginate) -> Self {
         let number = match paginate {
             Paginate::Page { start, .. } => *start,
             _ => 1,
         };
-        Self { paginate: paginate.clone(), records: 0, number, stride: None, last: None }
+        Self {
+            paginate: paginate.clone(),
+            records: 0,
+            number,
+            stride: None,
+            last: None,
+            value: None,
+        }
     }
 
     /// Whether the last record of a page is needed.
@@ -110,7 +151,7 @@ impl Pager {
             }
             Paginate::Url { next, .. } => {
                 return token(next, envelope)?
-                    .map(|target| linked(request, seen.url, &crate::plan::plain_text(&target)))
+                    .map(|target| linked(request, seen.url, &plain_text(&target)))
                     .transpose();
             }
             Paginate::Token { next: Some(next), .. } => token(next, envelope)?,
@@ -140,7 +181,40 @@ impl Pager {
                 None => None,
             },
         };
-        value.map(|value| self.with(request, &value)).transpose()
+        self.value = value;
+        self.value.as_ref().map(|value| self.with(request, value)).transpose()
+    }
+
+    /// The place before `next`, the page after the one at hand. There is none where what asks for
+    /// that page holds a credential: it must not be kept.
+    pub(crate) fn mark(&self, page: u64, next: &Request, redactor: &Redactor) -> Option<PageMark> {
+        let (next, text) = match &self.value {
+            Some(value) => (NextPage::Value(value.clone()), plain_text(value)),
+            // The form that is shown has its credentials masked, and then is another.
+            None => {
+                let url = next.url.expose().to_string();
+                let shown = next.url.to_string();
+                (NextPage::Url(url), shown)
+            }
+        };
+        let is_masked = matches!(&next, NextPage::Url(url) if *url != text);
+        let is_clean = !is_masked && redactor.redact(&text) == text && text.len() <= MARK_BYTES_MAX;
+        is_clean.then_some(PageMark { page, records: self.records, next })
+    }
+
+    /// The request after a mark; `first` is the walk's first request.
+    pub(crate) fn resume(&mut self, first: Request, mark: &PageMark) -> Result<Request, Failure> {
+        self.records = mark.records;
+        match &mark.next {
+            NextPage::Value(value) => {
+                self.number = value.as_u64().unwrap_or(self.number);
+                self.with(&first, value)
+            }
+            NextPage::Url(url) => {
+                let home = first.url.expose().clone();
+                linked(&first, &home, url)
+            }
+        }
     }
 
     /// The request of the page that lies `ahead` pages after the next one, as far as the answers

@@ -8,11 +8,12 @@
 use std::borrow::Cow;
 
 use restway_model::definition::{ApiFile, QueryValue, ResourceSettings};
-use restway_model::{SafeUrl, Template, Values};
+use restway_model::{SafeUrl, Scope, Template, Values};
 use serde_json::{Map, Value};
 use url::Url;
 
 use crate::error::CallError;
+use crate::place::put;
 use crate::request::{Body, Expected, Request};
 use crate::target::is_same_origin;
 
@@ -87,6 +88,16 @@ pub(crate) fn resource_request(
         None => None,
     };
     request.repeatable = resource.repeatable;
+    request.keeps = resource.cache;
+    if let Some(slot) = resource.incremental.as_ref().and_then(|own| own.send.slot()) {
+        let start = values.value(Scope::Window, "start").map_err(|problem| {
+            let (scope, name) = (Scope::Window.as_str(), "start".into());
+            restway_model::TemplateError { scope, name, problem }
+        })?;
+        if !start.is_null() {
+            request = put(request, slot, &start).map_err(crate::plan_failure)?;
+        }
+    }
     let skipped = resource.on_status.iter().filter_map(|(status, meaning)| {
         let is_skip = *meaning == restway_model::definition::OnStatus::Skip;
         status.parse().ok().filter(|_| is_skip)
@@ -258,7 +269,6 @@ pub(crate) fn set_query(url: &Url, name: &str, value: &str) -> Url {
 
 #[cfg(test)]
 mod tests {
-    use restway_model::Scope;
     use serde_json::json;
 
     use super::*;

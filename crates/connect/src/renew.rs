@@ -18,7 +18,7 @@ use restway_model::{KeptToken, Lease, Secret, TokenKeeper};
 
 use crate::Connector;
 use crate::error::Failure;
-use crate::grant::token_url;
+use crate::grant::{Proof, token_url};
 use crate::target::{Site, Target};
 use crate::token::{Granted, Token, fetch};
 use crate::values::NoValues;
@@ -33,7 +33,12 @@ const BASIS_BYTES: usize = 16;
 
 /// Whether the login's tokens are kept beyond the process.
 pub(crate) const fn is_kept(auth: &Auth) -> bool {
-    matches!(auth, Auth::Oauth2 { grant: Grant::RefreshToken, .. })
+    match auth {
+        Auth::Oauth2 { grant, .. } => {
+            matches!(grant, Grant::RefreshToken) || grant.is_of_a_person()
+        }
+        _ => false,
+    }
 }
 
 /// The token that another process kept, or a new one. `refused` is the header that the api no
@@ -57,18 +62,73 @@ pub(crate) async fn renew(
     if let Some(token) = kept.as_ref().and_then(|kept| still_good(connector, kept, refused)) {
         return Ok(token);
     }
-    let refresh = kept.and_then(|kept| kept.refresh);
-    let granted = fetch(connector, target, site, refresh.as_ref(), is_optional).await?;
-    let first = granted.refresh.clone().or(refresh);
+    let proof = match kept.as_ref().and_then(|kept| kept.refresh.as_ref()) {
+        Some(token) => Proof::Refresh(token),
+        None if is_of_a_person(&site.auth) => {
+            let problem = match kept {
+                None => "nobody is logged in",
+                Some(_) => "the login is over, and the server gave nothing to renew it with",
+            };
+            return stand_in(connector).ok_or_else(|| missing(target, site, problem));
+        }
+        None => Proof::Definition,
+    };
+    let granted = fetch(connector, target, site, &proof, is_optional).await;
+    let granted = granted.map_err(|failure| match failure.oauth_error() {
+        Some("invalid_grant") => missing(target, site, &format!("the login is over: {failure}")),
+        _ => failure,
+    })?;
+    keep(connector, keeper, site, basis, &granted, kept.as_ref()).await?;
+    Ok(Token::from(granted))
+}
+
+fn is_of_a_person(auth: &Auth) -> bool {
+    matches!(auth, Auth::Oauth2 { grant, .. } if grant.is_of_a_person())
+}
+
+/// Where a tape is played, no request needs a real token.
+fn stand_in(connector: &Connector) -> Option<Token> {
+    let is_played = connector.extras().tape.as_ref().is_some_and(|tape| tape.plays());
+    let header = Secret::new("Bearer played-token");
+    let asked = connector.clock().monotonic();
+    is_played.then(|| Token::from(Granted { header, life: None, asked, refresh: None, who: None }))
+}
+
+/// A login that only a person can bring back, and how.
+fn missing(target: &Target, site: &Site, problem: &str) -> Failure {
+    let hint = match &site.auth {
+        Auth::Oauth2 { refresh_token: Some(token), .. } => {
+            let names: Vec<&str> = token.references().map(|(_, name)| name).collect();
+            format!(
+                "log in anew at the service, and put its refresh token into {}",
+                names.join(", ")
+            )
+        }
+        _ => format!("run `restway auth login {}`", target.name),
+    };
+    Failure::LoginMissing { problem: problem.to_owned(), hint }
+}
+
+/// Keeps what was granted, durably, before anybody uses it. What the server did not say anew
+/// stays as it was.
+pub(crate) async fn keep(
+    connector: &Connector,
+    keeper: &dyn TokenKeeper,
+    site: &Site,
+    basis: String,
+    granted: &Granted,
+    before: Option<&KeptToken>,
+) -> Result<KeptToken, Failure> {
     let now = connector.clock().now();
     let kept = KeptToken {
         basis,
-        refresh: first,
+        refresh: granted.refresh.clone().or_else(|| before?.refresh.clone()),
         access: Some(granted.header.clone()),
         expires_at: granted.life.and_then(|life| now.checked_add_signed(life_left(life))),
+        who: granted.who.clone().or_else(|| before?.who.clone()),
     };
     keeper.keep(&site.slot, &kept).await.map_err(Failure::Keeper)?;
-    Ok(Token::from(granted))
+    Ok(kept)
 }
 
 fn life_left(life: Duration) -> chrono::TimeDelta {
@@ -91,11 +151,11 @@ fn still_good(connector: &Connector, kept: &KeptToken, refused: Option<&Secret>)
         None => None,
     };
     let asked = clock.monotonic();
-    Some(Token::from(Granted { header, life, asked, refresh: None }))
+    Some(Token::from(Granted { header, life, asked, refresh: None, who: None }))
 }
 
 /// Waits for the right to refresh.
-async fn leased(
+pub(crate) async fn leased(
     connector: &Connector,
     keeper: &dyn TokenKeeper,
     slot: &str,
@@ -114,9 +174,11 @@ async fn leased(
     }
 }
 
-/// What tells this login from others: endpoint, client and first refresh token, as a digest.
-fn basis(connector: &Connector, site: &Site) -> Result<String, Failure> {
-    let Auth::Oauth2 { token_url: address, client_id, refresh_token, .. } = &site.auth else {
+/// What tells this login from others, as a digest: endpoint, client, and the first refresh token
+/// or, where a person logs in, what they allowed.
+pub(crate) fn basis(connector: &Connector, site: &Site) -> Result<String, Failure> {
+    let Auth::Oauth2 { token_url: address, client_id, refresh_token, scopes, .. } = &site.auth
+    else {
         return Err(Failure::invalid("`auth`", "keeps no token"));
     };
     let lookup = connector.lookup(&NoValues, true);
@@ -124,7 +186,7 @@ fn basis(connector: &Connector, site: &Site) -> Result<String, Failure> {
     let id = client_id.text(&lookup).map_err(Failure::Value)?;
     let first = match refresh_token {
         Some(template) => Secret::new(template.text(&lookup).map_err(Failure::Value)?),
-        None => Secret::new(""),
+        None => Secret::new(scopes.join(" ")),
     };
     let text = Secret::new(format!("{url}\0{id}\0{}", first.expose()));
     let hash = digest(&SHA256, text.expose().as_bytes());

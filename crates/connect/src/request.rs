@@ -38,6 +38,8 @@ pub struct Request {
     pub body: Option<Body>,
     /// Whether sending it twice does what sending it once does.
     pub repeatable: bool,
+    /// Whether its answer is kept, and asked whether it still holds before it is sent again.
+    pub keeps: bool,
     /// The statuses that are an answer and not an error.
     pub expected: Expected,
     /// Decoded bytes of the answer at most, for [`crate::Connector::call`].
@@ -89,6 +91,7 @@ impl Request {
             headers: Vec::new(),
             body: None,
             repeatable: method.is_idempotent(),
+            keeps: false,
             expected: Expected::Success,
             body_bytes_max: CALL_BYTES_MAX,
             manner: Manner::default(),

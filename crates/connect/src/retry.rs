@@ -178,7 +178,7 @@ fn seconds(text: &str) -> Option<Duration> {
 }
 
 /// A date in any of the three forms of RFC 9110, section 5.6.7.
-fn http_date(text: &str) -> Option<DateTime<Utc>> {
+pub(crate) fn http_date(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(date) = DateTime::parse_from_rfc2822(text) {
         return Some(date.to_utc());
     }

@@ -112,6 +112,11 @@ impl Target {
         self.sites.first().is_some_and(|site| is_same_origin(&site.url, url))
     }
 
+    /// All declared domains; the first is that of `base_url`.
+    pub(crate) fn sites(&self) -> &[Site] {
+        &self.sites
+    }
+
     /// The declared domain that the address is on; credentials go nowhere else.
     pub(crate) fn site(&self, url: &Url) -> Option<&Site> {
         self.sites.iter().find(|site| is_same_origin(&site.url, url))

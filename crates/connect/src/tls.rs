@@ -170,7 +170,8 @@ fn private_key(key: &Secret) -> Result<PrivateKeyDer<'static>, Failure> {
     let subject = "the client's private key";
     let text = key.expose();
     if text.contains("ENCRYPTED") {
-        return Err(Failure::invalid(subject, "is encrypted; this place needs a plain one"));
+        let problem = "is encrypted, and `client_key_password` is not given";
+        return Err(Failure::invalid(subject, problem));
     }
     PrivateKeyDer::from_pem_slice(text.as_bytes())
         .map_err(|_| Failure::invalid(subject, "is not a PEM text with a private key"))

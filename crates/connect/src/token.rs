@@ -10,15 +10,18 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use restway_model::definition::Auth;
-use restway_model::{Event, SafeUrl, Secret};
+use restway_model::{Event, SafeUrl, Secret, Template};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::authorize::Credential;
 use crate::error::{Excerpt, Failure};
 use crate::excerpt::excerpt;
-use crate::grant::{Moment, TokenRequest, token_request};
+use crate::grant::{Moment, Proof, TokenRequest, token_request};
 use crate::login;
 use crate::renew;
 use crate::request::Body;
@@ -31,6 +34,8 @@ use crate::{Connector, read_all};
 /// A token answer is small; more is something else.
 const ANSWER_BYTES_MAX: u64 = 256 << 10;
 const EARLY_MAX: Duration = Duration::from_secs(30);
+/// So much of a person's name is kept.
+const WHO_LENGTH_MAX: usize = 200;
 
 /// The token of one api.
 #[derive(Default)]
@@ -60,6 +65,8 @@ pub(crate) struct Granted {
     /// When it was asked for.
     pub(crate) asked: Duration,
     pub(crate) refresh: Option<Secret>,
+    /// Who logged in, if the answer says.
+    pub(crate) who: Option<String>,
 }
 
 impl From<Granted> for Token {
@@ -100,7 +107,8 @@ impl TokenCache {
             let fetched = if renew::is_kept(&site.auth) {
                 renew::renew(connector, target, site, stale, is_alive).await
             } else {
-                fetch(connector, target, site, None, is_alive).await.map(Token::from)
+                let granted = fetch(connector, target, site, &Proof::Definition, is_alive).await;
+                granted.map(Token::from)
             };
             match fetched {
                 Ok(token) => {
@@ -121,8 +129,7 @@ impl TokenCache {
             }
         }
         let Some(token) = &state.token else {
-            let problem = "the token is gone".to_owned();
-            return Err(Failure::TokenRefused { problem });
+            return Err(Failure::token_refused("the token is gone"));
         };
         Ok((login::placed(&site.auth, &token.header), state.serial))
     }
@@ -143,16 +150,18 @@ pub(crate) async fn fetch(
     connector: &Connector,
     target: &Target,
     site: &Site,
-    refresh: Option<&Secret>,
+    proof: &Proof<'_>,
     is_optional: bool,
 ) -> Result<Granted, Failure> {
+    let key = assertion_key(connector, &site.auth).await?;
     let made = || {
         let lookup = connector.lookup(&NoValues, true);
         if matches!(site.auth, Auth::Login { .. }) {
             return login::request(&site.auth, &site.url, &lookup, &lookup);
         }
         let now = Some(connector.clock().now());
-        let moment = Moment { values: &lookup, url_values: &lookup, now, refresh };
+        let (proof, key) = (proof.clone(), key.as_ref());
+        let moment = Moment { values: &lookup, url_values: &lookup, now, proof, key };
         token_request(&site.auth, &site.url, &moment)
     };
     let clock = connector.clock();
@@ -189,14 +198,49 @@ pub(crate) async fn fetch(
     unreachable!("the schedule ends before the numbers do")
 }
 
-/// Asks once. Beside a failure stands why it may pass, if it may.
+/// The key of the login's assertion, opened, if it is an encrypted one.
+pub(crate) async fn assertion_key(
+    connector: &Connector,
+    auth: &Auth,
+) -> Result<Option<Secret>, Failure> {
+    let Auth::Oauth2 { assertion: Some(assertion), .. } = auth else { return Ok(None) };
+    let Some(passphrase) = &assertion.passphrase else { return Ok(None) };
+    let (key, passphrase) = {
+        let lookup = connector.lookup(&NoValues, true);
+        let text = |one: &Template| one.text(&lookup).map(Secret::new).map_err(Failure::Value);
+        (text(&assertion.key)?, text(passphrase)?)
+    };
+    let opened = connector.keys().opened(key, passphrase).await;
+    opened.map(Some).map_err(|problem| Failure::invalid("`key` of `assertion`", problem))
+}
+
+/// Asks once.
 async fn ask(
     connector: &Connector,
     target: &Target,
     site: &Site,
     request: &TokenRequest,
     attempt: u32,
-) -> Result<Granted, (Failure, Option<Cause>)> {
+) -> Result<Granted, Refusal> {
+    let begun = connector.clock().monotonic();
+    let body = post(connector, target, request, attempt).await?;
+    let token =
+        read_token(connector, &site.auth, &body, begun).map_err(|failure| (failure, None))?;
+    let lifetime = token.life;
+    connector.observe(&Event::TokenReceived { api: target.name.clone(), lifetime });
+    Ok(token)
+}
+
+/// A failure, and why it may pass, if it may.
+pub(crate) type Refusal = (Failure, Option<Cause>);
+
+/// Sends a request to the server of tokens once, and reads the answer if it is a good one.
+pub(crate) async fn post(
+    connector: &Connector,
+    target: &Target,
+    request: &TokenRequest,
+    attempt: u32,
+) -> Result<Bytes, Refusal> {
     let clock = connector.clock();
     let begun = clock.monotonic();
     request.made.iter().for_each(|secret| connector.learn(secret));
@@ -214,7 +258,7 @@ async fn ask(
         attempt,
     });
     // The definition names the token endpoint, so it is reached as the api is.
-    let tls = connector.tls(&target.tls).map_err(|failure| (failure, None))?;
+    let tls = connector.tls(&target.tls).await.map_err(|failure| (failure, None))?;
     let proxy =
         connector.proxy(target.proxy.as_ref(), &request.url).map_err(|failure| (failure, None))?;
     let outgoing = Outgoing {
@@ -242,11 +286,7 @@ async fn ask(
     let body = read_all(&mut incoming, ANSWER_BYTES_MAX, clock).await.map_err(passing)?;
     let status = incoming.status;
     if (200..300).contains(&status) {
-        let token =
-            read_token(connector, &site.auth, &body, begun).map_err(|failure| (failure, None))?;
-        let lifetime = token.life;
-        connector.observe(&Event::TokenReceived { api: target.name.clone(), lifetime });
-        return Ok(token);
+        return Ok(body);
     }
     let declared = declared_wait(&incoming.headers, clock.now());
     let is_passing = status == 429 || target.retry.status.contains(&status);
@@ -265,7 +305,8 @@ fn refusal(connector: &Connector, status: u16, body: &[u8]) -> Failure {
                 None => error.to_owned(),
             };
             let Excerpt(problem) = excerpt(text.as_bytes(), connector.redactor());
-            Failure::TokenRefused { problem: format!("status {status}, {problem}") }
+            let error = Some(error.to_owned());
+            Failure::TokenRefused { problem: format!("status {status}, {problem}"), error }
         }
         _ => Failure::Status { status, excerpt: excerpt(body, connector.redactor()) },
     }
@@ -278,13 +319,13 @@ fn read_token(
     body: &[u8],
     asked: Duration,
 ) -> Result<Granted, Failure> {
-    let refused = |problem: &str| Failure::TokenRefused { problem: problem.to_owned() };
+    let refused = |problem: &str| Failure::token_refused(problem);
     let value: Value = serde_json::from_slice(body)
         .map_err(|_| refused("the answer is not JSON; is `token_url` the token endpoint?"))?;
     if matches!(auth, Auth::Login { .. }) {
         let (token, header, life) = login::read(auth, &value, connector.clock().now())?;
         connector.learn(&token);
-        return Ok(Granted { header, life, asked, refresh: None });
+        return Ok(Granted { header, life, asked, refresh: None, who: None });
     }
     let token = value.get("access_token").and_then(Value::as_str).unwrap_or_default();
     if token.is_empty() {
@@ -302,7 +343,20 @@ fn read_token(
     let refresh = value.get("refresh_token").and_then(Value::as_str).map(Secret::new);
     let refresh = refresh.filter(|token| !token.expose().is_empty());
     refresh.iter().for_each(|token| connector.learn(token));
-    Ok(Granted { header: Secret::new(format!("{kind} {token}")), life, asked, refresh })
+    let id_token = value.get("id_token").and_then(Value::as_str).map(Secret::new);
+    id_token.iter().for_each(|token| connector.learn(token));
+    let who = id_token.as_ref().and_then(who);
+    Ok(Granted { header: Secret::new(format!("{kind} {token}")), life, asked, refresh, who })
+}
+
+/// Who logged in, for showing, by an ID token (OpenID Connect Core 1.0, section 2). It came from
+/// the token endpoint itself, so its signature says nothing more (section 3.1.3.7).
+fn who(id_token: &Secret) -> Option<String> {
+    let claims = id_token.expose().split('.').nth(1)?;
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
+    let claim = |name: &&str| claims.get(*name).and_then(Value::as_str);
+    let who = ["preferred_username", "email", "sub"].iter().find_map(claim)?;
+    Some(who.chars().filter(|c| !c.is_control()).take(WHO_LENGTH_MAX).collect())
 }
 
 /// How long before its end a token is renewed.

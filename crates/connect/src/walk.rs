@@ -20,6 +20,7 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use restway_model::definition::{ApiFile, ResourceSettings};
 use restway_model::{Counts, Event, Records, TableName, Values, exact_json};
 use serde_json::Value;
@@ -30,8 +31,9 @@ use crate::decode::{Bounds, PageEnd};
 use crate::error::{CallError, Excerpt, Failure};
 use crate::exchange::{Exchange, Tally};
 use crate::open_page::{OpenPage, PageShape, Progress, redacted};
-use crate::page::{Pager, Seen};
-use crate::request::Request;
+use crate::page::{PageMark, Pager, Seen};
+use crate::request::{Request, header};
+use crate::retry::http_date;
 
 /// Names under which apis tell how many records there are in all; for progress, and to warn of a
 /// walk that ended early. Decides nothing.
@@ -50,6 +52,8 @@ pub struct PagePart {
     pub last_of_page: bool,
     /// How many records all pages hold, if the api tells.
     pub total: Option<u64>,
+    /// From where another process can go on, with the last part of a page that is not the last.
+    pub mark: Option<PageMark>,
 }
 
 /// The pages of one resource, read as they are asked for.
@@ -73,8 +77,12 @@ pub struct Walk {
     /// What was sent, pages that were read ahead in vain included.
     tally: Arc<Tally>,
     counts: Counts,
-    /// Records in all parts so far.
+    /// Records in all parts so far, and before the mark that the walk began at.
     handed: u64,
+    /// From where it goes on.
+    resumed: Option<PageMark>,
+    /// The api's own time, as its first answer told.
+    api_time: Option<DateTime<Utc>>,
     ready: VecDeque<PagePart>,
 }
 
@@ -115,8 +123,24 @@ impl Walk {
             tally: Arc::default(),
             counts: Counts::default(),
             handed: 0,
+            resumed: None,
+            api_time: None,
             ready: VecDeque::new(),
         }
+    }
+
+    /// The walk, begun at a mark of an earlier one of the same definition and values.
+    #[must_use]
+    pub fn resumed(mut self, mark: PageMark) -> Self {
+        self.page = mark.page;
+        self.handed = mark.records();
+        self.resumed = Some(mark);
+        self
+    }
+
+    /// What time it was at the api when it answered first, if it told (RFC 9110, section 6.6.1).
+    pub const fn api_time(&self) -> Option<DateTime<Utc>> {
+        self.api_time
     }
 
     /// The next part; `None` when all pages are read. Not to be called again after an error, nor
@@ -145,8 +169,9 @@ impl Walk {
                     ));
                 }
                 State::Start => {
+                    let page = self.page + 1;
                     let request = self.first_request()?;
-                    self.begin(request).await.map_err(|cause| self.failed(1, cause))?
+                    self.begin(request).await.map_err(|cause| self.failed(page, cause))?
                 }
                 State::Next(request) => {
                     let page = self.page + 1;
@@ -161,20 +186,29 @@ impl Walk {
 
     /// What the walk did so far; rows are the tables' to count.
     pub fn counts(&self) -> Counts {
-        Counts { requests: self.tally.requests(), retries: self.tally.retries(), ..self.counts }
+        Counts {
+            requests: self.tally.requests(),
+            retries: self.tally.retries(),
+            unchanged: self.tally.unchanged(),
+            ..self.counts
+        }
     }
 
     fn failed(&self, page: u64, cause: CallError) -> CallError {
         CallError::Page { resource: self.name.clone(), page, cause: Box::new(cause) }
     }
 
-    fn first_request(&self) -> Result<Request, CallError> {
+    fn first_request(&mut self) -> Result<Request, CallError> {
         let values = self.connector.lookup(self.values.as_ref(), false);
         let header_values = self.connector.lookup(self.values.as_ref(), true);
         let homes = crate::plan::homes(&self.api, &values)?;
         let request =
             crate::plan::resource_request(&homes, &self.resource, &values, &header_values)?;
-        self.pager.first(request).map_err(crate::plan_failure)
+        let first = self.pager.first(request).map_err(crate::plan_failure)?;
+        match &self.resumed {
+            Some(mark) => self.pager.resume(first, mark).map_err(crate::plan_failure),
+            None => Ok(first),
+        }
     }
 
     /// Opens a page, unless it was read before or is one too many.
@@ -198,6 +232,10 @@ impl Walk {
             }
         };
         let open = opened?;
+        if self.api_time.is_none() {
+            let date = header(&open.opened.incoming.headers, "date");
+            self.api_time = date.and_then(http_date);
+        }
         if open.is_empty_answer() {
             self.end_page(VecDeque::new(), 0, 0);
             return Ok(State::Ended);
@@ -263,6 +301,10 @@ impl Walk {
         }
         match next {
             Some(next) => {
+                let mark = self.pager.mark(self.page, &next, self.connector.redactor());
+                if let Some(last) = self.ready.back_mut() {
+                    last.mark = mark;
+                }
                 self.look_ahead(&next, &end, bytes)?;
                 Ok(State::Next(Box::new(next)))
             }
@@ -330,11 +372,12 @@ impl Walk {
         match self.ready.back_mut() {
             Some(last) => last.last_of_page = true,
             None => {
-                let records = Records::default();
-                self.ready.push_back(PagePart { records, page, last_of_page: true, total });
+                let (records, mark) = (Records::default(), None);
+                self.ready.push_back(PagePart { records, page, last_of_page: true, total, mark });
             }
         }
-        self.counts.records = self.handed;
+        let before = self.resumed.as_ref().map_or(0, PageMark::records);
+        self.counts.records = self.handed - before;
         let resource = self.name.clone();
         self.connector.observe(&Event::PageRead { resource, page, records, bytes, total });
         is_cut
@@ -350,7 +393,8 @@ impl Walk {
             self.handed += taken;
             if taken > 0 {
                 let records = records.first(usize::try_from(taken).unwrap_or(usize::MAX));
-                self.ready.push_back(PagePart { records, page, last_of_page: false, total });
+                let (last_of_page, mark) = (false, None);
+                self.ready.push_back(PagePart { records, page, last_of_page, total, mark });
             }
             if taken < length {
                 return true;

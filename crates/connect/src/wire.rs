@@ -24,6 +24,7 @@ use url::{Position, Url};
 
 use crate::egress::{CheckedResolver, Denial, EgressPolicy, check_behind_proxy, check_proxy};
 use crate::error::Failure;
+use crate::kept::{Keeping, KeptBody, Met};
 use crate::proxy::{self, Proxy};
 use crate::request::DEFAULTS;
 use crate::tape::{Played, Recording, Tape};
@@ -102,6 +103,7 @@ pub(crate) struct Incoming {
     pub(crate) headers: Vec<(String, String)>,
     source: Source,
     recording: Option<Box<Recording>>,
+    keeping: Option<Box<Keeping>>,
     read_timeout: Duration,
     end: Option<End>,
     /// None where the request brought bounds of its own.
@@ -113,6 +115,7 @@ pub(crate) struct Incoming {
 enum Source {
     Network(Box<reqwest::Response>),
     Packed(Box<Unpacking>),
+    Kept(KeptBody),
     Tape(Option<Bytes>),
 }
 
@@ -159,6 +162,7 @@ impl Wire {
             headers: played.headers,
             source: Source::Tape(Some(played.body).filter(|body| !body.is_empty())),
             recording: None,
+            keeping: None,
             read_timeout: self.read_timeout,
             end: None,
             pace: None,
@@ -224,6 +228,7 @@ impl Wire {
             headers,
             source,
             recording: None,
+            keeping: None,
             read_timeout: outgoing.read_timeout.unwrap_or(self.read_timeout),
             end: outgoing.end,
             pace: Some(pace).filter(|_| !has_own_bounds),
@@ -285,6 +290,7 @@ impl Incoming {
     pub(crate) async fn chunk(&mut self, clock: &dyn Clock) -> Result<Option<Bytes>, Failure> {
         let (chunk, waited) = self.arrived(clock).await?;
         self.record(chunk.as_deref())?;
+        self.keep(chunk.as_ref()).await?;
         let length = chunk.as_ref().map_or(0, Bytes::len) as u64;
         self.bytes += length;
         if let Some(pace) = self.pace.as_mut().filter(|_| chunk.is_some())
@@ -320,6 +326,28 @@ impl Incoming {
         Ok((chunk, clock.monotonic().saturating_sub(begun)))
     }
 
+    /// Takes over what the kept answers know of it.
+    pub(crate) fn met(&mut self, met: Met) {
+        match met {
+            Met::Unchanged(headers, body) => {
+                self.status = 200;
+                self.headers = headers;
+                self.source = Source::Kept(body);
+            }
+            Met::Keeping(keeping) => self.keeping = Some(keeping),
+            Met::Passing => {}
+        }
+    }
+
+    async fn keep(&mut self, chunk: Option<&Bytes>) -> Result<(), Failure> {
+        let Some(mut keeping) = self.keeping.take() else { return Ok(()) };
+        let Some(chunk) = chunk else { return keeping.finish().await };
+        if keeping.chunk(chunk).await? {
+            self.keeping = Some(keeping);
+        }
+        Ok(())
+    }
+
     fn record(&mut self, chunk: Option<&[u8]>) -> Result<(), Failure> {
         let Some(recording) = &mut self.recording else { return Ok(()) };
         match chunk {
@@ -349,6 +377,7 @@ impl Source {
     async fn chunk(&mut self, offset: u64) -> Result<Option<Bytes>, Failure> {
         match self {
             Self::Tape(body) => Ok(body.take()),
+            Self::Kept(body) => body.chunk().await,
             Self::Network(response) => {
                 response.chunk().await.map_err(|error| body_failure(&error, offset))
             }

@@ -38,6 +38,10 @@ pub enum Event {
     RunEnded { run: RunId, status: RunStatus, counts: Counts, duration: Duration },
     /// A resource's sync began.
     ResourceStarted { resource: TableName },
+    /// A resource's sync goes on from where an earlier one came to; `plan` says from where.
+    ResourceGoesOn { resource: TableName, plan: String },
+    /// What was read so far is recorded, and will be in its tables whatever happens.
+    BatchRecorded { resource: TableName, sequence: u64, rows: u64 },
     /// A resource's sync ended.
     ResourceEnded { resource: TableName, status: RunStatus, counts: Counts, duration: Duration },
     /// A request goes out.
@@ -82,14 +86,16 @@ impl Event {
             Self::RunStarted { .. }
             | Self::RunEnded { .. }
             | Self::ResourceStarted { .. }
+            | Self::ResourceGoesOn { .. }
             | Self::ResourceEnded { .. }
             | Self::ColumnChanged { .. }
             | Self::TableCommitted { .. }
             | Self::RateWaited { .. }
             | Self::ServerListening { .. } => Level::Info,
-            Self::TokenReceived { .. } | Self::PageRead { .. } | Self::FilesStaged { .. } => {
-                Level::Debug
-            }
+            Self::TokenReceived { .. }
+            | Self::PageRead { .. }
+            | Self::FilesStaged { .. }
+            | Self::BatchRecorded { .. } => Level::Debug,
             Self::RequestAnswered { .. } => Level::Debug,
             Self::RequestSent { .. } | Self::AnswerReceived { .. } => Level::Trace,
         }

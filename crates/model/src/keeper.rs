@@ -23,6 +23,8 @@ pub struct KeptToken {
     pub access: Option<Secret>,
     /// When the access token ends, if the server said.
     pub expires_at: Option<DateTime<Utc>>,
+    /// Who logged in, if the server said.
+    pub who: Option<String>,
 }
 
 impl fmt::Debug for KeptToken {
@@ -44,6 +46,9 @@ pub trait TokenKeeper: Send + Sync {
 
     /// Keeps a token in place of the one before. When it returns, a crash loses nothing.
     fn keep<'a>(&'a self, slot: &'a str, token: &'a KeptToken) -> Keeping<'a, ()>;
+
+    /// Forgets what was kept. When it returns, no crash brings it back.
+    fn forget<'a>(&'a self, slot: &'a str) -> Keeping<'a, ()>;
 
     /// Takes the right to refresh, or answers None when another process or task has it.
     ///

@@ -43,6 +43,12 @@ impl Records {
         self
     }
 
+    /// Leaves out the records for which `keep` says no.
+    pub fn retain(&mut self, mut keep: impl FnMut(&[u8]) -> bool) {
+        let body = &self.body;
+        self.spans.retain(|span| keep(&body[span.clone()]));
+    }
+
     /// The JSON text of each record, in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.spans.iter().map(|span| &self.body[span.clone()])

@@ -25,6 +25,8 @@ pub enum RunKind {
     Sync,
     /// A webhook: a named call or chain of calls.
     Webhook,
+    /// Tables restored or dropped.
+    Tables,
 }
 
 impl RunKind {
@@ -34,6 +36,7 @@ impl RunKind {
             Self::Call => "call",
             Self::Sync => "sync",
             Self::Webhook => "webhook",
+            Self::Tables => "tables",
         }
     }
 }
@@ -85,6 +88,9 @@ pub struct Counts {
     /// Rows that went, or were closed, because the api says that they are gone.
     #[serde(default)]
     pub deleted: u64,
+    /// Answers that the server did not send again, because the kept ones still hold.
+    #[serde(default)]
+    pub unchanged: u64,
 }
 
 impl Counts {
@@ -98,5 +104,6 @@ impl Counts {
         self.bytes += other.bytes;
         self.rejected += other.rejected;
         self.deleted += other.deleted;
+        self.unchanged += other.unchanged;
     }
 }

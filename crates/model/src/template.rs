@@ -26,10 +26,25 @@ pub enum Scope {
     Parent,
     /// The answer of an earlier call of the same webhook: `${calls.id.path}`.
     Calls,
+    /// The bounds of what is asked for now: `${window.start}`, `${window.end}`.
+    Window,
+    /// How far the syncs before came: `${state.cursor}`.
+    State,
+    /// The request that is being signed.
+    Request,
 }
 
 impl Scope {
-    const ALL: [Scope; 5] = [Scope::Secret, Scope::Env, Scope::Param, Scope::Parent, Scope::Calls];
+    const ALL: [Scope; 8] = [
+        Scope::Secret,
+        Scope::Env,
+        Scope::Param,
+        Scope::Parent,
+        Scope::Calls,
+        Scope::Window,
+        Scope::State,
+        Scope::Request,
+    ];
 
     /// The word before the dot.
     pub const fn as_str(self) -> &'static str {
@@ -39,6 +54,9 @@ impl Scope {
             Self::Param => "param",
             Self::Parent => "parent",
             Self::Calls => "calls",
+            Self::Window => "window",
+            Self::State => "state",
+            Self::Request => "request",
         }
     }
 }
@@ -66,7 +84,7 @@ pub enum InvalidTemplate {
     #[error("`${{{0}}}` is not `${{scope.name}}`")]
     Shape(String),
     /// A scope that does not exist.
-    #[error("there is no scope `{scope}`; there are secret, env, param, parent and calls{}",
+    #[error("there is no scope `{scope}`; there are secret, env, param, parent, calls, window, state and request{}",
         .suggestion.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default())]
     Scope {
         /// The word before the dot.

@@ -90,10 +90,12 @@ pub(crate) enum Command {
     /// Ask the tables with SQL
     #[command(after_help = "Examples:\n  restway query 'select count(*) from acme.projects'\n  \
         restway query --format csv -o teams.csv 'select * from acme.teams'\n  \
+        restway query 'select * from acme.teams' --as-of 2026-01-31T12:00:00Z\n  \
         echo 'select 1' | restway query -")]
     Query(Query),
-    /// List the tables, or show one
+    /// List the tables, show one, keep them small, or bring them back to what they were
     #[command(after_help = "Examples:\n  restway tables\n  restway tables show acme.projects\n  \
+        restway tables show acme.projects --profile\n  \
         restway tables vacuum --older-than 1d")]
     Tables(Tables),
     /// List what was done, or show one run
@@ -112,6 +114,10 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  restway secret set acme_token\n  \
         pass show acme | restway secret set acme_token -\n  restway secret list")]
     Secret(Secret),
+    /// Log in to APIs that want a person, see who is logged in, and log out
+    #[command(after_help = "Examples:\n  restway auth login acme\n  restway auth status\n  \
+        restway auth logout acme")]
+    Auth(Auth),
     /// Print the completions of a shell
     #[command(after_help = "Example:\n  restway completions bash > \
         ~/.local/share/bash-completion/completions/restway")]
@@ -295,6 +301,9 @@ pub(crate) struct WebhookCall {
 pub(crate) struct Sync {
     /// Apis (`acme`) and resources (`acme.issues`) [default: all]
     pub(crate) what: Vec<String>,
+    /// Read everything anew, and replace what is there once all of it is read
+    #[arg(long)]
+    pub(crate) full: bool,
     #[command(flatten)]
     pub(crate) tape: TapeArguments,
 }
@@ -312,6 +321,14 @@ pub(crate) struct Query {
     /// A value for `$name` in the SQL; may be given again
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(crate) params: Vec<String>,
+    /// Read tables as they were: at an instant (`2026-01-31T12:00:00Z`) or a day's beginning, at a
+    /// version of the query's only table (`12`), or one table at either (`acme.teams@12`); may be
+    /// given again
+    #[arg(long, value_name = "MOMENT")]
+    pub(crate) as_of: Vec<String>,
+    /// Memory that the query may take before it goes on on the disk [default: 2GiB]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) memory: Option<String>,
     /// The most rows of a table on the terminal; other formats have no bound
     #[arg(long, default_value_t = 100, value_name = "ROWS")]
     pub(crate) rows: usize,
@@ -342,11 +359,45 @@ pub(crate) struct Tables {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TablesCommand {
-    /// Show the columns of a table
-    #[command(after_help = "Example:\n  restway tables show acme.projects")]
+    /// Show the columns of a table, what they hold, and the versions of the table
+    #[command(after_help = "Examples:\n  restway tables show acme.projects\n  \
+        restway tables show acme.projects --profile --json")]
     Show {
         /// The table, as `api.resource`
         table: String,
+        /// Read all rows: nulls, different values, least, greatest and most frequent values
+        #[arg(long)]
+        profile: bool,
+        /// The most versions to list
+        #[arg(long, default_value_t = 10, value_name = "VERSIONS")]
+        versions: usize,
+    },
+    /// Make few large files of many small ones; the rows stay the same
+    #[command(after_help = "Example:\n  restway tables optimize acme.projects")]
+    Optimize {
+        /// Tables, as `api.resource` [default: all]
+        tables: Vec<String>,
+    },
+    /// Bring a resource's table and its child tables back to what they were; the next sync goes on
+    /// from there
+    #[command(after_help = "Examples:\n  restway tables restore acme.projects --to 12\n  \
+        restway tables restore acme.projects --to 2026-01-31T12:00:00Z")]
+    Restore {
+        /// The resource's table, as `api.resource`
+        table: String,
+        /// The version, an instant, or a day's beginning
+        #[arg(long, value_name = "MOMENT")]
+        to: String,
+    },
+    /// Remove a resource's table and its child tables, with all versions; the next sync lands
+    /// everything anew
+    #[command(after_help = "Example:\n  restway tables drop acme.projects --yes")]
+    Drop {
+        /// The resource's table, as `api.resource`
+        table: String,
+        /// Do it; without this, only say what would go
+        #[arg(long)]
+        yes: bool,
     },
     /// Remove the files that only old versions of the tables need
     #[command(after_help = "Example:\n  restway tables vacuum acme.projects --older-than 1d")]
@@ -393,6 +444,34 @@ pub(crate) struct Plan {
     /// Apis (`acme`), resources (`acme.issues`) and webhooks (`acme.create`)
     #[arg(required = true)]
     pub(crate) what: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Auth {
+    #[command(subcommand)]
+    pub(crate) command: AuthCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuthCommand {
+    /// Show the address where a person logs in, wait for them, and keep the tokens, sealed
+    #[command(after_help = "Example:\n  restway auth login acme")]
+    Login {
+        /// The api, whose `grant` is authorization_code or device
+        api: String,
+    },
+    /// List who is logged in, and until when; never a token
+    #[command(after_help = "Examples:\n  restway auth status\n  restway auth status acme --json")]
+    Status {
+        /// The api [default: all where a person logs in]
+        api: Option<String>,
+    },
+    /// Forget the tokens, and have the server revoke them where there is a `revoke_url`
+    #[command(after_help = "Example:\n  restway auth logout acme")]
+    Logout {
+        /// The api
+        api: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -1,11 +1,12 @@
 //! What every command works with, made once from the global arguments.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use restway_connect::{Proxies, SystemClock, Tape};
 use restway_model::{Clock, Event, Level, Limits, Observer};
 use restway_work::{Settings, Stop, Stopper, Workspace, find_folder};
+use serde_json::{Value, json};
 
 use crate::arguments::{Global, TapeArguments};
 use crate::log::Log;
@@ -19,7 +20,33 @@ pub(crate) struct Context {
     pub(crate) progress: Progress,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) warnings: Warnings,
     directory: Option<PathBuf>,
+}
+
+/// What was warned of, for answers in JSON; a bound number of the first.
+#[derive(Clone, Default)]
+pub(crate) struct Warnings(Arc<Mutex<Vec<(String, String)>>>);
+
+/// Warnings that an answer lists at most.
+const WARNINGS_MAX: usize = 1_000;
+
+impl Warnings {
+    pub(crate) fn json(&self) -> Vec<Value> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().map(|(about, message)| json!({ "about": about, "message": message })).collect()
+    }
+}
+
+impl Observer for Warnings {
+    fn observe(&self, event: &Event) {
+        if let Event::Warned { about, message } = event {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() < WARNINGS_MAX {
+                kept.push((about.clone(), message.clone()));
+            }
+        }
+    }
 }
 
 /// Tells several readers of an event.
@@ -35,7 +62,8 @@ impl Context {
     pub(crate) fn new(global: &Global, printer: Printer) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let progress = Progress::new(&printer, global.log.is_some());
-        let mut readers: Vec<Box<dyn Observer>> = Vec::new();
+        let warnings = Warnings::default();
+        let mut readers: Vec<Box<dyn Observer>> = vec![Box::new(warnings.clone())];
         match global.log.map(Level::from) {
             Some(level) => readers.push(Box::new(Log {
                 level,
@@ -50,6 +78,7 @@ impl Context {
             progress,
             clock,
             observer: Arc::new(Observers(readers)),
+            warnings,
             directory: global.directory.clone(),
         }
     }

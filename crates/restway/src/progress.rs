@@ -140,6 +140,14 @@ impl Observer for Progress {
             Event::ResourceEnded { resource, status, counts, duration } => {
                 self.ended(resource, *status, counts, *duration);
             }
+            Event::ResourceGoesOn { resource, plan } => {
+                let line = format!("{resource}: {plan}");
+                if self.shows_bars {
+                    let _ = self.bars.println(line);
+                } else {
+                    self.printer.aside(&line);
+                }
+            }
             Event::Warned { about, message } => self.warned(&format!("{about}: {message}")),
             Event::RetryScheduled { url, reason, wait, .. } => {
                 let wait = wait.as_secs_f64();

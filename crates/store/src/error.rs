@@ -115,6 +115,19 @@ pub enum StoreError {
         /// The bound.
         bytes_max: usize,
     },
+    /// Where a stream went on from after a batch is not known any more.
+    #[error(
+        "where `{stream}` went on from after its batch {sequence} is not kept any more, only from \
+         batch {oldest} on"
+    )]
+    StateForgotten {
+        /// The stream.
+        stream: String,
+        /// The batch.
+        sequence: u64,
+        /// The oldest batch after which it is known.
+        oldest: u64,
+    },
     /// There are secrets, and no key to open them with.
     #[error("the key to the secrets is missing: neither `RESTWAY_KEY` nor a key file is there")]
     KeyMissing {
@@ -248,6 +261,7 @@ impl Explain for StoreError {
                 Code::Internal
             }
             Self::BatchOrder { .. } => Code::TableConflict,
+            Self::StateForgotten { .. } => Code::VersionMissing,
             Self::KeyMissing { .. }
             | Self::KeyWrong { .. }
             | Self::KeyMalformed { .. }
@@ -285,6 +299,9 @@ impl Explain for StoreError {
                 return vec![format!("set it again with `restway secret set {name}`")];
             }
             Self::DataKeyDamaged => &["put a backup of the folder `.restway` back"],
+            Self::StateForgotten { .. } => {
+                &["restore a newer version, or drop the table and sync it anew"]
+            }
             Self::BatchOrder { .. } => {
                 &["another process may be syncing this workspace: sync again when it has ended"]
             }

@@ -29,7 +29,7 @@ mod webhooks;
 #[cfg(test)]
 mod testing;
 
-pub use batches::BatchIntent;
+pub use batches::{BatchIntent, StateChanges};
 pub use environment::Environment;
 pub use error::{KeyOrigin, StoreError};
 pub use lock::{Presence, WorkspaceLock};

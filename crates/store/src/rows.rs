@@ -52,7 +52,7 @@ impl Columns<'_> {
 
     pub(crate) fn kind(&self) -> Result<RunKind, StoreError> {
         let text: String = self.get("kind")?;
-        let known = [RunKind::Call, RunKind::Sync, RunKind::Webhook]
+        let known = [RunKind::Call, RunKind::Sync, RunKind::Webhook, RunKind::Tables]
             .into_iter()
             .find(|kind| kind.as_str() == text);
         known.ok_or(StoreError::Unreadable { what: "kind", value: text })
@@ -76,6 +76,7 @@ impl Columns<'_> {
             bytes: self.get("bytes")?,
             rejected: self.get("rejected")?,
             deleted: self.get("deleted")?,
+            unchanged: self.get("unchanged")?,
         })
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use restway_model::{Code, Counts, RunId, RunKind, RunStatus, TableName};
+use serde_json::Value;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Sqlite, query::Query};
 use uuid::{Timestamp, Uuid};
@@ -85,6 +86,8 @@ pub struct ResourceOutcome {
     pub ended_at: DateTime<Utc>,
     /// Why it failed.
     pub error: Option<RunError>,
+    /// What it did beside what is counted; the caller's JSON.
+    pub detail: Option<Value>,
 }
 
 impl Store {
@@ -147,6 +150,7 @@ impl Store {
             .bind(written(outcome.started_at))
             .bind(written(outcome.ended_at));
         bind_counts(bind_error(saved, outcome.error.as_ref()), &outcome.counts)
+            .bind(outcome.detail.as_ref().map(Value::to_string))
             .execute(self.pool())
             .await
             .map_err(StoreError::during("save a resource's outcome"))?;
@@ -211,8 +215,9 @@ impl Store {
     pub async fn close_abandoned_runs(&self, _held: &WorkspaceLock) -> Result<u64, StoreError> {
         let now = self.now();
         let syncs = self.abandon(RunKind::Sync, Code::Interrupted, now).await?;
+        let kept = self.abandon(RunKind::Tables, Code::Interrupted, now).await?;
         let calls = self.abandon(RunKind::Call, Code::Interrupted, now - CALL_ABANDONED_AFTER);
-        Ok(syncs + calls.await?)
+        Ok(syncs + kept + calls.await?)
     }
 
     /// The same for webhooks, which need no lock of the workspace: nothing is closed while any of
@@ -287,6 +292,7 @@ fn bind_counts<'query>(query: Statement<'query>, counts: &Counts) -> Statement<'
         .bind(number(counts.bytes))
         .bind(number(counts.rejected))
         .bind(number(counts.deleted))
+        .bind(number(counts.unchanged))
 }
 
 fn run_of(row: &SqliteRow) -> Result<RunRecord, StoreError> {
@@ -305,6 +311,7 @@ fn run_of(row: &SqliteRow) -> Result<RunRecord, StoreError> {
 
 fn outcome_of(row: &SqliteRow) -> Result<ResourceOutcome, StoreError> {
     let columns = Columns(row);
+    let detail: Option<String> = columns.get("detail")?;
     Ok(ResourceOutcome {
         resource: columns.parsed("resource")?,
         status: columns.status()?,
@@ -312,6 +319,7 @@ fn outcome_of(row: &SqliteRow) -> Result<ResourceOutcome, StoreError> {
         started_at: columns.instant("started_at")?,
         ended_at: columns.instant("ended_at")?,
         error: error_of(&columns)?,
+        detail: detail.and_then(|text| serde_json::from_str(&text).ok()),
     })
 }
 

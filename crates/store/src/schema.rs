@@ -151,7 +151,35 @@ alter table run_resource add column rejected integer not null default 0;
 alter table run_resource add column deleted integer not null default 0;
 ";
 
-const STEPS: &[&str] = &[FIRST, TOKENS, WEBHOOKS, WEBHOOK_VERSIONS, REJECTS];
+/// From where streams go on: a row for each part of a stream, in place of one for each batch; and
+/// what each part's was after earlier batches, null where it had none.
+/// And what a run did to a resource beside what can be counted, as JSON.
+const STATES: &str = "
+create table stream_state (
+    stream text not null,
+    part text not null,
+    state text not null,
+    updated_at text not null,
+    primary key (stream, part)
+) strict;
+create table state_past (
+    stream text not null,
+    part text not null,
+    sequence integer not null,
+    state text,
+    primary key (stream, part, sequence)
+) strict, without rowid;
+alter table batch drop column state;
+alter table run_resource add column detail text;
+";
+
+/// Answers that a run was not sent again.
+const UNCHANGED: &str = "
+alter table run add column unchanged integer not null default 0;
+alter table run_resource add column unchanged integer not null default 0;
+";
+
+const STEPS: &[&str] = &[FIRST, TOKENS, WEBHOOKS, WEBHOOK_VERSIONS, REJECTS, STATES, UNCHANGED];
 
 /// Brings the database up to this version's schema.
 pub(crate) async fn migrate(pool: &SqlitePool, now: &str) -> Result<(), StoreError> {

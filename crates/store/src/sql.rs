@@ -19,7 +19,7 @@ statements! {
         values ($1, $2, $3, 'running', $4)";
     RUN_END = "update run set status = $2, ended_at = $3, error_code = $4, error_message = $5,
             requests = $6, retries = $7, pages = $8, records = $9, row_count = $10, bytes = $11,
-            rejected = $12, deleted = $13
+            rejected = $12, deleted = $13, unchanged = $14
         where run_id = $1 and status = 'running'";
     RUN_LIST = "select * from run order by run_id desc limit $1";
     RUN_LIST_BEFORE = "select * from run where run_id < $2 order by run_id desc limit $1";
@@ -32,14 +32,15 @@ statements! {
         where status = 'running' and kind = $1 and started_at < $2";
     OUTCOME_SAVE = "insert into run_resource (run_id, resource, status, started_at, ended_at,
             error_code, error_message, requests, retries, pages, records, row_count, bytes,
-            rejected, deleted)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+            rejected, deleted, unchanged, detail)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
         on conflict (run_id, resource) do update set status = excluded.status,
             started_at = excluded.started_at, ended_at = excluded.ended_at,
             error_code = excluded.error_code, error_message = excluded.error_message,
             requests = excluded.requests, retries = excluded.retries, pages = excluded.pages,
             records = excluded.records, row_count = excluded.row_count, bytes = excluded.bytes,
-            rejected = excluded.rejected, deleted = excluded.deleted";
+            rejected = excluded.rejected, deleted = excluded.deleted,
+            unchanged = excluded.unchanged, detail = excluded.detail";
     OUTCOME_LIST = "select * from run_resource where run_id = $1 order by resource limit $2";
 
     // Webhooks.
@@ -72,16 +73,40 @@ statements! {
     // Batches.
     BATCH_NEXT = "select coalesce(max(sequence), 0) + 1 from batch where stream = $1";
     BATCH_RECORD = "insert into batch
-            (stream, sequence, run_id, resource, row_count, state, body, recorded_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8)";
-    BATCH_PENDING = "select stream, sequence, run_id, resource, row_count, state, body from batch
+            (stream, sequence, run_id, resource, row_count, body, recorded_at)
+        values ($1, $2, $3, $4, $5, $6, $7)";
+    BATCH_PENDING = "select stream, sequence, run_id, resource, row_count, body from batch
         where body is not null order by stream, sequence limit $1";
     BATCH_FIRST_PENDING = "select min(sequence) from batch
         where stream = $1 and body is not null";
     BATCH_KNOWN = "select count(*) from batch where stream = $1 and sequence = $2";
     BATCH_FINISH = "update batch set body = null, finished_at = $3
         where stream = $1 and sequence = $2";
-    BATCH_STATE = "select state from batch where stream = $1 order by sequence desc limit 1";
+
+    // From where streams go on.
+    STATE_GET = "select state from stream_state where stream = $1 and part = $2";
+    STATE_COUNT = "select count(*) from stream_state where stream = $1";
+    STATE_SET = "insert into stream_state (stream, part, state, updated_at)
+        values ($1, $2, $3, $4)
+        on conflict (stream, part) do update set state = excluded.state,
+            updated_at = excluded.updated_at";
+    STATE_FORGET = "delete from stream_state where stream = $1 and part = $2";
+    STATE_RESET = "delete from stream_state where stream = $1";
+    STATE_PAST_RESET = "insert or replace into state_past (stream, part, sequence, state)
+        select stream, part, $2, null from stream_state where stream = $1";
+    STATE_PAST_SET = "insert or replace into state_past (stream, part, sequence, state)
+        select $1, $2, $3, $4
+        where $4 is not (select state from stream_state where stream = $1 and part = $2)";
+    STATE_AFTER = "select part, state from state_past as past
+        where stream = $1 and state is not null and sequence = (
+            select max(sequence) from state_past as other
+            where other.stream = past.stream and other.part = past.part
+                and other.sequence <= $2)";
+    STATE_PAST_PRUNE = "delete from state_past as past
+        where stream = $1 and sequence < $2 and exists (
+            select 1 from state_past as other
+            where other.stream = past.stream and other.part = past.part
+                and other.sequence > past.sequence and other.sequence <= $2)";
 
     // Secrets.
     SECRET_SET = "insert into secret (name, data_key_id, nonce, sealed, updated_at)
@@ -109,6 +134,7 @@ statements! {
         on conflict (slot) do update set data_key_id = excluded.data_key_id,
             nonce = excluded.nonce, sealed = excluded.sealed, updated_at = excluded.updated_at";
     TOKEN_GET = "select data_key_id, nonce, sealed from token where slot = $1";
+    TOKEN_FORGET = "delete from token where slot = $1";
 
     // The schema itself.
     SCHEMA_FOUND = "select coalesce(max(version), 0) from schema_version";

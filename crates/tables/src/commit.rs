@@ -242,7 +242,7 @@ fn run_metadata(batch: &StagedBatch) -> HashMap<String, serde_json::Value> {
 
 /// Waits until the disk has a version of the log: its entry, its checkpoint if one was made, and
 /// the folder that names them.
-fn sync_log(folder: &Path, version: u64) -> Result<(), TableError> {
+pub(crate) fn sync_log(folder: &Path, version: u64) -> Result<(), TableError> {
     let log = folder.join("_delta_log");
     let number = format!("{version:020}");
     let entries = fs_err::read_dir(&log).map_err(|error| TableError::file(&log, error))?;

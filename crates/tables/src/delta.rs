@@ -75,12 +75,29 @@ pub(crate) fn store(folder: &Path) -> Result<LogStoreRef, TableError> {
 
 /// Opens a table's newest version; none where there is no table.
 pub(crate) async fn open(root: &Path, name: &TableName) -> Result<Option<Opened>, TableError> {
+    open_any(root, name, None).await
+}
+
+/// Opens a version of a table; none where there is no table.
+pub(crate) async fn open_version(
+    root: &Path,
+    name: &TableName,
+    version: u64,
+) -> Result<Option<Opened>, TableError> {
+    open_any(root, name, Some(version)).await
+}
+
+async fn open_any(
+    root: &Path,
+    name: &TableName,
+    version: Option<u64>,
+) -> Result<Option<Opened>, TableError> {
     let folder = folder(root, name);
     if !is_table(&folder) {
         return Ok(None);
     }
     let store = store(&folder)?;
-    let snapshot = EagerSnapshot::try_new(store.as_ref(), None)
+    let snapshot = EagerSnapshot::try_new(store.as_ref(), version)
         .await
         .map_err(|error| TableError::damaged(name, error))?;
     check_readable(name, &snapshot)?;

@@ -211,6 +211,49 @@ pub enum TableError {
         /// The batch that was to begin.
         sequence: u64,
     },
+    /// A moment at which the table was not there, or of which its log no longer tells.
+    #[error("there is no `{table}` as of {asked}: its log tells of versions {first} to {last}")]
+    VersionMissing {
+        /// The table.
+        table: TableName,
+        /// The moment that was asked for.
+        asked: String,
+        /// The oldest version that the log tells of.
+        first: u64,
+        /// The newest.
+        last: u64,
+    },
+    /// A version whose files were removed.
+    #[error("version {version} of `{table}` is gone: its files were removed")]
+    VersionGone {
+        /// The table.
+        table: TableName,
+        /// The version.
+        version: u64,
+    },
+    /// A version's number for a query of several tables, each of which has numbers of its own.
+    #[error("a version is of one table, and the query reads {tables}")]
+    VersionOfMany {
+        /// How many tables the query reads.
+        tables: usize,
+    },
+    /// What is done to a resource's tables was asked of a child table alone.
+    #[error("`{table}` is a list inside the records of `{parent}`, and stays with it")]
+    ChildTable {
+        /// The child table.
+        table: TableName,
+        /// The table that it is a list of.
+        parent: TableName,
+    },
+    /// Another writer committed to the table while it was being compacted or restored.
+    #[error("another writer changed `{table}` in the meantime")]
+    Overtaken {
+        /// The table.
+        table: TableName,
+        /// What the log said.
+        #[source]
+        source: Cause,
+    },
     /// A file or folder could not be read or written.
     #[error("cannot read or write `{}`", path.display())]
     File {
@@ -227,6 +270,13 @@ pub enum TableError {
         problem: String,
         /// What to write instead.
         hint: Option<String>,
+    },
+    /// A query needs more memory than it may have, and cannot put more of it on the disk.
+    #[error("the query needs more memory than it may have")]
+    QueryMemory {
+        /// What the engine said.
+        #[source]
+        source: Cause,
     },
     /// A query stopped.
     #[error("the query stopped: {problem}")]
@@ -276,7 +326,11 @@ impl Explain for TableError {
             Self::DeclaredNarrower { .. } | Self::LoadChanged { .. } => Code::DefinitionInvalid,
             Self::TableMissing { .. } => Code::TableMissing,
             Self::Foreign { .. } => Code::TableDamaged,
-            Self::Conflict { .. } | Self::JournalBehind { .. } => Code::TableConflict,
+            Self::Conflict { .. } | Self::JournalBehind { .. } | Self::Overtaken { .. } => {
+                Code::TableConflict
+            }
+            Self::VersionMissing { .. } | Self::VersionGone { .. } => Code::VersionMissing,
+            Self::VersionOfMany { .. } | Self::ChildTable { .. } => Code::ArgumentInvalid,
             Self::Damaged { source, .. } | Self::File { source, .. }
                 if is_disk_full(source.as_ref()) =>
             {
@@ -285,6 +339,7 @@ impl Explain for TableError {
             Self::Damaged { .. } => Code::TableDamaged,
             Self::File { .. } => Code::FileFailed,
             Self::QueryInvalid { .. } => Code::QueryInvalid,
+            Self::QueryMemory { .. } => Code::QueryMemory,
             Self::QueryFailed { source, .. } if is_disk_full(source.as_ref()) => Code::DiskFull,
             Self::QueryFailed { .. } => Code::QueryFailed,
             Self::RowIdsUsedUp { .. } | Self::Internal(_) => Code::Internal,
@@ -336,7 +391,20 @@ impl Explain for TableError {
             Self::Foreign { .. } => vec!["rewrite the table as plain Delta, protocol 1/2".into()],
             Self::JournalBehind { .. } => vec![
                 "bring back the `.restway/restway.db` that belongs to these tables".into(),
-                "or remove the table's folder, to land it anew".into(),
+                "or `restway tables drop` it, to land it anew".into(),
+            ],
+            Self::VersionMissing { table, .. } | Self::VersionGone { table, .. } => {
+                vec![format!("`restway tables show {table}` lists its versions")]
+            }
+            Self::VersionOfMany { .. } => {
+                vec!["name the table, as in `--as-of acme.orders@12`, or give an instant".into()]
+            }
+            Self::ChildTable { parent, .. } => {
+                vec![format!("name `{parent}`; its child tables go along")]
+            }
+            Self::QueryMemory { .. } => vec![
+                "select fewer columns, filter earlier, or group by fewer keys".into(),
+                "raise the bound with `--memory`, as in `--memory 4GiB`".into(),
             ],
             Self::Conflict { .. } => {
                 vec!["let Restway be the only writer of its tables, and sync again".into()]

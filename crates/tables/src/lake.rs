@@ -16,10 +16,15 @@ use serde::{Deserialize, Serialize};
 use crate::answer::Answer;
 use crate::build::Stamp;
 use crate::commit;
+use crate::compact::{self, Compacted};
 use crate::delta::{self, Opened, is_table, open};
 use crate::error::TableError;
+use crate::history::{self, TableVersion};
+use crate::moment::{AsOf, Moment, check_files};
 use crate::naming::{SEPARATOR, may_be_child, rejects_table};
+use crate::profile::{self, Profile};
 use crate::query;
+use crate::revise::{self, Revision, Turn};
 use crate::shape::{Policy, Shape, TableDef};
 use crate::stage::{Base, BaseFile, Intake, Settings, StagedBatch};
 use crate::vacuum;
@@ -119,6 +124,9 @@ pub struct TableSummary {
     /// Its columns, those that Restway adds included.
     pub columns: u64,
 }
+
+/// A table's name, and what is known of it or why nothing is.
+pub type ListedTable = (TableName, Result<TableSummary, TableError>);
 
 /// Removes the files of a batch that a process left when it died before recording it. No table
 /// has the batch, so no log names them.
@@ -311,31 +319,101 @@ impl Lake {
         commit::discard(&self.shared, batch).await
     }
 
-    /// All tables, sorted by name.
-    pub async fn tables(&self) -> Result<Vec<TableSummary>, TableError> {
-        let mut summaries = Vec::new();
+    /// All tables, sorted by name; one that cannot be opened with what is wrong with it.
+    pub async fn tables(&self) -> Result<Vec<ListedTable>, TableError> {
+        let mut tables = Vec::new();
         for name in self.shared.names()? {
-            if let Some(opened) = open(&self.shared.root, &name).await? {
-                summaries.push(summary(&name, &opened));
+            match open(&self.shared.root, &name).await {
+                Ok(None) => {}
+                Ok(Some(opened)) => tables.push((name.clone(), Ok(summary(&name, &opened)))),
+                Err(error) => tables.push((name, Err(error))),
             }
         }
-        Ok(summaries)
+        Ok(tables)
+    }
+
+    /// The newest versions of a table, newest first.
+    pub async fn history(
+        &self,
+        name: &TableName,
+        versions_max: usize,
+    ) -> Result<Vec<TableVersion>, TableError> {
+        self.opened(name).await?;
+        history::history(&self.shared, name, versions_max).await
+    }
+
+    /// What the columns of a table hold, from one pass over its rows.
+    pub async fn profile(&self, name: &TableName) -> Result<Profile, TableError> {
+        let opened = self.opened(name).await?;
+        check_files(&self.shared, name, &opened, None)?;
+        profile::profile(&self.shared, name, &opened).await
+    }
+
+    /// Makes few large files of many small ones; the rows stay the same. Must not run beside a
+    /// commit to the table.
+    pub async fn compact(&self, name: &TableName) -> Result<Compacted, TableError> {
+        compact::compact(&self.shared, name).await
+    }
+
+    /// The way of a resource's tables back to what they were, for [`Lake::revise`], and the newest
+    /// batch that they had then.
+    ///
+    /// # Errors
+    /// A moment whose files are gone, or a table that is a list inside another's records.
+    pub async fn restore(
+        &self,
+        name: &TableName,
+        moment: Moment,
+        turn: Turn,
+    ) -> Result<(Revision, Option<u64>), TableError> {
+        revise::restore(&self.shared, name, moment, turn).await
+    }
+
+    /// The removal of a resource's tables, for [`Lake::revise`].
+    ///
+    /// # Errors
+    /// No such table, or one that is a list inside another's records.
+    pub async fn dropped(&self, name: &TableName, turn: Turn) -> Result<Revision, TableError> {
+        revise::dropped(&self.shared, name, turn).await
+    }
+
+    /// A table and the tables of the lists in its records, which are restored and dropped with it.
+    ///
+    /// # Errors
+    /// A table that is such a list itself.
+    pub async fn family_of(&self, name: &TableName) -> Result<Vec<TableName>, TableError> {
+        if !is_table(&self.shared.folder(name)) {
+            return Err(self.shared.missing(&name.to_string()));
+        }
+        Ok(revise::family(&self.shared, name).await?.into_iter().collect())
+    }
+
+    /// Carries a revision out. Can be repeated after any failure, by any process; must not run
+    /// beside a commit to the tables.
+    pub async fn revise(&self, revision: &Revision) -> Result<(), TableError> {
+        revise::revise(&self.shared, revision).await
+    }
+
+    async fn opened(&self, name: &TableName) -> Result<Opened, TableError> {
+        let opened = open(&self.shared.root, name).await?;
+        opened.ok_or_else(|| self.shared.missing(&name.to_string()))
     }
 
     /// Removes the data files that only versions older than `age` need, and says how many. Must
     /// not run beside a commit to the table.
     pub async fn vacuum(&self, name: &TableName, age: Duration) -> Result<u64, TableError> {
-        if open(&self.shared.root, name).await?.is_none() {
-            return Err(self.shared.missing(&name.to_string()));
-        }
+        self.opened(name).await?;
         vacuum::vacuum(&self.shared.folder(name), name, age).await
+    }
+
+    /// Whether there is such a table.
+    pub async fn has(&self, name: &TableName) -> Result<bool, TableError> {
+        Ok(open(&self.shared.root, name).await?.is_some())
     }
 
     /// One table and its columns.
     pub async fn table(&self, name: &TableName) -> Result<TableDetail, TableError> {
-        let Some(opened) = open(&self.shared.root, name).await? else {
-            return Err(self.shared.missing(&name.to_string()));
-        };
+        let opened = self.opened(name).await?;
         let columns = opened.columns().into_iter().map(|column| ColumnDetail {
             name: column.name,
             kind: column.kind,
@@ -350,7 +428,17 @@ impl Lake {
         sql: &str,
         params: &[(String, serde_json::Value)],
     ) -> Result<Answer, TableError> {
-        query::run(&self.shared, sql, params).await
+        query::run(&self.shared, sql, params, &AsOf::default()).await
+    }
+
+    /// Runs a read-only query over tables as they were.
+    pub async fn query_as_of(
+        &self,
+        sql: &str,
+        params: &[(String, serde_json::Value)],
+        as_of: &AsOf,
+    ) -> Result<Answer, TableError> {
+        query::run(&self.shared, sql, params, as_of).await
     }
 }
 

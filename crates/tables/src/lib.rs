@@ -4,8 +4,9 @@
 //! and [`Answer`]s. Landing is a pipeline of stages, one module each: `parse` (bytes to cells),
 //! `infer` (the narrowest exact type), `shape` (which key is which column of which table), `build`
 //! and `convert` (columns that widen), `encode` and `write` (Parquet files), `stage` (the batch),
-//! `commit` (the Delta logs). Asking is another: `query` (plan and run), `answer` and `text`
-//! (write it out). `lake` is the door to both.
+//! `commit` (the Delta logs). Asking is another: `query` (plan and run) over tables as they are or, by `moment` and `history`, were;
+//! `answer` and `text` (write it out); `profile` and `sketch` (what columns hold). Keeping is the
+//! third: `compact`, `revise`, `vacuum`. `lake` is the door to all.
 //!
 //! What never happens here: a request over the network, a secret, a decision what to sync. This
 //! is the only room that names Arrow, Parquet, DataFusion or Delta, and none of their types is in
@@ -23,31 +24,42 @@ use serde::{Deserialize, Serialize};
 mod answer;
 mod build;
 mod commit;
+mod compact;
 mod contract;
 mod convert;
 mod delta;
 mod encode;
 mod error;
+mod history;
 mod infer;
 mod keys;
 mod lake;
 mod merge;
+mod moment;
 mod naming;
 mod parse;
+mod profile;
 mod query;
 mod raw;
 mod rejects;
+mod revise;
 mod rewrite;
 mod shape;
+mod sketch;
 mod stage;
 mod text;
 mod vacuum;
 mod write;
 
 pub use answer::{Answer, AnswerColumn, Format};
+pub use compact::Compacted;
 pub use error::{Cause, TableError};
-pub use lake::{ColumnDetail, Lake, ListOf, TableDetail, TableSummary};
+pub use history::TableVersion;
+pub use lake::{ColumnDetail, Lake, ListOf, ListedTable, TableDetail, TableSummary};
 pub use merge::Tally;
+pub use moment::{AsOf, InvalidMoment, Moment};
+pub use profile::{ColumnProfile, FrequentValue, Profile};
+pub use revise::{Revision, Turn};
 pub use shape::{IS_CURRENT, SYSTEM_COLUMNS};
 pub use stage::{Intake, StagedBatch};
 

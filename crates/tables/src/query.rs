@@ -3,10 +3,11 @@
 //! In: one statement and its parameters. Out: a running [`Answer`]. Only statements that read are
 //! let through, by the kind of the statement and once more by the plan; no file, URL or function
 //! reaches beyond the lake. Each table that the statement names is opened once, so a query sees one
-//! version of it from its first row to its last. Memory is bounded; what does not fit goes to the
-//! spill folder or fails.
+//! version of it from its first row to its last: the newest, or the one of a moment of the past. A
+//! table that cannot be opened stops only the queries that name it. Memory is bounded; what does
+//! not fit goes to the spill folder or fails.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -26,13 +27,14 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::Statement;
-use restway_model::{TableName, nearest};
+use restway_model::{Event, TableName, chain, nearest};
 use url::Url;
 
 use crate::answer::Answer;
-use crate::delta::{Opened, arrow_schema, open};
+use crate::delta::{Opened, arrow_schema};
 use crate::error::TableError;
 use crate::lake::Shared;
+use crate::moment::{AsOf, Moment, check_files, open_at};
 
 /// In an Arrow field: the column type in our words.
 pub(crate) const TYPE_KEY: &str = "restway.type";
@@ -48,6 +50,7 @@ pub(crate) async fn run(
     shared: &Shared,
     sql: &str,
     params: &[(String, serde_json::Value)],
+    as_of: &AsOf,
 ) -> Result<Answer, TableError> {
     let context = session(shared)?;
     let state = context.state();
@@ -55,7 +58,13 @@ pub(crate) async fn run(
         state.sql_to_statement(sql, &Dialect::Generic).map_err(|error| refused(&error))?;
     allow(&statement)?;
     let references = state.resolve_table_references(&statement).map_err(|error| refused(&error))?;
-    register(shared, &context, references, &statement).await?;
+    // A function that makes rows, as `range(1, 10)`, stands where a table could.
+    let is_function = |reference: &TableReference| {
+        reference.schema().is_none() && state.table_functions().contains_key(reference.table())
+    };
+    let references = references.into_iter().filter(|one| !is_function(one)).collect();
+    let tables = wanted(shared, references, &statement)?;
+    register(shared, &context, tables, as_of).await?;
     let plan =
         context.state().statement_to_plan(statement).await.map_err(|error| refused(&error))?;
     let read_only =
@@ -71,7 +80,7 @@ pub(crate) async fn run(
 }
 
 /// A session of its own for each query: its bound of memory is its own too.
-fn session(shared: &Shared) -> Result<SessionContext, TableError> {
+pub(crate) fn session(shared: &Shared) -> Result<SessionContext, TableError> {
     let config = SessionConfig::new()
         .with_default_catalog_and_schema(CATALOG, NO_SCHEMA)
         .with_create_default_catalog_and_schema(false)
@@ -108,15 +117,21 @@ fn not_a_query() -> TableError {
     }
 }
 
-/// Opens the tables that a statement names; all of them when it asks which there are.
-async fn register(
+/// The tables of a query.
+struct Wanted {
+    /// Those that the statement names.
+    named: BTreeSet<TableName>,
+    /// Whether it asks which tables there are.
+    is_listing: bool,
+}
+
+/// The tables that a statement names.
+fn wanted(
     shared: &Shared,
-    context: &SessionContext,
     references: Vec<TableReference>,
     statement: &Parsed,
-) -> Result<(), TableError> {
-    let mut wanted: HashSet<TableName> = HashSet::new();
-    let mut is_listing = false;
+) -> Result<Wanted, TableError> {
+    let mut wanted = Wanted { named: BTreeSet::new(), is_listing: false };
     let described = match statement {
         Parsed::Statement(statement) => match statement.as_ref() {
             Statement::ExplainTable { table_name, .. } => {
@@ -128,7 +143,7 @@ async fn register(
     };
     for reference in references.into_iter().chain(described) {
         if reference.schema() == Some(INFORMATION_SCHEMA) {
-            is_listing = true;
+            wanted.is_listing = true;
             continue;
         }
         let text = reference.to_string();
@@ -137,20 +152,47 @@ async fn register(
             Some(TableName::new(schema.parse().ok()?, reference.table().parse().ok()?))
         });
         let name = name.filter(|_| is_here).ok_or_else(|| shared.missing(&text))?;
-        wanted.insert(name);
+        wanted.named.insert(name);
     }
-    if is_listing {
-        wanted.extend(shared.names()?);
+    Ok(wanted)
+}
+
+/// Opens the tables of a query; all tables when it asks which there are.
+async fn register(
+    shared: &Shared,
+    context: &SessionContext,
+    wanted: Wanted,
+    as_of: &AsOf,
+) -> Result<(), TableError> {
+    if matches!(as_of.all, Some(Moment::Version(_))) && wanted.named.len() > 1 {
+        return Err(TableError::VersionOfMany { tables: wanted.named.len() });
+    }
+    if let Some(name) = as_of.tables.keys().find(|name| !wanted.named.contains(name)) {
+        return Err(TableError::QueryInvalid {
+            problem: format!("it does not read `{name}`, which it is to read as of another time"),
+            hint: None,
+        });
+    }
+    let mut tables: Vec<(TableName, Arc<dyn TableProvider>)> = Vec::new();
+    for name in &wanted.named {
+        let moment = as_of.of(name);
+        let opened = open_at(shared, name, moment).await?;
+        let opened = opened.ok_or_else(|| shared.missing(&name.to_string()))?;
+        check_files(shared, name, &opened, moment)?;
+        tables.push((name.clone(), provider(shared, name, &opened)?));
+    }
+    if wanted.is_listing {
+        for name in shared.names()?.into_iter().filter(|name| !wanted.named.contains(name)) {
+            let listed = listed(shared, &name).await?;
+            tables.extend(listed.map(|table| (name, table)));
+        }
     }
     let catalog = MemoryCatalogProvider::new();
     let mut schemas: BTreeMap<String, Arc<MemorySchemaProvider>> = BTreeMap::new();
-    for name in wanted {
-        let opened = open(&shared.root, &name).await?;
-        let opened = opened.ok_or_else(|| shared.missing(&name.to_string()))?;
-        let provider = provider(shared, &name, &opened)?;
+    for (name, table) in tables {
         let schema = schemas.entry(name.api.to_string()).or_default();
         use datafusion::catalog::SchemaProvider;
-        schema.register_table(name.table.to_string(), provider).map_err(TableError::internal)?;
+        schema.register_table(name.table.to_string(), table).map_err(TableError::internal)?;
     }
     for (name, schema) in schemas {
         catalog.register_schema(&name, schema).map_err(TableError::internal)?;
@@ -159,8 +201,26 @@ async fn register(
     Ok(())
 }
 
+/// A table for a list of tables. One that cannot be opened is in it without columns, and whoever
+/// watches is told why.
+async fn listed(
+    shared: &Shared,
+    name: &TableName,
+) -> Result<Option<Arc<dyn TableProvider>>, TableError> {
+    match open_at(shared, name, None).await {
+        Ok(None) => Ok(None),
+        Ok(Some(opened)) => provider(shared, name, &opened).map(Some),
+        Err(error) => {
+            let message = std::iter::once(error.to_string()).chain(chain(&error));
+            let message = message.collect::<Vec<_>>().join(": ");
+            shared.observer.observe(&Event::Warned { about: name.to_string(), message });
+            Ok(Some(Arc::new(EmptyTable::new(Arc::new(Schema::empty())))))
+        }
+    }
+}
+
 /// The files of a snapshot as a table of the engine.
-fn provider(
+pub(crate) fn provider(
     shared: &Shared,
     name: &TableName,
     opened: &Opened,
@@ -226,6 +286,11 @@ fn refused(error: &DataFusionError) -> TableError {
             }
             _ => None,
         },
+        // The planner looks for the nearest function itself, and says so in another line.
+        DataFusionError::Plan(text) => text
+            .split_once("Did you mean '")
+            .and_then(|(_, rest)| rest.split_once('\''))
+            .map(|(name, _)| format!("did you mean `{name}`?")),
         _ => None,
     };
     TableError::QueryInvalid { problem, hint }
@@ -238,6 +303,9 @@ pub(crate) fn failed(error: DataFusionError) -> TableError {
         | DataFusionError::SQL(..)
         | DataFusionError::SchemaError(..)
         | DataFusionError::NotImplemented(_) => refused(&error),
+        DataFusionError::ResourcesExhausted(_) => {
+            TableError::QueryMemory { source: Box::new(error) }
+        }
         _ => TableError::QueryFailed {
             problem: first_line(&error.strip_backtrace()),
             source: Box::new(error),

@@ -108,6 +108,15 @@ impl StagedBatch {
         self.fresh().map(|file| file.rows).sum()
     }
 
+    /// Whether a commit would leave every table as it is.
+    pub fn changes_nothing(&self) -> bool {
+        self.tables.iter().all(|table| {
+            table.files.is_empty()
+                && table.removed == Removed::Nothing
+                && table.base.as_ref() == Some(&table.def)
+        })
+    }
+
     /// Bytes of the files with new rows.
     pub fn bytes(&self) -> u64 {
         self.fresh().map(|file| file.bytes).sum()

@@ -1,14 +1,15 @@
 //! Removing what no version needs any more.
 //!
-//! In: a table and an age. Out: fewer files. A file goes only when the log says that it was
-//! replaced and that this was longer ago than the age; files that the log never named are swept
-//! where a batch begins. What never happens here: a change of what any query answers, except one
+//! In: a table and an age. Out: fewer files. A file goes when the log says that it was replaced
+//! longer ago than the age, or when the log does not name it and it is older than that: a process
+//! that died before its commit left it. What never happens here: a change of what any query answers, except one
 //! of versions older than the age.
 
 use std::path::Path;
 use std::time::Duration;
 
 use deltalake_core::DeltaTableBuilder;
+use deltalake_core::operations::vacuum::VacuumMode;
 use restway_model::TableName;
 use url::Url;
 
@@ -26,7 +27,11 @@ pub(crate) async fn vacuum(
     let builder = DeltaTableBuilder::from_url(url).map_err(TableError::internal)?;
     let table = builder.load().await.map_err(damaged)?;
     let age = chrono::Duration::from_std(age).unwrap_or(chrono::Duration::MAX);
-    let vacuum = table.vacuum().with_retention_period(age).with_enforce_retention_duration(false);
+    let vacuum = table
+        .vacuum()
+        .with_mode(VacuumMode::Full)
+        .with_retention_period(age)
+        .with_enforce_retention_duration(false);
     let (_, metrics) = vacuum.await.map_err(damaged)?;
     Ok(metrics.files_deleted.len() as u64)
 }

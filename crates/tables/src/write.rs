@@ -139,6 +139,28 @@ impl OpenFile {
     ) -> Result<Self, TableError> {
         trail.make_folder(folder)?;
         let name = format!("{}{}.parquet", part_prefix(sequence), Uuid::now_v7());
+        Self::named(folder, name, schema, rows_max, trail)
+    }
+
+    /// A file of rows that a version of the table has already.
+    pub(crate) fn create_compacted(
+        folder: &Path,
+        version: u64,
+        schema: SchemaRef,
+        rows_max: usize,
+        trail: &Trail,
+    ) -> Result<Self, TableError> {
+        let name = format!("compact-{version:020}-{}.parquet", Uuid::now_v7());
+        Self::named(folder, name, schema, rows_max, trail)
+    }
+
+    fn named(
+        folder: &Path,
+        name: String,
+        schema: SchemaRef,
+        rows_max: usize,
+        trail: &Trail,
+    ) -> Result<Self, TableError> {
         let path = folder.join(&name);
         let file =
             fs_err::File::create_new(&path).map_err(|error| TableError::file(&path, error))?;

@@ -88,6 +88,56 @@ pub enum WorkError {
         /// Why.
         source: serde_json::Error,
     },
+    /// Some of the parents' rows could not be read for; the others were.
+    #[error("{failed} of {of} parents of `{resource}` failed; the others are committed")]
+    ParentsFailed {
+        /// The child.
+        resource: TableName,
+        /// How many failed.
+        failed: usize,
+        /// How many there are to read for.
+        of: usize,
+        /// What the first of them came to.
+        source: Box<WorkError>,
+    },
+    /// A cursor of an earlier sync that its definition does not fit any more.
+    #[error("`{resource}` came to `{cursor}`, which is no `{format}`")]
+    CursorUnreadable {
+        /// The resource.
+        resource: TableName,
+        /// What was kept.
+        cursor: String,
+        /// What `send.as` says.
+        format: String,
+    },
+    /// Rows that cannot be told apart from those of the next sync.
+    #[error("more than {limit} records of `{resource}` have its highest cursor, `{cursor}`")]
+    BorderFull {
+        /// The resource.
+        resource: TableName,
+        /// The cursor.
+        cursor: String,
+        /// How many can be told apart.
+        limit: usize,
+    },
+    /// More windows than the bound; those that were walked are committed.
+    #[error("`{resource}` has more than {limit} windows to walk; those are committed")]
+    TooManyWindows {
+        /// The resource.
+        resource: TableName,
+        /// The bound.
+        limit: usize,
+    },
+    /// A page that an earlier sync was to go on after, and that the api does not know any more.
+    #[error("`{resource}` cannot go on after page {page}, where an earlier sync ended")]
+    ResumeRefused {
+        /// The resource.
+        resource: TableName,
+        /// The last page that landed.
+        page: u64,
+        /// What the api answered.
+        source: Box<WorkError>,
+    },
     /// A batch of the journal that this version cannot read.
     #[error("batch {sequence} of `{stream}` in the journal cannot be read or written")]
     Journal {
@@ -137,6 +187,12 @@ impl Explain for WorkError {
                 Code::DefinitionMissing
             }
             Self::ParentFailed { .. } | Self::TooManyParents { .. } => Code::RunFailed,
+            Self::ParentsFailed { source, .. } | Self::ResumeRefused { source, .. } => {
+                source.code()
+            }
+            Self::CursorUnreadable { .. }
+            | Self::BorderFull { .. }
+            | Self::TooManyWindows { .. } => Code::RunFailed,
             Self::Stopped => Code::Interrupted,
             Self::File(error) if error.kind() == io::ErrorKind::StorageFull => Code::DiskFull,
             Self::File(_) => Code::FileFailed,
@@ -163,6 +219,18 @@ impl Explain for WorkError {
             Self::NoResources => {
                 vec!["write `apis/NAME.yaml`, or let `restway probe URL` write it".into()]
             }
+            Self::ParentsFailed { source, .. } => source.hints(),
+            Self::CursorUnreadable { resource, .. } | Self::ResumeRefused { resource, .. } => {
+                vec![format!("`restway sync {resource} --full` reads everything anew")]
+            }
+            Self::TooManyWindows { .. } => {
+                vec!["a longer `window` needs fewer; the same command walks the next".into()]
+            }
+            Self::BorderFull { .. } => vec![
+                "`settle: 1m` under `incremental` leaves open what is still being written, and \
+                 needs no border"
+                    .into(),
+            ],
             Self::Stopped => vec!["run the same command again to do the rest".into()],
             _ => Vec::new(),
         }

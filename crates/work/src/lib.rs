@@ -1,7 +1,7 @@
 //! The room "do": syncs and calls, by wiring the rooms for calling, landing and remembering.
 //!
 //! In: a workspace's folder and what a person or a program asks for. Out: runs, each with its
-//! counts and its outcome, and tables that changed whole or not at all.
+//! counts and its outcome, and tables that changed whole or not at all, batch by batch.
 //!
 //! What never happens here: HTTP, SQL, files of tables. Each is another room's; this one decides
 //! the order in which they act, which is what makes a crash at any instruction harmless.
@@ -9,6 +9,7 @@
 mod definitions;
 mod error;
 mod folder;
+mod keep;
 mod recover;
 mod stop;
 mod sync;
@@ -19,7 +20,7 @@ pub use definitions::{ApiDefinition, AppDefinition, Definitions};
 pub use error::WorkError;
 pub use folder::{find_folder, init};
 pub use stop::{Stop, Stopper};
-pub use sync::{ResourceReport, Selection, SyncReport};
+pub use sync::{Extent, ResourceReport, Selection, SyncReport};
 pub use webhook::{
     Absent, Asked, CallReport, Done, Given, GivenValue, ParamProblem, Suggestion, Wanted,
     WebhookError, WebhookReport,

@@ -2,9 +2,20 @@
 
 use restway_model::Event;
 use restway_store::BatchIntent;
-use restway_tables::StagedBatch;
+use restway_tables::{Revision, StagedBatch};
+use serde::{Deserialize, Serialize};
 
 use crate::{WorkError, Workspace};
+
+/// What the journal holds of a batch until it is in the tables.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Body {
+    /// Records that were landed.
+    Landed(StagedBatch),
+    /// Tables that are restored or dropped.
+    Revised(Revision),
+}
 
 /// How often the journal is asked for more; each answer holds hundreds of batches.
 const ROUNDS_MAX: usize = 10_000;
@@ -21,8 +32,10 @@ impl Workspace {
                 return Ok(());
             }
             for batch in pending {
-                let staged: StagedBatch = staged_of(&batch)?;
-                self.lake.commit(&staged).await?;
+                match body_of(&batch)? {
+                    Body::Landed(staged) => drop(self.lake.commit(&staged).await?),
+                    Body::Revised(revision) => self.lake.revise(&revision).await?,
+                }
                 self.store.finish_batch(&batch.stream, batch.sequence).await?;
                 self.observer.observe(&Event::BatchRecovered {
                     resource: batch.resource,
@@ -34,7 +47,7 @@ impl Workspace {
     }
 }
 
-fn staged_of(batch: &BatchIntent) -> Result<StagedBatch, WorkError> {
+fn body_of(batch: &BatchIntent) -> Result<Body, WorkError> {
     serde_json::from_value(batch.body.clone()).map_err(|source| WorkError::Journal {
         stream: batch.stream.clone(),
         sequence: batch.sequence,

@@ -1,17 +1,23 @@
-//! A sync: every chosen resource from its pages into its tables, whole or not at all.
+//! A sync: every chosen resource from its pages into its tables.
 //!
-//! Each resource is one pipeline: requests are sent and pages read on the runtime, records are
-//! shaped into columns on a thread of its own, and files are encoded on a third; bounded channels
-//! lie between them, so memory is flat however long the feed is. Resources run side by side; one
-//! that is read for each row of another waits for that one.
+//! Each resource is one pipeline: requests are sent and pages read on the runtime (`reader`), what
+//! landed before is left out (`sieve`), records are shaped into columns on a thread of its own
+//! (`lander`), and files are encoded on a third; bounded channels lie between them, so memory is
+//! flat however long the feed is. Resources run side by side; one that is read for each row of
+//! another waits for that one.
 //!
-//! The order of the last steps is the promise: data files are written and flushed first; then one
-//! transaction of the journal records them; then each table's log is rolled forward. Before the
-//! transaction nothing happened, after it everything will have.
+//! A resource that replaces its rows is whole or did not happen. One that adds rows commits at
+//! checkpoints, each batch together with the state from which the next process goes on (`state`),
+//! so a sync that is killed, stopped or refused loses nothing and doubles nothing.
 
+mod field;
 mod key;
+mod lander;
 mod parents;
+mod reader;
 mod resource;
+mod sieve;
+mod state;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,17 +29,28 @@ use restway_model::{
     Code, Counts, Event, Explain, Name, RunId, RunKind, RunStatus, TableName, nearest,
 };
 use restway_store::{ResourceOutcome, RunError};
+use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 
 use crate::stop::Stop;
 use crate::{WorkError, Workspace};
 
-/// How many resources are read side by side.
+/// How many resources of one api are read side by side. Each api has places of its own, so that
+/// one that waits for its rate does not hold up the others.
 const RESOURCES_AT_ONCE: usize = 4;
 
 /// What to sync: everything, an api (`acme`), or a resource (`acme.issues`).
 #[derive(Debug, Clone, Default)]
 pub struct Selection(pub Vec<String>);
+
+/// From where a sync reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// From where the syncs before came to.
+    New,
+    /// From the beginning; what is there is replaced when all of it is read.
+    Full,
+}
 
 /// What a sync did.
 #[derive(Debug)]
@@ -59,6 +76,10 @@ pub struct ResourceReport {
     pub counts: Counts,
     /// Rows of each table that was written.
     pub tables: Vec<(TableName, u64)>,
+    /// Batches, windows, cursors and what was left out, as the run keeps them.
+    pub detail: Value,
+    /// Whether something was kept that the next sync goes on from.
+    pub is_kept: bool,
     /// Why it failed.
     pub error: Option<WorkError>,
 }
@@ -67,9 +88,10 @@ impl ResourceReport {
     /// How it ended. A record that was put among the rejects is one that did not land.
     pub fn status(&self) -> RunStatus {
         match &self.error {
-            Some(_) => RunStatus::Failed,
             None if self.counts.rejected > 0 => RunStatus::Partly,
             None => RunStatus::Succeeded,
+            Some(_) if self.is_kept => RunStatus::Partly,
+            Some(_) => RunStatus::Failed,
         }
     }
 }
@@ -97,7 +119,12 @@ impl Workspace {
     /// # Errors
     /// Only what keeps the run from starting or from being written down: a wrong name, a
     /// workspace that is held by another process, a store that fails.
-    pub async fn sync(&self, selection: &Selection, stop: &Stop) -> Result<SyncReport, WorkError> {
+    pub async fn sync(
+        &self,
+        selection: &Selection,
+        extent: Extent,
+        stop: &Stop,
+    ) -> Result<SyncReport, WorkError> {
         let chosen = self.choose(selection)?;
         let lock = self.store.lock()?;
         self.recover().await?;
@@ -111,7 +138,7 @@ impl Workspace {
             kind: RunKind::Sync,
             subject,
         });
-        let resources = self.sync_all(&run, &chosen, stop).await?;
+        let resources = self.sync_all(&run, &chosen, extent, stop).await?;
         let report = SyncReport {
             status: status(&resources),
             counts: total(&resources),
@@ -174,19 +201,24 @@ impl Workspace {
         &self,
         run: &RunId,
         chosen: &[Chosen],
+        extent: Extent,
         stop: &Stop,
     ) -> Result<Vec<ResourceReport>, WorkError> {
-        let places = Semaphore::new(RESOURCES_AT_ONCE);
+        let places: BTreeMap<&Name, Semaphore> =
+            chosen.iter().map(|one| (&one.table.api, Semaphore::new(RESOURCES_AT_ONCE))).collect();
         let ended: BTreeMap<&TableName, watch::Sender<Option<RunStatus>>> =
             chosen.iter().map(|one| (&one.table, watch::Sender::new(None))).collect();
         let syncs = chosen.iter().map(|one| async {
             let parent = one.parent();
             let waits = parent.as_ref().and_then(|parent| ended.get(parent));
             let report = match waits {
-                Some(parent_ended) if !landed(parent_ended).await => one.parent_failed(),
+                Some(parent_ended) if !has_rows(parent_ended).await => one.parent_failed(),
                 _ => {
-                    let _place = places.acquire().await;
-                    self.sync_one(run, one, stop.clone()).await
+                    let _place = match places.get(&one.table.api) {
+                        Some(places) => places.acquire().await.ok(),
+                        None => None,
+                    };
+                    self.sync_one(run, one, extent == Extent::Full, stop.clone()).await
                 }
             };
             if let Some(own) = ended.get(&one.table) {
@@ -213,20 +245,16 @@ impl Workspace {
             started_at,
             ended_at: self.clock.now(),
             error: report.error.as_ref().map(|error| self.run_error(error)),
+            detail: Some(report.detail.clone()),
         };
         self.store.save_resource_outcome(run, &outcome).await?;
         Ok(report)
     }
 
-    fn run_error(&self, error: &WorkError) -> RunError {
-        let mut message = error.to_string();
-        for cause in restway_model::chain(error) {
-            message.push_str(": ");
-            message.push_str(&cause);
-        }
+    pub(crate) fn run_error(&self, error: &WorkError) -> RunError {
         RunError {
             code: error.code().as_str().to_owned(),
-            message: self.redactor.redact(&message).into_owned(),
+            message: self.redactor.redact(&said(error)).into_owned(),
         }
     }
 }
@@ -238,15 +266,28 @@ impl Chosen {
             resource: self.table.clone(),
             counts: Counts::default(),
             tables: Vec::new(),
+            detail: Value::Null,
+            is_kept: false,
             error: Some(WorkError::ParentFailed { resource: self.table.clone(), parent }),
         }
     }
 }
 
-async fn landed(ended: &watch::Sender<Option<RunStatus>>) -> bool {
+/// Waits until a parent has ended; one that was read in part has rows to go on with.
+async fn has_rows(ended: &watch::Sender<Option<RunStatus>>) -> bool {
     let mut receiver = ended.subscribe();
     let status = receiver.wait_for(Option::is_some).await;
     status.is_ok_and(|status| *status != Some(RunStatus::Failed))
+}
+
+/// An error with its causes, on one line.
+fn said(error: &WorkError) -> String {
+    let mut message = error.to_string();
+    for cause in restway_model::chain(error) {
+        message.push_str(": ");
+        message.push_str(&cause);
+    }
+    message
 }
 
 fn subject(selection: &Selection) -> String {
@@ -260,6 +301,7 @@ fn status(resources: &[ResourceReport]) -> RunStatus {
             RunStatus::Succeeded
         }
         0 => RunStatus::Partly,
+        _ if resources.iter().any(|resource| resource.is_kept) => RunStatus::Partly,
         all if all == resources.len() && !resources.iter().any(was_stopped) => RunStatus::Failed,
         _ => RunStatus::Partly,
     }

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use restway_connect::{Connector, ConnectorSettings, EgressPolicy, Extras, Proxies, Tape};
 use restway_model::{Clock, Limits, Observer, Redactor, Scope, TableName, Values};
@@ -21,7 +20,11 @@ struct Placeholders;
 
 impl Values for Placeholders {
     fn value(&self, scope: Scope, name: &str) -> Result<Value, String> {
-        Ok(Value::String(format!("${{{}.{name}}}", scope.as_str())))
+        match scope {
+            // The connector shows these as they are written, in a query too.
+            Scope::Window | Scope::State => Err("is not known before the sync".into()),
+            _ => Ok(Value::String(format!("${{{}.{name}}}", scope.as_str()))),
+        }
     }
 }
 
@@ -96,6 +99,7 @@ impl Workspace {
             rates: Some(Arc::new(store.rates())),
             tape: settings.tape,
             proxies: settings.proxies,
+            answers: Some(state.join("answers")),
         };
         let connector = Connector::with(connector_settings, extras);
         let workspace = Self {
@@ -130,31 +134,6 @@ impl Workspace {
             plans.push((chosen.table, curl));
         }
         Ok(plans)
-    }
-
-    /// Removes the files that only versions older than `age` need, from the tables that are named
-    /// or from all; answers with how many files went from each.
-    ///
-    /// # Errors
-    /// A table that does not exist, or a workspace that another process is changing.
-    pub async fn vacuum(
-        &self,
-        tables: Vec<TableName>,
-        age: Duration,
-    ) -> Result<Vec<(TableName, u64)>, WorkError> {
-        let _lock = self.store.lock()?;
-        self.recover().await?;
-        let tables = if tables.is_empty() {
-            self.lake.tables().await?.into_iter().map(|table| table.name).collect()
-        } else {
-            tables
-        };
-        let mut removed = Vec::new();
-        for table in tables {
-            let files = self.lake.vacuum(&table, age).await?;
-            removed.push((table, files));
-        }
-        Ok(removed)
     }
 
     /// The tables.

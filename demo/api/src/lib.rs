@@ -13,6 +13,7 @@
 //! | `/v1/projects`, `/v1/projects/{id}/issues` | a project tracker, token pages | `v1` |
 //! | `/v1/customers`, `/v1/orders` | a web shop, token pages; customers can be created | `v1` |
 //! | `/open/…` | customers without auth in six pagination styles | `open` |
+//! | `/feed` | rows that are added while it is served | `feed` |
 //! | `/auth/basic/customers`, `/auth/key/customers` | other ways to authorize | `guarded` |
 //! | `/fault/…` | everything that goes wrong in the wild, on demand | `faults` |
 //! | `/openapi.json` | OpenAPI 3.1 of `/v1` | `openapi` |
@@ -24,6 +25,7 @@
 mod answer;
 mod data;
 mod faults;
+mod feed;
 mod guarded;
 mod open;
 mod openapi;
@@ -75,6 +77,7 @@ The Restway demo API: a project tracker and a web shop with made-up records.
   GET  /v1/customers                POST creates one
   GET  /v1/orders
   GET  /open/{page|offset|link|next|keyset|none}
+  GET  /feed
   GET  /auth/{basic|key}/customers
   GET  /fault/...                   misbehaves on demand
   GET  /openapi.json                OpenAPI 3.1 of /v1
@@ -93,6 +96,7 @@ pub(crate) fn routes(api: Arc<Api>) -> Router {
         .route("/oauth/token", post(tokens::answer))
         .merge(v1::routes(&api))
         .merge(open::routes())
+        .merge(feed::routes())
         .merge(guarded::routes())
         .merge(faults::routes())
         .fallback(unknown_path)

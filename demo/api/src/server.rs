@@ -14,9 +14,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::feed::{FEED_MAX, FeedRow};
 use crate::seen::Seen;
 use crate::settings::Settings;
-use crate::state::Api;
+use crate::state::{Api, locked};
 use crate::{CLIENT_ID, CLIENT_SECRET, routes};
 
 const SHUTDOWN_MAX: Duration = Duration::from_secs(2);
@@ -78,6 +79,14 @@ impl DemoApi {
     /// Forgets the requests and the counts so far.
     pub fn forget_requests(&self) {
         self.api.seen.clear();
+    }
+
+    /// Adds a row to `/feed`, at its end; beyond 100,000 rows nothing is added.
+    pub fn add_to_feed(&self, id: u64, at: Option<&str>) {
+        let mut feed = locked(&self.api.feed);
+        if feed.len() < FEED_MAX {
+            feed.push(FeedRow::new(id, at));
+        }
     }
 
     /// How many tokens `/oauth/token` has issued.

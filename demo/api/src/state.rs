@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::data::{Collection, Customer, Data, created_stamp, customer_text};
 use crate::faults::Memory;
+use crate::feed::FeedRow;
 use crate::planned::Plan;
 use crate::seen::SeenLog;
 use crate::settings::Settings;
@@ -26,6 +27,7 @@ pub(crate) struct Api {
     pub(crate) seen: SeenLog,
     pub(crate) plan: Plan,
     pub(crate) faults: Memory,
+    pub(crate) feed: Mutex<Vec<FeedRow>>,
     created: Mutex<Created>,
 }
 
@@ -76,6 +78,7 @@ impl Api {
             seen: SeenLog::default(),
             plan: Plan::new(settings.faults),
             faults: Memory::default(),
+            feed: Mutex::default(),
             created: Mutex::default(),
         }
     }

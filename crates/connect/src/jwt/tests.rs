@@ -1,22 +1,31 @@
 //! What assertions say, and what the forms around them hold.
 
+use std::sync::OnceLock;
+
 use restway_model::Scope;
 use restway_model::definition::{ApiFile, Auth};
 use serde_json::json;
 use url::Url;
 
 use super::*;
-use crate::grant::{Moment, TokenRequest, token_request};
+use crate::grant::{Moment, Proof, TokenRequest, token_request};
+use crate::testing::MadeKey;
+
+/// One key for all tests here.
+fn key() -> &'static MadeKey {
+    static KEY: OnceLock<MadeKey> = OnceLock::new();
+    KEY.get_or_init(MadeKey::new)
+}
 
 struct Given;
 
 impl Values for Given {
     fn value(&self, _: Scope, name: &str) -> Result<Value, String> {
         Ok(match name {
-            "key" => include_str!("../key/plain.pem").into(),
-            "encrypted" => include_str!("../key/encrypted-pbkdf2.pem").into(),
+            "key" => key().text("plain.pem").into(),
+            "encrypted" => key().text("encrypted-pbkdf2.pem").into(),
             "passphrase" => "open-it".into(),
-            "certificate" => include_str!("../key/certificate.pem").into(),
+            "certificate" => key().text("certificate.pem").into(),
             "number" => 7.into(),
             _ => return Err("is not set".into()),
         })
@@ -29,7 +38,14 @@ fn made(auth: Value) -> Result<TokenRequest, Failure> {
     assert!(matches!(api.auth, Auth::Oauth2 { .. }));
     let base = Url::parse("https://ns.example/services/v1").unwrap();
     let now = DateTime::from_timestamp(1_700_000_000, 999_000_000);
-    let moment = Moment { values: &Given, url_values: &Given, now, refresh: None };
+    let passphrase = match &api.auth {
+        Auth::Oauth2 { assertion: Some(assertion), .. } => assertion.passphrase.clone(),
+        _ => None,
+    };
+    let open = |_| crate::key::opened(&key().text("encrypted-pbkdf2.pem"), "open-it").unwrap();
+    let opened = passphrase.map(open);
+    let (proof, key) = (Proof::Definition, opened.as_ref());
+    let moment = Moment { values: &Given, url_values: &Given, now, proof, key };
     token_request(&api.auth, &base, &moment)
 }
 
@@ -82,8 +98,8 @@ fn the_standard_form_and_everything_that_can_be_chosen() {
     let request = made(auth.clone()).unwrap();
     assert_eq!((field(&request, "client_id"), field(&request, "scope")), ("me", "a b"));
     let (head, claims) = parts(field(&request, "client_assertion"));
-    assert_eq!(head["x5t"], "cQ8kLed0_h302nkx20616t-vOHI");
-    assert_eq!(head["x5t#S256"], "QKU8qqyqJDI5O6MPOtkc5k3lTHPr0IikXfOeAyysR7s");
+    assert_eq!(head["x5t"], key().thumbprint("sha1"));
+    assert_eq!(head["x5t#S256"], key().thumbprint("sha256"));
     assert_eq!(
         (&claims["sub"], &claims["aud"]),
         (&json!("me"), &json!("https://as.example/token"))

@@ -1,14 +1,12 @@
 //! Keys in every form, against signatures checked with their public halves; the encrypted ones and
-//! the thumbprints were made by OpenSSL.
+//! the thumbprints are made by openssl while the tests run.
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{KeyPair, UnparsedPublicKey, VerificationAlgorithm};
 
 use super::*;
-
-const PUBLIC: &str = "BDquiWR8/fBs3A2ThjRxpGq55l4NrkoinOdIh5ZKHmJj9BBC6uFW6RmKX5qOWl0rSKKlLvc3/\
-                      ooCK+VBz+mmedg=";
+use crate::testing::MadeKey as Made;
 
 fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
@@ -41,35 +39,34 @@ fn every_algorithm_signs_what_its_public_key_verifies() {
         (EdDsa, of_ed, &signature::ED25519),
     ];
     for (algorithm, (pem, public), verification) in &table {
-        let signer = Signer::read(pem, None, *algorithm).unwrap();
+        let signer = Signer::read(pem, *algorithm).unwrap();
         let signature = signer.sign(b"message").unwrap();
         let public = UnparsedPublicKey::new(*verification, public);
         public.verify(b"message", &signature).unwrap_or_else(|_| panic!("{algorithm:?}"));
         assert!(public.verify(b"massage", &signature).is_err(), "{algorithm:?}");
         let other = if matches!(algorithm, ES256) { RS256 } else { ES256 };
-        let misfit = Signer::read(pem, None, other).err().unwrap();
+        let misfit = Signer::read(pem, other).err().unwrap();
         assert!(misfit.contains(other.as_str()), "{misfit}");
     }
 }
 
 #[test]
 fn keys_of_openssl_are_read_plain_encrypted_and_in_one_line() {
-    let plain = include_str!("plain.pem");
-    let one_line = plain.replace('\n', "\\n");
-    let windows = plain.replace('\n', "\r\n");
+    let made = Made::new();
+    let plain = made.text("plain.pem");
     let table = [
-        (plain, None),
-        (one_line.as_str(), None),
-        (windows.as_str(), None),
-        (include_str!("sec1.pem"), None),
-        (include_str!("encrypted-pbkdf2.pem"), Some("open-it")),
-        (include_str!("encrypted-scrypt.pem"), Some("open-it")),
-        (include_str!("encrypted-3des.pem"), Some("open-it")),
+        (plain.replace('\n', "\\n"), ""),
+        (plain.replace('\n', "\r\n"), ""),
+        (plain, ""),
+        (made.text("sec1.pem"), ""),
+        (made.text("encrypted-pbkdf2.pem"), "open-it"),
+        (made.text("encrypted-scrypt.pem"), "open-it"),
+        (made.text("encrypted-3des.pem"), "open-it"),
     ];
-    let public = STANDARD.decode(PUBLIC).unwrap();
-    let public = UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, public);
+    let public = UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, made.public());
     for (pem, passphrase) in table {
-        let signature = Signer::read(pem, passphrase, ES256).unwrap().sign(b"m").unwrap();
+        let opened = opened(&pem, passphrase).unwrap();
+        let signature = Signer::read(opened.expose(), ES256).unwrap().sign(b"m").unwrap();
         assert_eq!(signature.len(), 64, "{pem}");
         assert!(public.verify(b"m", &signature).is_ok(), "{pem}");
     }
@@ -77,28 +74,31 @@ fn keys_of_openssl_are_read_plain_encrypted_and_in_one_line() {
 
 #[test]
 fn what_is_no_key_says_why() {
-    let encrypted = include_str!("encrypted-pbkdf2.pem");
+    let made = Made::new();
+    let encrypted = made.text("encrypted-pbkdf2.pem");
     let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n\
                -----END RSA PRIVATE KEY-----";
+    let certificate = made.text("certificate.pem");
     let table = [
-        (encrypted, None, "`passphrase` is missing"),
-        (encrypted, Some("wrong"), "passphrase is wrong"),
-        ("hunter2", None, "no private key as PEM"),
-        (include_str!("certificate.pem"), None, "no private key as PEM"),
-        ("-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----", None, "broken PEM"),
-        ("-----BEGIN PRIVATE KEY-----\nAAAA", None, "broken PEM"),
-        (old, None, "openssl pkcs8 -topk8"),
+        (encrypted.as_str(), "`passphrase` is missing"),
+        ("hunter2", "no private key as PEM"),
+        (&certificate, "no private key as PEM"),
+        ("-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----", "broken PEM"),
+        ("-----BEGIN PRIVATE KEY-----\nAAAA", "broken PEM"),
+        (old, "openssl pkcs8 -topk8"),
     ];
-    for (pem, passphrase, problem) in table {
-        let said = Signer::read(pem, passphrase, ES256).err().unwrap();
+    for (pem, problem) in table {
+        let said = Signer::read(pem, ES256).err().unwrap();
         assert!(said.contains(problem) && !said.contains("hunter2"), "{said}");
     }
+    let said = opened(&encrypted, "wrong").err().unwrap();
+    assert!(said.contains("passphrase is wrong"), "{said}");
 }
 
 #[test]
 fn thumbprints_are_those_of_openssl() {
-    let both = thumbprints(include_str!("certificate.pem")).unwrap();
-    assert_eq!(both.0, "cQ8kLed0_h302nkx20616t-vOHI");
-    assert_eq!(both.1, "QKU8qqyqJDI5O6MPOtkc5k3lTHPr0IikXfOeAyysR7s");
-    assert!(thumbprints(include_str!("plain.pem")).is_err());
+    let made = Made::new();
+    let both = thumbprints(&made.text("certificate.pem")).unwrap();
+    assert_eq!(both, (made.thumbprint("sha1"), made.thumbprint("sha256")));
+    assert!(thumbprints(&made.text("plain.pem")).is_err());
 }

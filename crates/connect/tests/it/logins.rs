@@ -120,6 +120,11 @@ impl TokenKeeper for Memory {
         Box::pin(async move { kept })
     }
 
+    fn forget<'a>(&'a self, slot: &'a str) -> Keeping<'a, ()> {
+        self.kept.lock().expect("tokens").remove(slot);
+        Box::pin(async { Ok(()) })
+    }
+
     fn lease(&self, slot: &str) -> Result<Option<Lease>, KeeperFailed> {
         let mut leases = self.leases.lock().expect("leases");
         if leases.iter().any(|held| held == slot) {
@@ -282,6 +287,7 @@ async fn a_new_first_token_takes_the_place_of_what_was_kept() {
         refresh: Some(restway_model::Secret::new("refresh-of-another")),
         access: Some(restway_model::Secret::new("Bearer of-another")),
         expires_at: None,
+        who: None,
     };
     keeper.kept.lock().expect("tokens").insert("demo.0".into(), old);
     let (_rig, connector) = rig(&keeper);

@@ -7,6 +7,7 @@ mod logins;
 mod manners;
 mod packed;
 mod paging;
+mod persons;
 mod probes;
 mod proxies;
 mod support;

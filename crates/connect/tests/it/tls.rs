@@ -212,6 +212,25 @@ async fn an_api_shows_its_client_certificate_at_home_only() {
     let answer = rig.connector.call(&api, get(&format!("{url}/x"))).await.expect("an answer");
     let expected = json!({"client": true, "version": "Some(TLSv1_3)", "sni": "localhost"});
     assert_eq!(body(&answer), expected);
+    openssl(folder.path(), "pkcs8 -topk8 -in cli.key -passout pass:open-the-key -out locked.key");
+    rig.secret("locked_key", pem("locked.key"));
+    rig.secret("key_password", "open-the-key".into());
+    let locked = |password: Value| {
+        let tls = json!({"ca": "ca.crt", "client_cert": "cli.crt",
+            "client_key": "${secret.locked_key}", "client_key_password": password});
+        self::api(&url, json!({"auth": {"type": "mtls"}, "tls": tls}))
+    };
+    let call = async |api: ApiFile| rig.connector.call(&api, get(&format!("{url}/x"))).await;
+    let answer = call(locked("${secret.key_password}".into())).await.expect("it opens");
+    assert_eq!(body(&answer)["client"], true);
+    for (password, problem) in [
+        ("${secret.wrong}".into(), "passphrase is wrong"),
+        (Value::Null, "`client_key_password` is not given"),
+    ] {
+        let error = call(locked(password)).await.expect_err(problem);
+        assert!(error.to_string().contains(problem), "{error}");
+        assert!(!error.to_string().contains("wrong-secret-value"), "{error}");
+    }
     // Another origin is judged by the system's authorities alone.
     let away = rig.connector.call(&api, get(&format!("{open}/x"))).await;
     assert_eq!(code(&away.expect_err("nobody signed it")), "call.tls");

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::landing::{Contract, Deletes, Load, MaxRejects};
 use super::paging::{Paginate, PaginateEntry};
-use super::{Auth, Domain, Proxy, Tls, Webhook};
+use super::{Auth, Checkpoint, Domain, Incremental, Proxy, Tls, Webhook};
 use crate::{ColumnType, Condition, Name, Rate, RecordPath, Template, Timespan};
 
 /// A REST API: where it is, how to log in, and its resources.
@@ -117,6 +117,11 @@ pub struct Defaults {
     /// How many records may be rejected before the resource fails: a number, or a part of all
     /// records as in `1%`; 10% without it.
     pub max_rejects: Option<MaxRejects>,
+    /// When a sync that adds or merges commits what it has read so far.
+    pub checkpoint: Option<Checkpoint>,
+    /// Keeps the answers of GET requests that have an `ETag` or a `Last-Modified`, and asks whether
+    /// they still hold before they are sent again.
+    pub cache: Option<bool>,
     /// The most pages of one walk; 100000 without it.
     pub max_pages: Option<u64>,
     /// Reads so many records at most, and warns when there are more.
@@ -172,6 +177,10 @@ pub struct Resource {
     /// How many records may be rejected before the resource fails: a number, or a part of all
     /// records as in `1%`; 10% without it.
     pub max_rejects: Option<MaxRejects>,
+    /// Reads only what changed since the sync before.
+    pub incremental: Option<Incremental>,
+    /// When a sync that adds or merges commits what it has read so far.
+    pub checkpoint: Option<Checkpoint>,
     /// Types of columns, where they should not come from the data.
     #[serde(default)]
     pub types: BTreeMap<String, ColumnType>,
@@ -186,6 +195,9 @@ pub struct Resource {
     /// What other statuses than 2xx mean: `skip` reads the answer as no records.
     #[serde(default)]
     pub on_status: BTreeMap<String, OnStatus>,
+    /// Keeps the answers of GET requests that have an `ETag` or a `Last-Modified`, and asks whether
+    /// they still hold before they are sent again.
+    pub cache: Option<bool>,
     /// The most pages of one walk; 100000 without it.
     pub max_pages: Option<u64>,
     /// Reads so many records at most, and warns when there are more.
@@ -345,11 +357,14 @@ impl ApiFile {
             deletes: own.deletes,
             contract: own.schema.or(defaults.schema).unwrap_or_default(),
             max_rejects: own.max_rejects.or(defaults.max_rejects).unwrap_or_default(),
+            incremental: own.incremental,
+            checkpoint: own.checkpoint.or(defaults.checkpoint).unwrap_or_default(),
             types: own.types,
             nest: own.nest,
             for_each: own.for_each,
             carry: own.carry,
             on_status: own.on_status,
+            cache: own.cache.or(defaults.cache).unwrap_or_default() && own.method == Method::Get,
             pages_max: own.max_pages.or(defaults.max_pages),
             records_max: own.max_records.or(defaults.max_records),
             fail_when: own.fail_when.or_else(|| defaults.fail_when.clone()),
@@ -374,11 +389,14 @@ impl Resource {
             deletes: Deletes::default(),
             schema: None,
             max_rejects: None,
+            incremental: None,
+            checkpoint: None,
             types: BTreeMap::new(),
             nest: Nest::default(),
             for_each: None,
             carry: BTreeMap::new(),
             on_status: BTreeMap::new(),
+            cache: None,
             max_pages: None,
             max_records: None,
             fail_when: None,
@@ -416,6 +434,10 @@ pub struct ResourceSettings {
     pub contract: Contract,
     /// How many records may be rejected before the resource fails.
     pub max_rejects: MaxRejects,
+    /// How a sync reads only what changed since the one before.
+    pub incremental: Option<Incremental>,
+    /// When a sync that adds or merges commits what it has read so far.
+    pub checkpoint: Checkpoint,
     /// Declared types of columns.
     pub types: BTreeMap<String, ColumnType>,
     /// How lists and objects become tables and columns.
@@ -426,6 +448,8 @@ pub struct ResourceSettings {
     pub carry: BTreeMap<String, String>,
     /// What other statuses than 2xx mean.
     pub on_status: BTreeMap<String, OnStatus>,
+    /// Whether answers are kept, and asked whether they still hold.
+    pub cache: bool,
     /// The definition's own bound on pages.
     pub pages_max: Option<u64>,
     /// The definition's own bound on records.

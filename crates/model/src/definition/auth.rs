@@ -24,6 +24,7 @@ pub struct Domain {
 /// How requests prove who sends them.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each domain, and it never moves")]
 pub enum Auth {
     /// Requests go out as they are.
     #[default]
@@ -133,7 +134,87 @@ pub enum Auth {
         /// Further form fields of the token request, such as `audience`.
         #[serde(default)]
         params: BTreeMap<String, Template>,
+        /// Where a person logs in, for the grant `authorization_code`: a whole URL, or a path on
+        /// the domain's origin.
+        authorize_url: Option<Template>,
+        /// Further parameters of that address, such as `access_type: offline`.
+        #[serde(default)]
+        authorize_params: BTreeMap<String, Template>,
+        /// The port of `http://127.0.0.1:PORT/callback`, where the server knows that address by
+        /// its port; a free one without it (RFC 8252, section 7.3).
+        redirect_port: Option<u16>,
+        /// The server's own name for itself: a login that comes from another, or does not say from
+        /// whom, is refused (RFC 9207).
+        issuer: Option<Template>,
+        /// Where a code for a person is asked for, for the grant `device`: a whole URL, or a path
+        /// on the domain's origin.
+        device_url: Option<Template>,
+        /// Where `restway auth logout` has the tokens revoked (RFC 7009): a whole URL, or a path on
+        /// the domain's origin.
+        revoke_url: Option<Template>,
     },
+    /// Requests signed with a key that both sides know (RFC 2104), over a text of the api's choice.
+    /// In `string`, `headers` and `query`, `${request.…}` is of the request: `method`,
+    /// `method_lower`, `host`, `path`, `query`, `target` (path and query), `header.NAME`, `body`,
+    /// `body_length`, `body.HASH.ENCODING`, `time.seconds`, `time.millis`, `time.iso`,
+    /// `time.iso_millis`, `time.http` and `nonce`.
+    Hmac {
+        /// The key: a `${secret.…}` or `${env.…}`.
+        key: Template,
+        /// How the key is written.
+        #[serde(default)]
+        key_encoding: KeyEncoding,
+        /// The hash.
+        #[serde(default)]
+        algorithm: HmacAlgorithm,
+        /// The text that is signed.
+        string: Template,
+        /// How the signature is written.
+        #[serde(default)]
+        encoding: SignatureEncoding,
+        /// Headers to add; `${request.signature}` is the signature.
+        #[serde(default)]
+        headers: BTreeMap<String, Template>,
+        /// Query parameters to add; those without `${request.signature}` are signed with the rest.
+        #[serde(default)]
+        query: BTreeMap<String, Template>,
+    },
+}
+
+/// The hash of an HMAC signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names are those of the standard")]
+pub enum HmacAlgorithm {
+    Sha1,
+    #[default]
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+/// How the key of an HMAC signature is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyEncoding {
+    /// Its text is the key.
+    #[default]
+    Text,
+    /// Two digits a byte.
+    Hex,
+    /// RFC 4648, section 4.
+    Base64,
+}
+
+/// How bytes of a signature or a hash are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SignatureEncoding {
+    /// Two lower-case digits a byte.
+    #[default]
+    Hex,
+    /// RFC 4648, section 4.
+    Base64,
 }
 
 fn bearer() -> String {
@@ -161,6 +242,18 @@ pub enum Grant {
     Password,
     /// A signed assertion in place of a login (RFC 7523, section 2.1).
     JwtBearer,
+    /// A person logs in once, in a browser, by `restway auth login` (RFC 6749, section 4.1, with
+    /// PKCE, RFC 7636).
+    AuthorizationCode,
+    /// A person logs in once, on any device, by `restway auth login` (RFC 8628).
+    Device,
+}
+
+impl Grant {
+    /// Whether a person logs in.
+    pub const fn is_of_a_person(self) -> bool {
+        matches!(self, Self::AuthorizationCode | Self::Device)
+    }
 }
 
 /// How the client proves who it is in a token request.

@@ -9,7 +9,10 @@ use serde_json::{Map, Value as Json};
 
 use super::problem::{At, Problem, Source};
 use super::yaml::{Entry, Node, Value};
-use crate::{CallPath, ColumnType, Condition, Name, Rate, RecordPath, Template, Timespan, nearest};
+use crate::{
+    CallPath, ColumnType, Condition, CursorFormat, Name, Rate, RecordPath, Template, Timespan,
+    nearest,
+};
 
 /// Everything in the tree that the schema does not allow. `root` is the whole schema document.
 pub(super) fn check(source: &Source<'_>, root: &Json, node: &Node) -> Vec<Problem> {
@@ -258,6 +261,7 @@ fn check_format(format: &str, text: &str) -> Result<(), String> {
         "condition" => parses::<Condition>(text),
         "call_path" => parses::<CallPath>(text),
         "column_type" => parses::<ColumnType>(text),
+        "cursor_format" => parses::<CursorFormat>(text),
         _ => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 //! credentials that must not stand in the file.
 
 mod auth;
+mod cache;
 mod inputs;
 mod landing;
 mod proxy;
@@ -9,6 +10,7 @@ mod tls;
 
 use std::collections::BTreeMap;
 
+use super::incremental;
 use super::problem::{At, Problem, Source};
 use super::yaml::{Node, Value};
 use super::{ApiFile, AppFile, ResourceSettings, WorkspaceFile};
@@ -78,6 +80,8 @@ impl<'a> Finder<'a> {
                 self.report(path, message, Some(hint));
             } else if scope == Scope::Secret && name.parse::<Name>().is_err() {
                 self.report(path, format!("`{name}` cannot be a secret's name"), None);
+            } else if let Some(problem) = incremental::unknown_name(scope, name) {
+                self.report(path, problem, None);
             }
         }
     }
@@ -195,7 +199,8 @@ impl ApiFile {
             let message = "`__` in a name is kept for the lists inside records";
             finder.report(&at(""), message, None);
         }
-        let scopes: &[Scope] = match &resource.for_each {
+        let mut scopes = vec![Scope::Env, Scope::Secret];
+        match &resource.for_each {
             Some(parent) if !self.resources.contains_key(parent) => {
                 let near = nearest(parent.as_str(), self.resources.keys().map(Name::as_str));
                 finder.report(
@@ -203,11 +208,15 @@ impl ApiFile {
                     format!("there is no resource `{parent}`"),
                     near.map(|near| format!("did you mean `{near}`?")),
                 );
-                &[Scope::Env, Scope::Secret, Scope::Parent]
+                scopes.push(Scope::Parent);
             }
-            Some(_) => &[Scope::Env, Scope::Secret, Scope::Parent],
-            None => &[Scope::Env, Scope::Secret],
-        };
+            Some(_) => scopes.push(Scope::Parent),
+            None => {}
+        }
+        if resource.incremental.is_some() {
+            scopes.extend([Scope::Window, Scope::State]);
+        }
+        let scopes = scopes.as_slice();
         finder.only(&at("path"), &resource.path, scopes);
         for (header, template) in &resource.headers {
             let place = ["resources", name.as_str(), "headers", header];
@@ -241,8 +250,13 @@ impl ApiFile {
             finder.report(&at("max_records"), "must be at least 1", None);
         }
         landing::check(finder, name, resource);
+        cache::check(finder, self, name, resource);
         for (problem, hint) in resource.paginate.problems(resource.method) {
             finder.report(&at("paginate"), problem, Some(hint.to_owned()));
+        }
+        for (keys, problem, hint) in incremental::problems(resource) {
+            let place = [&["resources", name.as_str()], keys].concat();
+            finder.report(&place, problem, Some(hint.to_owned()));
         }
         for status in resource.on_status.keys() {
             if !status.parse::<u16>().is_ok_and(|status| (100..600).contains(&status)) {

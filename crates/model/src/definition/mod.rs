@@ -10,6 +10,7 @@ mod auth;
 mod decode;
 mod foreign;
 mod grammar;
+mod incremental;
 mod inputs;
 mod landing;
 mod meaning;
@@ -29,9 +30,11 @@ pub use api::{
 };
 pub use app::{Access, All, AppEvent, AppFile, Group, Object};
 pub use auth::{
-    Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, JwtAlgorithm, ScopeIn,
+    Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, HmacAlgorithm, JwtAlgorithm,
+    KeyEncoding, ScopeIn, SignatureEncoding,
 };
 pub use foreign::foreign_value;
+pub use incremental::{Checkpoint, CursorScope, Incremental, SendCursor, StartValue};
 pub use inputs::{CallInputs, Multipart, Part, PartHeader, Preset, RetryBackoff};
 pub use landing::{
     ColumnRule, Contract, Deletes, InvalidPercent, Load, MaxRejects, Percent, TypeRule,

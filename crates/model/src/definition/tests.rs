@@ -87,7 +87,7 @@ colour: red
             8:12+3 unknown key `pth` -- did you mean `path`?
             8:56+4 `a..b` is not a path to one place (a name is missing; `..` selects many places); write names and indexes, as in `data.items` or `$.result['my list'][0]`
             9:10+1 expected a text or a mapping, found a list
-            10:18+18 there is no scope `secrets`; there are secret, env, param, parent and calls (did you mean `secret`?)
+            10:18+18 there is no scope `secrets`; there are secret, env, param, parent, calls, window, state and request (did you mean `secret`?)
             11:1+6 unknown key `colour` -- the keys here are api, base_url, auth, tls, proxy, domains, aliases, limits, retry, defaults, resources, webhooks
         "#]],
     );
@@ -358,6 +358,55 @@ fn a_proxy_has_an_address_and_its_password_stands_elsewhere() {
 }
 
 #[test]
+fn logins_of_persons_and_signatures_must_make_sense() {
+    let head = "api: acme\nbase_url: https://a.example\nauth:\n  type: ";
+    let text = |rest: &str| format!("{head}{rest}\n");
+    check::<ApiFile>(
+        &text(
+            "oauth2\n  grant: authorization_code\n  token_url: /t\n  client_id: me\n  \
+             device_url: /d\n  redirect_port: 0\n  \
+             authorize_params: { state: x, a: '${secret.k}' }",
+        ),
+        expect![[r#"
+            4:3+1 the key `authorize_url` is missing, which this grant and client need
+            8:15+2 `device_url` means nothing with this grant and `client_auth`
+            9:18+1 0 is not a port -- leave it out for a free port
+            10:30+1 the parameter `state` is not yours to set here
+            10:36+14 `${secret.k}` has no meaning here -- this place knows env
+        "#]],
+    );
+    check::<ApiFile>(
+        &text(
+            "oauth2\n  grant: device\n  token_url: /t\n  client_id: me\n  device_url: /d\n  \
+             issuer: https://a.example",
+        ),
+        expect![[r#"
+            9:11+17 `issuer` means nothing with this grant
+        "#]],
+    );
+    check::<ApiFile>(
+        &text(
+            "hmac\n  key: ${secret.k}\n  string: '${request.metod}${request.body.sha256.hex}'\n  \
+             headers: { X-Key: plain, X-Time: '${request.time.iso}' }",
+        ),
+        expect![[r#"
+            4:3+1 the signature goes nowhere -- write `${request.signature}` into a header or a query parameter
+            6:11+44 a request has no `metod` -- there are method, method_lower, host, path, query, target, body, body_length, time.seconds, time.millis, time.iso, time.iso_millis, time.http, nonce, header.NAME and body.HASH.ENCODING (sha256.hex, md5.base64, …)
+        "#]],
+    );
+    check::<ApiFile>(
+        &text(
+            "login\n  url: /l\n  token: t\n  \
+             json: { user: { name: u, password: hunter2 }, all: [{ api_key: abc }] }",
+        ),
+        expect![[r#"
+            7:38+7 `password` looks like a credential that stands in the file -- use `auth`, or store it with `restway secret set NAME` and write `${secret.NAME}`
+            7:66+3 `api_key` looks like a credential that stands in the file -- use `auth`, or store it with `restway secret set NAME` and write `${secret.NAME}`
+        "#]],
+    );
+}
+
+#[test]
 fn a_webhook_reads_as_designed() {
     let text = "
 api: acme
@@ -410,4 +459,53 @@ webhooks:
             12:20+4 there is no call `d` before this -- did you mean `a`?
         "#]],
     );
+}
+
+#[test]
+fn what_an_incremental_sync_cannot_do_is_refused() {
+    check::<ApiFile>(
+        "
+api: acme
+base_url: https://a.example
+resources:
+  a: { path: /a, incremental: { cursor: at } }
+  b: { path: /b, load: append, incremental: { cursor: at, lookback: 10m, start: soon } }
+  c: { path: /c, load: append, incremental: { cursor: id, send: { query: q, header: h, as: int }, settle: 1m } }
+  d: { path: /d, load: append, incremental: { cursor: at, send: { as: date }, window: 1h, scope: parent } }
+  e: { path: '/e/${window.begin}', load: append, incremental: { cursor: at, send: { json: a.b } } }
+  f: { path: '/f/${state.cursor}', load: append, checkpoint: { pages: 0 } }
+",
+        expect![[r#"
+            5:31+1 `load: replace` would remove what did not change -- write `load: merge`, or `append`, which adds what is new
+            6:69+3 `load: append` would double what `lookback` reads again -- write `load: merge`, or use `settle`
+            6:81+4 does not fit `send.as` -- write it as a record has it, or another `as`
+            7:65+1 the cursor has one place -- write one of `query`, `header` and `json`
+            7:107+2 needs a cursor that is a time -- write another `send.as`, or leave it out
+            8:87+2 is shorter than what `send.as` tells apart -- write a longer one, as `30d`
+            8:87+2 `window` needs `start` -- write where the first window begins
+            8:98+6 `parent` needs `for_each` -- leave it out
+            9:14+20 there is no `window.begin`, but `window.start` and `window.end`
+            9:91+3 a body needs POST, PUT or PATCH -- write `method: POST`
+            10:14+20 `${state.cursor}` has no meaning here -- this place knows env, secret
+            10:62+1 must be at least 1 -- leave out what should not count
+        "#]],
+    );
+}
+
+#[test]
+fn an_incremental_sync_reads_as_designed() {
+    let text = "
+api: acme
+base_url: https://a.example
+defaults: { load: append, checkpoint: { pages: 10 } }
+resources:
+  events:
+    path: '/events/${window.start}'
+    incremental: { cursor: updated_at, send: { query: since, as: '%Y-%m' }, start: 2023-01-01, settle: 1m, window: 60d }
+";
+    let api: ApiFile = read("apis/acme.yaml", text).expect("it is valid");
+    let (_, events) = api.resources().next().expect("a resource");
+    assert_eq!((events.checkpoint.pages, events.checkpoint.records), (10, 250_000));
+    let incremental = events.incremental.expect("it is there");
+    assert_eq!(incremental.first().map(|first| first.to_string()).as_deref(), Some("2023-01-01"));
 }

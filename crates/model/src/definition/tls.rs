@@ -14,8 +14,10 @@ pub struct Tls {
     pub ca: Option<Template>,
     /// The client's certificate with its chain: a PEM file, or a `${secret.…}`.
     pub client_cert: Option<Template>,
-    /// The client's private key, unencrypted PEM: a `${secret.…}` or `${env.…}`.
+    /// The client's private key as PEM: a `${secret.…}` or `${env.…}`.
     pub client_key: Option<Template>,
+    /// Opens `client_key` if that is encrypted (PKCS#8): a `${secret.…}` or `${env.…}`.
+    pub client_key_password: Option<Template>,
     /// Whether the server's certificate is verified; true without it.
     pub verify: bool,
     /// Whether the server's certificate must name the host; true without it.
@@ -32,6 +34,7 @@ impl Default for Tls {
             ca: None,
             client_cert: None,
             client_key: None,
+            client_key_password: None,
             verify: true,
             check_hostname: true,
             sni: true,

@@ -7,7 +7,7 @@ use restway_connect::Request;
 use restway_model::definition::{ApiFile, Method};
 use restway_model::{Name, SafeUrl, Secret};
 use restway_server::Server;
-use restway_work::{Selection, Stopper, Workspace};
+use restway_work::{Extent, Selection, Stopper, Workspace};
 
 use super::{query, serve, sync, tables};
 use crate::arguments::Demo;
@@ -46,7 +46,7 @@ async fn show(
 
     step(context, "restway sync");
     let (_stopper, stop) = Stopper::new();
-    let report = workspace.sync(&Selection::default(), &stop).await?;
+    let report = workspace.sync(&Selection::default(), Extent::New, &stop).await?;
     context.progress.finish();
     sync::print(context, &report);
     if sync::exit(&report) != Exit::Done {

@@ -1,5 +1,6 @@
 //! The commands, one module each: a few calls of the rooms below, and the printing.
 
+mod auth;
 mod call;
 mod check;
 mod demo;
@@ -36,6 +37,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Fai
         Command::Serve(arguments) => serve::run(context, &arguments).await,
         Command::Check => check::run(context),
         Command::Plan(arguments) => plan::run(context, &arguments).await,
+        Command::Auth(arguments) => auth::run(context, &arguments).await,
         Command::Secret(arguments) => secret::run(context, &arguments).await,
         Command::Completions { shell } => {
             let mut command = Arguments::command();

@@ -4,12 +4,13 @@ use std::io::{BufWriter, IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use restway_tables::Answer;
+use restway_tables::{Answer, AsOf, Moment};
+use restway_work::Workspace;
 use serde_json::{Value, json};
 
 use crate::arguments::{Format, Query};
 use crate::context::Context;
-use crate::report::{Exit, Failure};
+use crate::report::{BadArgument, Exit, Failure};
 use crate::text_table::{Head, count, render};
 
 pub(super) async fn run(context: &Context, arguments: &Query) -> Result<Exit, Failure> {
@@ -18,8 +19,13 @@ pub(super) async fn run(context: &Context, arguments: &Query) -> Result<Exit, Fa
         sql => sql.to_owned(),
     };
     let params = params(&arguments.params)?;
-    let workspace = context.workspace().await?;
-    let answer = workspace.lake().query(&sql, &params).await?;
+    let as_of = as_of(&arguments.as_of)?;
+    let mut settings = context.settings();
+    if let Some(text) = &arguments.memory {
+        settings.limits.query_memory_bytes_max = memory(text)?;
+    }
+    let workspace = Workspace::open(&context.folder()?, settings).await?;
+    let answer = workspace.lake().query_as_of(&sql, &params, &as_of).await?;
     let format = arguments.format.unwrap_or_else(|| default_format(context, arguments));
     match (&arguments.output, format.file()) {
         (None, None) => table(context, answer, arguments.rows).await?,
@@ -103,6 +109,45 @@ fn params(texts: &[String]) -> Result<Vec<(String, Value)>, Failure> {
         params.push((name, value));
     }
     Ok(params)
+}
+
+/// Moments, each for all tables or, before an `@`, for one.
+fn as_of(texts: &[String]) -> Result<AsOf, BadArgument> {
+    let mut as_of = AsOf::default();
+    for text in texts {
+        let twice = || BadArgument::new(format!("`--as-of {text}` is the second of its kind"));
+        let (table, moment) = match text.split_once('@') {
+            Some((table, moment)) => (Some(super::tables::table_name(table)?), moment),
+            None => (None, text.as_str()),
+        };
+        let moment = self::moment(moment)?;
+        let before = match table {
+            Some(table) => as_of.tables.insert(table, moment),
+            None => as_of.all.replace(moment),
+        };
+        if before.is_some() {
+            return Err(twice());
+        }
+    }
+    Ok(as_of)
+}
+
+/// A moment in the past of a table.
+pub(super) fn moment(text: &str) -> Result<Moment, BadArgument> {
+    text.parse().map_err(|error: restway_tables::InvalidMoment| BadArgument::new(error.to_string()))
+}
+
+/// Bytes with a unit: `512MiB`, `4GiB`.
+fn memory(text: &str) -> Result<usize, BadArgument> {
+    const UNITS: [(&str, usize); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let found = UNITS.iter().find_map(|(unit, bytes)| {
+        let count: usize = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+        count.checked_mul(*bytes).filter(|bytes| *bytes > 0)
+    });
+    found.ok_or_else(|| {
+        BadArgument::new(format!("`{text}` is no amount of memory"))
+            .with_hint("write a whole number and KiB, MiB or GiB, as in `512MiB`")
+    })
 }
 
 fn is_number(kind: &str) -> bool {

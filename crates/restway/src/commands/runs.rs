@@ -70,6 +70,7 @@ fn show(context: &Context, detail: &RunDetail, webhook: Option<&WebhookRecord>) 
                 "started_at": outcome.started_at,
                 "ended_at": outcome.ended_at,
                 "counts": outcome.counts,
+                "detail": outcome.detail,
                 "error": error_json(outcome.error.as_ref()),
             })
         })
@@ -118,6 +119,37 @@ fn show(context: &Context, detail: &RunDetail, webhook: Option<&WebhookRecord>) 
         ]
     });
     context.printer.line(&render(&heads, rows));
+    for outcome in &detail.resources {
+        for line in outcome.detail.iter().flat_map(detail_lines) {
+            context.printer.line(&format!("{}: {line}", outcome.resource));
+        }
+    }
+}
+
+/// What a run did to a resource beside what is counted, where there is something to say.
+fn detail_lines(detail: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    let count = |name: &str| detail[name].as_u64().unwrap_or(0);
+    if let Some(after) = detail["cursor_after"].as_str() {
+        let before = detail["cursor_before"].as_str().unwrap_or("the beginning");
+        let (windows, batches) = (count("windows"), count("batches"));
+        lines.push(format!("from {before} to {after}, {windows} windows, {batches} batches"));
+    }
+    for (name, text) in [
+        ("landed_before", "records had landed before"),
+        ("left_for_later", "records lie beyond the bound and wait for the next sync"),
+        ("without_cursor", "records have no cursor that could be read"),
+    ] {
+        if count(name) > 0 {
+            lines.push(format!("{} {text}", count(name)));
+        }
+    }
+    for failed in detail["failed_parents"].as_array().into_iter().flatten() {
+        let text = |name: &str| failed[name].as_str().unwrap_or_default();
+        let (parent, message, code) = (text("parent"), text("message"), text("code"));
+        lines.push(format!("parent {parent}: {message} [{code}]"));
+    }
+    lines
 }
 
 fn record_json(run: &RunRecord) -> Value {

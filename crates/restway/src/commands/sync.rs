@@ -1,7 +1,7 @@
 //! `restway sync`: resources into tables.
 
 use restway_model::{Code, Counts, Explain, RunStatus, TableName};
-use restway_work::{ResourceReport, Selection, SyncReport, WorkError};
+use restway_work::{Extent, ResourceReport, Selection, SyncReport, WorkError};
 use serde_json::{Value, json};
 
 use crate::arguments::Sync;
@@ -12,7 +12,8 @@ use crate::text_table::{Head, bytes, count, render};
 pub(super) async fn run(context: &Context, arguments: &Sync) -> Result<Exit, Failure> {
     let workspace = context.workspace_with(&arguments.tape).await?;
     let stop = context.stop_on_signal();
-    let report = workspace.sync(&Selection(arguments.what.clone()), &stop).await?;
+    let extent = if arguments.full { Extent::Full } else { Extent::New };
+    let report = workspace.sync(&Selection(arguments.what.clone()), extent, &stop).await?;
     context.progress.finish();
     print(context, &report);
     Ok(exit(&report))
@@ -27,6 +28,7 @@ pub(super) fn print(context: &Context, report: &SyncReport) {
         "seconds": report.duration.as_secs_f64(),
         "counts": report.counts,
         "resources": report.resources.iter().map(resource_json).collect::<Vec<_>>(),
+        "warnings": context.warnings.json(),
     }));
     let tables: Vec<&(TableName, u64)> =
         report.resources.iter().flat_map(|resource| &resource.tables).collect();
@@ -53,12 +55,22 @@ pub(super) fn print(context: &Context, report: &SyncReport) {
         if let Some(error) = resource.error.as_ref().filter(|_| !printer.json) {
             printer.note(&format!("{}: {}", resource.resource, as_text(error, printer)));
         }
+        if resource.status() == RunStatus::Partly {
+            let name = &resource.resource;
+            printer.aside(&format!(
+                "{name}: what was committed stays; `restway sync {name}` goes on from there"
+            ));
+        }
     }
 }
 
-/// What did not land, and what went.
+/// What did not land, what went, and what need not be sent.
 fn aside(counts: &Counts) -> String {
-    let parts = [("rejected", counts.rejected), ("deleted", counts.deleted)];
+    let parts = [
+        ("rejected", counts.rejected),
+        ("deleted", counts.deleted),
+        ("answers unchanged", counts.unchanged),
+    ];
     let met = parts.iter().filter(|(_, met)| *met > 0);
     met.map(|(word, met)| format!(", {} {word}", count(*met))).collect()
 }
@@ -71,6 +83,7 @@ fn resource_json(resource: &ResourceReport) -> Value {
         "status": resource.status().as_str(),
         "counts": resource.counts,
         "tables": tables,
+        "detail": resource.detail,
         "error": resource.error.as_ref().map(|error| as_json(error)),
     })
 }

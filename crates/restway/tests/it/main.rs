@@ -6,12 +6,18 @@
 #![expect(clippy::disallowed_methods, reason = "a test that cannot read a file may say so badly")]
 
 mod arrows;
+mod asking;
 mod bad_input;
 mod commands;
 mod demo;
+mod httpbin;
+mod incremental;
+mod kept;
 mod loads;
 mod peers;
+mod persons;
 mod published;
+mod readers;
 mod reference;
 mod secrets;
 mod support;

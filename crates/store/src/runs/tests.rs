@@ -15,6 +15,7 @@ fn counts(requests: u64) -> Counts {
         bytes: 5,
         rejected: 6,
         deleted: 7,
+        unchanged: 8,
     }
 }
 
@@ -36,6 +37,7 @@ async fn a_run_and_its_resources_survive_reopening() {
         started_at,
         ended_at: bench.clock.now(),
         error,
+        detail: None,
     };
     let (first, second) = (outcome("acme.a", None), outcome("acme.b", Some(failure())));
     let outdated = ResourceOutcome { error: Some(failure()), ..first.clone() };

@@ -60,6 +60,14 @@ impl Secrets {
             .map_err(&failed)?;
         transaction.commit().await.map_err(&failed)
     }
+
+    async fn forget_token(&self, slot: &str) -> Result<(), StoreError> {
+        let failed = StoreError::during("forget a token");
+        let mut transaction = self.pool.begin_with(schema::BEGIN).await.map_err(&failed)?;
+        let forget = sqlx::query(sql::TOKEN_FORGET).bind(slot);
+        forget.execute(&mut *transaction).await.map_err(&failed)?;
+        transaction.commit().await.map_err(&failed)
+    }
 }
 
 impl TokenKeeper for Secrets {
@@ -69,6 +77,10 @@ impl TokenKeeper for Secrets {
 
     fn keep<'a>(&'a self, slot: &'a str, token: &'a KeptToken) -> Keeping<'a, ()> {
         Box::pin(async move { self.keep_token(slot, token).await.map_err(|error| told(&error)) })
+    }
+
+    fn forget<'a>(&'a self, slot: &'a str) -> Keeping<'a, ()> {
+        Box::pin(async move { self.forget_token(slot).await.map_err(|error| told(&error)) })
     }
 
     fn lease(&self, slot: &str) -> Result<Option<Lease>, KeeperFailed> {
@@ -102,6 +114,7 @@ fn write(token: &KeptToken) -> Zeroizing<String> {
             "refresh": shown(&token.refresh),
             "access": shown(&token.access),
             "expires_at": token.expires_at.map(written),
+            "who": token.who,
         })
         .to_string(),
     )
@@ -119,6 +132,7 @@ fn read(bytes: &[u8]) -> Option<KeptToken> {
         refresh: secret("refresh"),
         access: secret("access"),
         expires_at,
+        who: value.get("who").and_then(Value::as_str).map(str::to_owned),
     })
 }
 
@@ -133,6 +147,7 @@ mod tests {
             refresh: Some(Secret::new(refresh)),
             access: Some(Secret::new("Bearer access-marker")),
             expires_at: Some("2026-03-01T11:00:00.500Z".parse().unwrap()),
+            who: Some("ada".into()),
         }
     }
 
@@ -150,6 +165,10 @@ mod tests {
         let kept = store.secrets().kept("acme.0").await.unwrap();
         assert_eq!(kept, Some(token("second-marker")));
         assert_eq!(store.secrets().kept("acme.1").await, Ok(None));
+        store.secrets().keep("acme.1", &token("third-marker")).await.unwrap();
+        store.secrets().forget("acme.1").await.unwrap();
+        assert_eq!(store.secrets().kept("acme.1").await, Ok(None));
+        assert_eq!(store.secrets().kept("acme.0").await.unwrap(), Some(token("second-marker")));
         let disk = String::from_utf8_lossy(&bench.bytes_on_disk()).into_owned();
         assert!(!disk.contains("marker"));
     }

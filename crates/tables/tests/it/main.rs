@@ -3,8 +3,11 @@
 //! One binary for all of it, so that the query engine is linked once.
 
 mod commit;
+mod json;
+mod keep;
 mod landing;
 mod merge;
+mod past;
 mod property;
 mod query;
 mod support;

@@ -167,7 +167,8 @@ struct Read {
 
 async fn read(fixture: &Fixture) -> Vec<Read> {
     let mut tables = Vec::new();
-    for summary in fixture.lake.tables().await.expect("tables") {
+    for (_, summary) in fixture.lake.tables().await.expect("tables") {
+        let summary = summary.expect("a whole table");
         let detail = fixture.lake.table(&summary.name).await.expect("a table");
         let columns: Vec<(String, String, bool)> = detail
             .columns

@@ -6,8 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use chrono::DateTime;
 use restway_model::definition::{Contract, Deletes, MaxRejects};
-use restway_model::{ColumnType, Event, Limits, Observer, RecordPath, Records, RunId, TableName};
-use restway_tables::{Intake, Lake, LakeSettings, Landing, LoadMode, StagedBatch, TableError};
+use restway_model::{
+    ColumnType, Event, Explain, Limits, Observer, RecordPath, Records, RunId, TableName,
+};
+use restway_tables::{
+    Intake, Lake, LakeSettings, Landing, ListedTable, LoadMode, StagedBatch, TableError,
+};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -104,7 +108,11 @@ impl Fixture {
 
     pub(crate) async fn tables(&self) -> Vec<String> {
         let tables = self.lake.tables().await.expect("tables");
-        tables.iter().map(|table| format!("{} {}", table.name, table.rows.unwrap_or(0))).collect()
+        let text = |(name, table): &ListedTable| match table {
+            Ok(table) => format!("{name} {}", table.rows.unwrap_or(0)),
+            Err(error) => format!("{name} {}", error.code()),
+        };
+        tables.iter().map(text).collect()
     }
 
     /// Every file below the root.

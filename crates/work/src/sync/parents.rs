@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use restway_model::definition::{QueryValue, ResourceSettings};
 use restway_model::{Scope, TableName, Template, Values, exact_json};
 use restway_tables::IS_CURRENT;
 use serde_json::Value;
@@ -17,6 +18,13 @@ impl Parent {
     /// No parent: for a resource that is read once.
     pub(super) fn none() -> Self {
         Self(BTreeMap::new())
+    }
+
+    /// The name under which what is read for this row is kept: the values that its requests are
+    /// made from, as a JSON list.
+    pub(super) fn name(&self, columns: &BTreeSet<String>) -> String {
+        let values: Vec<Box<RawValue>> = columns.iter().map(|column| self.column(column)).collect();
+        serde_json::to_string(&values).unwrap_or_default()
     }
 
     /// A column's value as JSON, to the last digit.
@@ -81,9 +89,14 @@ impl Workspace {
 
 /// Every column that a template of the child or its `carry` names.
 fn columns(chosen: &Chosen) -> BTreeSet<String> {
-    use restway_model::definition::QueryValue;
-    let settings = &chosen.settings;
-    let mut columns: BTreeSet<String> = settings.carry.values().cloned().collect();
+    let mut columns = request_columns(&chosen.settings);
+    columns.extend(chosen.settings.carry.values().cloned());
+    columns
+}
+
+/// Every column of the parent that a request of the child is made from.
+pub(super) fn request_columns(settings: &ResourceSettings) -> BTreeSet<String> {
+    let mut columns = BTreeSet::new();
     let mut add = |template: &Template| {
         let parents = template.references().filter(|(scope, _)| *scope == Scope::Parent);
         columns.extend(parents.map(|(_, name)| name.to_owned()));

@@ -1,28 +1,48 @@
-//! One resource: walk its pages, shape its records, record the batch, roll it forward.
+//! One resource: its parts read side by side, their pages landed.
+//!
+//! A part is what is read by itself: the resource, or what one row of its parent leads to. A part
+//! that fails where the fault is its own is put aside, and the others go on; a fault that all would
+//! meet ends the resource. Either way what is covered is committed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use restway_connect::Walk;
 use restway_model::definition::Load;
-use restway_model::{Counts, Event, Records, RunId, TableName, Values};
-use restway_store::BatchIntent;
-use restway_tables::{Intake, Landing, LoadMode, StagedBatch, TableError};
+use restway_model::{Code, Counts, Event, Explain, RunId, TableName};
+use restway_tables::LoadMode;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::parents::Parent;
-use super::{Chosen, ResourceReport};
+use super::lander::{Landed, Lander, Page, Way};
+use super::parents::{Parent, request_columns};
+use super::reader::{Part, ReadPart, Reader};
+use super::sieve::Sifted;
+use super::state::PartState;
+use super::{Chosen, ResourceReport, said};
 use crate::stop::Stop;
 use crate::{WorkError, Workspace};
 
-/// How many parents are walked side by side when the api does not say.
-const PARENTS_AT_ONCE: usize = 4;
+/// How many parts are walked side by side when the api does not say.
+const PARTS_AT_ONCE: usize = 4;
+/// Parts that may fail before the resource does.
+const FAILED_PARTS_MAX: usize = 100;
 
-/// Columns that a record gets from its parent.
-type Carried = Arc<Vec<(String, Box<RawValue>)>>;
+/// What a sync of one resource came to, as it goes on.
+#[derive(Default)]
+struct Progress {
+    counts: Counts,
+    sifted: Sifted,
+    windows: u64,
+    parts: usize,
+    /// The parts that failed, as the run keeps them.
+    failed: Vec<Value>,
+    first_failure: Option<WorkError>,
+    /// The cursor before and after, where the resource has one.
+    cursor: Option<(Option<String>, Option<String>)>,
+}
 
 impl Workspace {
     /// Syncs one resource; an error is part of the report.
@@ -30,19 +50,30 @@ impl Workspace {
         &self,
         run: &RunId,
         chosen: &Chosen,
+        is_full: bool,
         stop: Stop,
     ) -> ResourceReport {
         let started = self.clock.monotonic();
         let resource = chosen.table.clone();
         self.observer.observe(&Event::ResourceStarted { resource: resource.clone() });
-        let mut counts = Counts::default();
-        let done = self.land(run, chosen, stop, &mut counts).await;
-        let (tables, error) = match done {
-            Ok(tables) => (tables, None),
-            Err(error) => (Vec::new(), Some(error)),
+        let mut progress = Progress::default();
+        let done = self.land(run, chosen, is_full, stop, &mut progress).await;
+        let (landed, error) = match done {
+            Ok((landed, error)) => (landed, error),
+            Err(error) => (Landed::default(), Some(error)),
         };
-        counts.rows = tables.iter().map(|(_, rows)| rows).sum();
-        let report = ResourceReport { resource, counts, tables, error };
+        let mut counts = progress.counts;
+        counts.rows = landed.tables.values().sum();
+        (counts.rejected, counts.deleted) = (landed.rejected, landed.deleted);
+        self.warn_of_sifted(chosen, &progress.sifted);
+        let report = ResourceReport {
+            resource,
+            counts,
+            detail: detail(&progress, &landed),
+            tables: landed.tables.into_iter().collect(),
+            is_kept: landed.is_kept,
+            error,
+        };
         self.observer.observe(&Event::ResourceEnded {
             resource: report.resource.clone(),
             status: report.status(),
@@ -52,181 +83,248 @@ impl Workspace {
         report
     }
 
+    /// What was landed, and what stopped the rest; an error where nothing is known.
     async fn land(
         &self,
         run: &RunId,
         chosen: &Chosen,
+        is_full: bool,
         stop: Stop,
-        counts: &mut Counts,
-    ) -> Result<Vec<(TableName, u64)>, WorkError> {
-        let stream = chosen.table.to_string();
-        let sequence = self.store.next_sequence(&stream).await?;
-        let intake = self.lake.begin(self.landing(run, chosen, &stream, sequence)).await?;
-        let staged = self.fill(chosen, intake, stop, counts).await?;
-
-        let tally = staged.tally();
-        (counts.rejected, counts.deleted) = (tally.rejected, tally.deleted);
-        let rows = staged.rows();
-        let intent = BatchIntent {
-            stream: stream.clone(),
-            sequence,
-            run: run.clone(),
-            resource: chosen.table.clone(),
-            body: serde_json::to_value(&staged).map_err(|source| WorkError::Journal {
-                stream: stream.clone(),
-                sequence,
-                source,
-            })?,
-            state: None,
-            rows,
-        };
-        if let Err(error) = self.store.record_batch(&intent).await {
-            // The journal's own error is the one to report; orphans are swept later.
-            let _ = self.lake.discard(&staged).await;
-            return Err(error.into());
-        }
-        let committed = self.lake.commit(&staged).await?;
-        self.store.finish_batch(&stream, sequence).await?;
-        self.check_key(chosen).await;
-        Ok(committed.into_iter().map(|table| (table.table, table.rows)).collect())
-    }
-
-    fn landing(&self, run: &RunId, chosen: &Chosen, stream: &str, sequence: u64) -> Landing {
-        let settings = &chosen.settings;
-        Landing {
-            resource: chosen.table.clone(),
-            stream: stream.to_owned(),
-            sequence,
-            run: run.clone(),
-            fetched_at: self.clock.now(),
-            mode: match settings.load {
-                Load::Append => LoadMode::Append,
-                Load::Replace => LoadMode::Replace,
-                Load::Merge => LoadMode::Merge,
-                Load::History => LoadMode::History,
-            },
-            key: settings.key.iter().flat_map(|key| key.columns()).cloned().collect(),
-            deletes: settings.deletes.clone(),
-            contract: settings.contract,
-            max_rejects: settings.max_rejects,
-            types: settings.types.clone(),
-            nest_depth: usize::from(settings.nest.depth),
-            json: settings.nest.json.clone(),
-        }
-    }
-
-    /// Reads and shapes side by side. Whichever fails first ends the other, and what was staged
-    /// is removed.
-    async fn fill(
-        &self,
-        chosen: &Chosen,
-        intake: Intake,
-        stop: Stop,
-        counts: &mut Counts,
-    ) -> Result<StagedBatch, WorkError> {
+        progress: &mut Progress,
+    ) -> Result<(Landed, Option<WorkError>), WorkError> {
+        let way = self.way(chosen, is_full).await?;
+        let parts = self.unfinished(chosen, way).await?;
+        progress.parts = parts.len();
+        let mut lander = Lander::begin(self, run, chosen, way).await?;
         let (sender, receiver) = mpsc::channel(self.limits.channel_batches_max);
-        let shaping = tokio::task::spawn_blocking(move || shape(intake, receiver));
-        let walked = self.walk_all(chosen, &sender, stop, counts).await;
-        drop(sender);
-        let shaped = shaping.await?;
-        match (walked, shaped) {
-            (Ok(()) | Err(WorkError::ShaperEnded), Err(error)) => Err(error.into()),
-            (Err(error), Ok(intake)) => {
-                intake.abandon();
-                Err(error)
-            }
-            (Err(error), Err(_)) => Err(error),
-            (Ok(()), Ok(intake)) => {
-                Ok(tokio::task::spawn_blocking(move || intake.finish()).await??)
-            }
+        let (walked, taken) = tokio::join!(
+            self.read_all(chosen, way, parts, sender, stop, progress),
+            lander.take_all(receiver)
+        );
+        // The tables' own error says why nobody takes pages any more.
+        taken?;
+        let is_whole = walked.is_ok() && progress.failed.is_empty();
+        let landed = lander.finish(is_whole).await?;
+        if is_whole {
+            self.check_key(chosen).await;
         }
+        Ok((landed, walked.err().or_else(|| some_failed(chosen, progress))))
     }
 
-    async fn walk_all(
+    /// How the resource is landed. A sync that must see everything at once is whole: one that
+    /// replaces, one that removes what it did not meet, one that starts over. A merge or a history
+    /// that starts over reads everything and keeps the rows that are there.
+    async fn way(&self, chosen: &Chosen, is_full: bool) -> Result<Way, WorkError> {
+        let settings = &chosen.settings;
+        let stream = chosen.table.to_string();
+        let is_one_batch = settings.load == Load::Replace || settings.deletes.absent;
+        let has_states = !is_one_batch && self.store.count_states(&stream).await? > 0;
+        let is_gone = has_states && !is_full && !self.lake.has(&chosen.table).await?;
+        if is_gone {
+            let message = "its table is gone; everything is read anew".to_owned();
+            self.warn_about(&chosen.table, message);
+        }
+        let is_whole = is_one_batch || is_full || is_gone;
+        let mode = match settings.load {
+            Load::Append if !is_whole => LoadMode::Append,
+            Load::Append | Load::Replace => LoadMode::Replace,
+            Load::Merge => LoadMode::Merge,
+            Load::History => LoadMode::History,
+        };
+        let is_one_walk = settings.for_each.is_none() && !is_whole;
+        let keeps_states = !is_one_batch && (settings.incremental.is_some() || is_one_walk);
+        Ok(Way { mode, is_stepwise: !is_whole, keeps_states })
+    }
+
+    /// The parts that are to be read, each with its state, and a word on where the sync goes on.
+    async fn unfinished(
         &self,
         chosen: &Chosen,
-        sender: &mpsc::Sender<(Records, Carried)>,
-        stop: Stop,
-        counts: &mut Counts,
-    ) -> Result<(), WorkError> {
+        way: Way,
+    ) -> Result<Vec<(Part, PartState)>, WorkError> {
+        let stream = chosen.table.to_string();
+        let all = self.parts(chosen).await?;
+        let count = all.len();
+        let mut parts = Vec::with_capacity(count);
+        for part in all {
+            let kept = match way.is_stepwise {
+                true => self.store.stream_state(&stream, &part.name).await?,
+                false => None,
+            };
+            let state: PartState = match kept {
+                Some(kept) => serde_json::from_value(kept).map_err(|source| {
+                    WorkError::Journal { stream: stream.clone(), sequence: 0, source }
+                })?,
+                None => PartState::default(),
+            };
+            if !state.is_done {
+                parts.push((part, state));
+            }
+        }
+        if let Some(plan) = plan(&parts, count) {
+            let resource = chosen.table.clone();
+            self.observer.observe(&Event::ResourceGoesOn { resource, plan });
+        }
+        Ok(parts)
+    }
+
+    async fn parts(&self, chosen: &Chosen) -> Result<Vec<Part>, WorkError> {
         let Some(parent) = chosen.parent() else {
-            let values = Arc::new(Parent::none());
-            return self.walk(chosen, values, Carried::default(), sender, stop, counts).await;
+            let parent = Arc::new(Parent::none());
+            return Ok(vec![Part { name: "".into(), parent, carried: Arc::default() }]);
         };
-        let mut parents = self.parents(chosen, &parent).await?.into_iter();
-        let at_once = chosen.api.limits.concurrency.map_or(PARENTS_AT_ONCE, usize::from);
+        let columns = request_columns(&chosen.settings);
+        let mut parts = BTreeMap::new();
+        let rows = self.parents(chosen, &parent).await?;
+        let replaces = chosen.settings.load == Load::Replace;
+        for (index, row) in rows.into_iter().enumerate() {
+            // Rows that lead to the same request are read for once, where states are kept by it.
+            let name: Arc<str> = match replaces {
+                true => format!("{index:09}").into(),
+                false => row.name(&columns).into(),
+            };
+            let carried = Arc::new(carried(&chosen.settings.carry, &row));
+            let part = Part { name: Arc::clone(&name), parent: Arc::new(row), carried };
+            parts.insert(name, part);
+        }
+        Ok(parts.into_values().collect())
+    }
+
+    async fn read_all(
+        &self,
+        chosen: &Chosen,
+        way: Way,
+        parts: Vec<(Part, PartState)>,
+        sender: mpsc::Sender<Page>,
+        stop: Stop,
+        progress: &mut Progress,
+    ) -> Result<(), WorkError> {
+        let at_once = chosen.api.limits.concurrency.map_or(PARTS_AT_ONCE, usize::from);
+        let has_one = chosen.settings.for_each.is_none();
+        let mut parts = parts.into_iter();
         let mut under_way = FuturesUnordered::new();
         loop {
             while under_way.len() < at_once
-                && let Some(row) = parents.next()
+                && let Some((part, state)) = parts.next()
             {
-                let stop = stop.clone();
+                let name = Arc::clone(&part.name);
+                let (stop, sender) = (stop.clone(), &sender);
+                let done = ReadPart::default();
+                let mut reader = Reader { workspace: self, chosen, way, part, sender, stop, done };
                 under_way.push(async move {
-                    let carried = Arc::new(carried(&chosen.settings.carry, &row));
-                    let mut counts = Counts::default();
-                    let values = Arc::new(row);
-                    let walked =
-                        self.walk(chosen, values, carried, sender, stop, &mut counts).await;
-                    (walked, counts)
+                    let read = reader.read(state).await;
+                    (name, read, reader.done)
                 });
             }
-            let Some((walked, own)) = under_way.next().await else { return Ok(()) };
-            counts.add(&own);
-            walked?;
+            let Some((name, read, done)) = under_way.next().await else { return Ok(()) };
+            progress.counts.add(&done.counts);
+            progress.sifted.add(done.sifted);
+            progress.windows += done.windows;
+            if has_one && chosen.settings.incremental.is_some() {
+                progress.cursor = Some((done.before, done.after));
+            }
+            if let Err(error) = read {
+                let is_own = !has_one
+                    && way.is_stepwise
+                    && !done.is_open
+                    && is_of_one_part(error.code())
+                    && progress.failed.len() < FAILED_PARTS_MAX;
+                if !is_own {
+                    return Err(error);
+                }
+                let message = self.redactor.redact(&said(&error)).into_owned();
+                let code = error.code().as_str();
+                progress.failed.push(json!({ "parent": name, "code": code, "message": message }));
+                progress.first_failure.get_or_insert(error);
+            }
         }
     }
 
-    async fn walk(
-        &self,
-        chosen: &Chosen,
-        values: Arc<dyn Values + Send + Sync>,
-        carried: Carried,
-        sender: &mpsc::Sender<(Records, Carried)>,
-        mut stop: Stop,
-        counts: &mut Counts,
-    ) -> Result<(), WorkError> {
-        let mut walk = self.connector.walk(
-            Arc::clone(&chosen.api),
-            chosen.table.clone(),
-            Arc::clone(&chosen.settings),
-            values,
-        );
-        let ended = read(&mut walk, &carried, sender, &mut stop).await;
-        counts.add(&walk.counts());
-        ended
-    }
-}
-
-async fn read(
-    walk: &mut Walk,
-    carried: &Carried,
-    sender: &mpsc::Sender<(Records, Carried)>,
-    stop: &mut Stop,
-) -> Result<(), WorkError> {
-    loop {
-        let part = tokio::select! {
-            biased;
-            () = stop.raised() => return Err(WorkError::Stopped),
-            part = walk.next() => part?,
-        };
-        let Some(part) = part else { return Ok(()) };
-        if !part.records.is_empty()
-            && sender.send((part.records, Arc::clone(carried))).await.is_err()
-        {
-            return Err(WorkError::ShaperEnded);
+    fn warn_of_sifted(&self, chosen: &Chosen, sifted: &Sifted) {
+        let Some(incremental) = &chosen.settings.incremental else { return };
+        let cursor = &incremental.cursor;
+        if sifted.without > 0 {
+            let count = sifted.without;
+            let message = format!(
+                "{count} records have no `{cursor}`: they landed, and will again when they come \
+                 again"
+            );
+            self.warn_about(&chosen.table, message);
+        }
+        if sifted.unreadable > 0 {
+            let (count, format) = (sifted.unreadable, &incremental.send.format);
+            let message = format!(
+                "{count} records have a `{cursor}` that is no `{format}`: they landed, and did \
+                 not move the cursor; `send.as` says what it is"
+            );
+            self.warn_about(&chosen.table, message);
         }
     }
+
+    pub(super) fn warn_about(&self, about: &TableName, message: String) {
+        self.observer.observe(&Event::Warned { about: about.to_string(), message });
+    }
 }
 
-/// Takes records until the readers are done; runs on a thread of its own.
-fn shape(
-    mut intake: Intake,
-    mut receiver: mpsc::Receiver<(Records, Carried)>,
-) -> Result<Intake, TableError> {
-    while let Some((records, carried)) = receiver.blocking_recv() {
-        intake.push(&records, &carried)?;
+/// What the run keeps of it beside the counts.
+fn detail(progress: &Progress, landed: &Landed) -> Value {
+    let (before, after) = progress.cursor.clone().unwrap_or_default();
+    let sifted = &progress.sifted;
+    json!({
+        "batches": landed.batches,
+        "windows": progress.windows,
+        "cursor_before": before,
+        "cursor_after": after,
+        "landed_before": sifted.known,
+        "left_for_later": sifted.later,
+        "without_cursor": sifted.without + sifted.unreadable,
+        "failed_parents": progress.failed,
+    })
+}
+
+/// Where a sync goes on, in words; nothing for one that begins at the beginning.
+fn plan(parts: &[(Part, PartState)], all: usize) -> Option<String> {
+    if parts.len() < all {
+        let done = all - parts.len();
+        return Some(format!("{} of {all} parents are left; {done} are done", parts.len()));
     }
-    Ok(intake)
+    let half = |(_, state): &&(Part, PartState)| state.walk.is_some();
+    match parts {
+        [(_, state)] => match (&state.walk, &state.reached.cursor) {
+            (Some(half), _) => Some(format!("resuming after page {}", half.mark.page)),
+            (None, Some(cursor)) => Some(format!("from {cursor} on")),
+            (None, None) => None,
+        },
+        _ => match parts.iter().filter(half).count() {
+            0 => None,
+            count => Some(format!("resuming in the middle of {count} parents")),
+        },
+    }
+}
+
+/// The error that stands for those of single parts; the detail lists them all.
+fn some_failed(chosen: &Chosen, progress: &mut Progress) -> Option<WorkError> {
+    let source = Box::new(progress.first_failure.take()?);
+    let (resource, failed) = (chosen.table.clone(), progress.failed.len());
+    Some(WorkError::ParentsFailed { resource, failed, of: progress.parts, source })
+}
+
+/// Whether what failed for one part may well go on for the others.
+const fn is_of_one_part(code: Code) -> bool {
+    matches!(
+        code,
+        Code::CallStatus
+            | Code::CallUnauthorized
+            | Code::CallTimeout
+            | Code::CallInterrupted
+            | Code::CallRedirect
+            | Code::BodyTooLarge
+            | Code::BodyNotJson
+            | Code::RecordsMissing
+            | Code::PageLoop
+            | Code::PageBound
+            | Code::PageTarget
+    )
 }
 
 fn carried(carry: &BTreeMap<String, String>, row: &Parent) -> Vec<(String, Box<RawValue>)> {

@@ -1,4 +1,5 @@
 //! What the room does, at its public edge.
 
+mod keep;
 mod recover;
 mod webhooks;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use restway_connect::{Proxies, SystemClock};
 use restway_model::{Event, Limits, Observer, Records, Redactor, RunKind, TableName};
-use restway_store::BatchIntent;
+use restway_store::{BatchIntent, StateChanges};
 use restway_tables::{Landing, LoadMode, StagedBatch};
-use restway_work::{Selection, Settings, Stopper, WorkError, Workspace, init};
+use restway_work::{Extent, Selection, Settings, Stopper, WorkError, Workspace, init};
 
 pub(crate) struct Silent;
 
@@ -27,12 +27,18 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
-async fn open(folder: &Path) -> Workspace {
+pub(crate) async fn open(folder: &Path) -> Workspace {
     Workspace::open(folder, settings()).await.expect("it opens")
 }
 
-/// Stages a record with a list, as a sync does, and records the batch without committing it.
-async fn record(workspace: &Workspace, sequence: u64, record: &str) -> StagedBatch {
+fn state(sequence: u64) -> StateChanges {
+    let parts = [(String::new(), Some(sequence.into()))].into();
+    StateChanges { resets: false, parts }
+}
+
+/// Stages a record with a list, as a sync does, and records the batch without committing it; the
+/// state that it leaves is its number.
+pub(crate) async fn record(workspace: &Workspace, sequence: u64, record: &str) -> StagedBatch {
     let resource: TableName = "acme.items".parse().expect("a name");
     let run = workspace.store().start_run(RunKind::Sync, "test").await.expect("a run");
     let landing = Landing {
@@ -61,14 +67,13 @@ async fn record(workspace: &Workspace, sequence: u64, record: &str) -> StagedBat
         run,
         resource,
         body: serde_json::to_value(&staged).expect("JSON"),
-        state: None,
         rows: staged.rows(),
     };
-    workspace.store().record_batch(&batch).await.expect("it is recorded");
+    workspace.store().record_batch(&batch, &state(sequence)).await.expect("it is recorded");
     staged
 }
 
-async fn rows(workspace: &Workspace, table: &str) -> Vec<String> {
+pub(crate) async fn rows(workspace: &Workspace, table: &str) -> Vec<String> {
     let sql =
         format!("select * exclude (_row_id, _run_id, _fetched_at) from {table} order by _row_id");
     let answer = workspace.lake().query(&sql, &[]).await.expect("an answer");
@@ -120,7 +125,7 @@ async fn nothing_is_rolled_forward_while_another_process_works() {
         "api: acme\nbase_url: http://127.0.0.1:1\nresources: { items: / }\n",
     )
     .expect("a file");
-    let refused = open(folder.path()).await.sync(&Selection::default(), &stop).await;
+    let refused = open(folder.path()).await.sync(&Selection::default(), Extent::New, &stop).await;
     assert!(matches!(refused, Err(WorkError::Store(_))), "{refused:?}");
     drop(lock);
     assert_eq!(rows(&open(folder.path()).await, "acme.items").await, ["{\"id\":1}"]);

@@ -144,6 +144,12 @@ fn oauth2(scheme: &Value, api: &Name) -> Result<(Auth, Option<String>), String> 
         password: is_user.then(|| secret("password")),
         scopes,
         params: BTreeMap::new(),
+        authorize_url: None,
+        authorize_params: BTreeMap::new(),
+        redirect_port: None,
+        issuer: None,
+        device_url: None,
+        revoke_url: None,
     };
     Ok((auth, note))
 }

@@ -337,6 +337,12 @@ fn auth(proof: &Login, api: &Name) -> Auth {
             password: None,
             scopes: Vec::new(),
             params: BTreeMap::new(),
+            authorize_url: None,
+            authorize_params: BTreeMap::new(),
+            redirect_port: None,
+            issuer: None,
+            device_url: None,
+            revoke_url: None,
         },
     }
 }

@@ -1,19 +1,34 @@
 //! What `auth`, `domains` and `aliases` must mean: which keys belong together, and that no
 //! credential stands in the file.
 
+mod hmac;
+
 use super::Finder;
 use crate::definition::{ApiFile, Assertion, Auth, ClientAuth, Domain, Grant};
 use serde_json::Value;
 
 use crate::{Scope, Template};
 
+/// What a login itself puts into `authorize_url`.
+const AUTHORIZE_OWN: [&str; 7] = [
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "code_challenge",
+    "code_challenge_method",
+];
 const OUTSIDE: &[Scope] = &[Scope::Secret, Scope::Env];
 
 /// Checks the api's logins and names.
 pub(super) fn check(api: &ApiFile, finder: &mut Finder<'_>) {
     check_auth(&api.auth, &Under(&["auth"]), finder);
+    check_proof(api, &api.auth, &Under(&["auth"]), finder);
     for (index, domain) in api.domains.iter().enumerate() {
-        check_domain(domain, &index.to_string(), finder);
+        let index = index.to_string();
+        check_domain(domain, &index, finder);
+        check_proof(api, &domain.auth, &Under(&["domains", &index, "auth"]), finder);
     }
     check_domains_differ(api, finder);
     for (index, alias) in api.aliases.iter().enumerate() {
@@ -121,6 +136,7 @@ fn check_auth(auth: &Auth, under: &Under<'_>, finder: &mut Finder<'_>) {
                 finder.only(&under.with(&[key]), template, OUTSIDE);
             }
         }
+        Auth::Hmac { .. } => hmac::check(auth, under, finder),
         Auth::Login { .. } => check_login(auth, under, finder),
         Auth::Oauth2 { .. } => check_oauth2(auth, under, finder),
     }
@@ -138,11 +154,8 @@ fn check_login(auth: &Auth, under: &Under<'_>, finder: &mut Finder<'_>) {
         finder.only(&under.with(&place), value, OUTSIDE);
         finder.named_credential(&under.with(&place), name, value);
     }
-    for (name, value) in json.iter().filter_map(Value::as_object).flatten() {
-        let template = value.as_str().and_then(|text| text.parse::<Template>().ok());
-        if let Some(template) = template {
-            finder.named_credential(&under.with(&["json", name.as_str()]), name, &template);
-        }
+    if let Some(json) = json {
+        check_json(json, &under.with(&["json"]), finder);
     }
     if json.is_some() && !form.is_empty() {
         finder.report(&under.with(&["form"]), "a login has one of `json` and `form`", None);
@@ -161,6 +174,31 @@ fn check_login(auth: &Auth, under: &Under<'_>, finder: &mut Finder<'_>) {
     }
 }
 
+/// A literal credential at any depth of a login's body. Depth is bounded by the reader of files.
+fn check_json(value: &Value, path: &[&str], finder: &mut Finder<'_>) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                let path = [path, &[name.as_str()]].concat();
+                if let Some(text) = member.as_str()
+                    && let Ok(template) = text.parse::<Template>()
+                {
+                    finder.only(&path, &template, OUTSIDE);
+                    finder.named_credential(&path, name, &template);
+                } else {
+                    check_json(member, &path, finder);
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                check_json(item, &[path, &[index.to_string().as_str()]].concat(), finder);
+            }
+        }
+        _ => {}
+    }
+}
+
 fn check_oauth2(auth: &Auth, under: &Under<'_>, finder: &mut Finder<'_>) {
     let Auth::Oauth2 {
         grant,
@@ -173,12 +211,40 @@ fn check_oauth2(auth: &Auth, under: &Under<'_>, finder: &mut Finder<'_>) {
         username,
         password,
         params,
-        ..
+        authorize_url,
+        authorize_params,
+        redirect_port,
+        issuer,
+        device_url,
+        revoke_url,
+        scopes: _,
     } = auth
     else {
         return;
     };
     finder.only(&under.with(&["token_url"]), token_url, &[Scope::Env]);
+    for (key, address) in [
+        ("authorize_url", authorize_url),
+        ("device_url", device_url),
+        ("revoke_url", revoke_url),
+        ("issuer", issuer),
+    ] {
+        if let Some(address) = address {
+            finder.only(&under.with(&[key]), address, &[Scope::Env]);
+        }
+    }
+    for (name, value) in authorize_params {
+        let place = ["authorize_params", name.as_str()];
+        finder.only(&under.with(&place), value, &[Scope::Env]);
+        if AUTHORIZE_OWN.contains(&name.as_str()) {
+            let message = format!("the parameter `{name}` is not yours to set here");
+            finder.report(&under.with(&place), message, None);
+        }
+    }
+    if *redirect_port == Some(0) {
+        let hint = "leave it out for a free port".to_owned();
+        finder.report(&under.with(&["redirect_port"]), "0 is not a port", Some(hint));
+    }
     finder.only(&under.with(&["client_id"]), client_id, OUTSIDE);
     for (key, credential) in
         [("client_secret", client_secret), ("refresh_token", refresh_token), ("password", password)]
@@ -196,13 +262,28 @@ fn check_oauth2(auth: &Auth, under: &Under<'_>, finder: &mut Finder<'_>) {
     let client_auth = ClientAuth::or_default(*client_auth, client_secret.is_some());
     let signs = client_auth == ClientAuth::PrivateKeyJwt;
     let with_secret = matches!(client_auth, ClientAuth::Post | ClientAuth::Basic);
+    let by_browser = *grant == Grant::AuthorizationCode;
     let needs = [
         ("client_secret", client_secret.is_some(), with_secret),
         ("assertion", assertion.is_some(), signs || *grant == Grant::JwtBearer),
         ("refresh_token", refresh_token.is_some(), *grant == Grant::RefreshToken),
         ("username", username.is_some(), *grant == Grant::Password),
         ("password", password.is_some(), *grant == Grant::Password),
+        ("authorize_url", authorize_url.is_some(), by_browser),
+        ("device_url", device_url.is_some(), *grant == Grant::Device),
     ];
+    let may_have = [
+        ("authorize_params", !authorize_params.is_empty(), by_browser),
+        ("redirect_port", redirect_port.is_some(), by_browser),
+        ("issuer", issuer.is_some(), by_browser),
+        ("revoke_url", revoke_url.is_some(), grant.is_of_a_person()),
+    ];
+    for (key, is_there, has_meaning) in may_have {
+        if is_there && !has_meaning {
+            let message = format!("`{key}` means nothing with this grant");
+            finder.report(&under.with(&[key]), message, None);
+        }
+    }
     for (key, is_there, is_needed) in needs {
         if is_needed && !is_there {
             let message = format!("the key `{key}` is missing, which this grant and client need");
@@ -212,12 +293,22 @@ fn check_oauth2(auth: &Auth, under: &Under<'_>, finder: &mut Finder<'_>) {
             finder.report(&under.with(&[key]), message, None);
         }
     }
-    if *grant == Grant::ClientCredentials && client_auth == ClientAuth::None {
-        let hint = "write `client_secret`, or `client_auth: private_key_jwt` and `assertion`";
-        finder.report(under.0, "this client proves nothing", Some(hint.to_owned()));
-    }
     if let Some(assertion) = assertion {
         check_assertion(assertion, under, finder);
+    }
+}
+
+/// A client that acts for itself proves who it is: by itself or by its certificate (RFC 8705).
+fn check_proof(api: &ApiFile, auth: &Auth, under: &Under<'_>, finder: &mut Finder<'_>) {
+    let Auth::Oauth2 { grant: Grant::ClientCredentials, client_secret, client_auth, .. } = auth
+    else {
+        return;
+    };
+    let client_auth = ClientAuth::or_default(*client_auth, client_secret.is_some());
+    if client_auth == ClientAuth::None && api.tls.client_cert.is_none() {
+        let hint = "write `client_secret`, `client_auth: private_key_jwt` and `assertion`, or \
+                    `client_cert` under `tls`";
+        finder.report(under.0, "this client proves nothing", Some(hint.to_owned()));
     }
 }
 

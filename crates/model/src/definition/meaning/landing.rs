@@ -21,6 +21,11 @@ pub(super) fn check(finder: &mut Finder<'_>, name: &Name, resource: &ResourceSet
         let place = ["resources", name.as_str(), "deletes", "max_fraction"];
         finder.report(&place, "a number from 0 to 1", None);
     }
+    if deletes.absent && resource.incremental.is_some() {
+        let place = ["resources", name.as_str(), "deletes", "absent"];
+        let message = "a walk of what is new proves nothing absent";
+        finder.report(&place, message, Some("write `deletes: { when: … }`".to_owned()));
+    }
     let skips = resource.on_status.values().any(|what| *what == OnStatus::Skip);
     if deletes.absent && (resource.records_max.is_some() || skips) {
         let place = ["resources", name.as_str(), "deletes", "absent"];

@@ -22,6 +22,13 @@ pub(super) fn check(api: &ApiFile, finder: &mut Finder<'_>) {
     if let Some(key) = &tls.client_key {
         finder.credential(&["tls", "client_key"], key);
     }
+    if let Some(password) = &tls.client_key_password {
+        finder.credential(&["tls", "client_key_password"], password);
+        if tls.client_key.is_none() {
+            let message = "`client_key_password` needs a `client_key`";
+            finder.report(&["tls", "client_key_password"], message, None);
+        }
+    }
     match (&tls.client_cert, &tls.client_key) {
         (Some(_), None) => {
             finder.report(&["tls", "client_cert"], "`client_cert` needs a `client_key`", None);

@@ -1,0 +1,275 @@
+//! The lander: pages of all walks of a resource into batches, each recorded with where it came to.
+//!
+//! In: whole pages, from walks side by side, each with the state that its part has after it. Out:
+//! committed batches. A batch is closed only where every record in it is covered by such a state,
+//! so whatever moment the process dies at, the next one goes on behind the last record that landed.
+//! A page that came in pieces, or after which nobody could go on, leaves its part open; until it is
+//! closed nothing is recorded.
+//!
+//! The order of the last steps is the promise of a sync: data files are written and flushed; then
+//! one transaction of the journal records them and the states; then each table's log is rolled
+//! forward.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use restway_model::{Event, Records, RunId, TableName};
+use restway_store::{BatchIntent, StateChanges};
+use restway_tables::{Intake, Landing, LoadMode};
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+
+use super::Chosen;
+use super::state::PartState;
+use crate::{WorkError, Workspace};
+
+/// Columns that a record gets from its parent.
+pub(super) type Carried = Arc<Vec<(String, Box<RawValue>)>>;
+
+/// Some records of one part, in their order.
+pub(super) struct Page {
+    pub(super) part: Arc<str>,
+    pub(super) records: Vec<Records>,
+    pub(super) carried: Carried,
+    /// From where the part goes on after them; none leaves it open.
+    pub(super) state: Option<PartState>,
+}
+
+/// What one resource's sync does with what it reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Way {
+    /// What becomes of the rows that are there.
+    pub(super) mode: LoadMode,
+    /// Whether states are kept; otherwise the sync is whole or did not happen.
+    pub(super) is_stepwise: bool,
+    /// Whether the parts' states mean anything after a whole sync.
+    pub(super) keeps_states: bool,
+}
+
+impl Way {
+    /// Whether a row that lands again is there twice.
+    pub(super) const fn adds(self) -> bool {
+        matches!(self.mode, LoadMode::Append | LoadMode::Replace)
+    }
+}
+
+/// What was landed.
+#[derive(Debug, Default)]
+pub(super) struct Landed {
+    /// Rows of each table.
+    pub(super) tables: BTreeMap<TableName, u64>,
+    /// Recorded batches.
+    pub(super) batches: u64,
+    /// Records put among the rejects.
+    pub(super) rejected: u64,
+    /// Rows removed because the api said so, or no longer has them.
+    pub(super) deleted: u64,
+    /// Whether anything was kept that the next sync goes on from.
+    pub(super) is_kept: bool,
+}
+
+pub(super) struct Lander<'a> {
+    workspace: &'a Workspace,
+    run: &'a RunId,
+    chosen: &'a Chosen,
+    way: Way,
+    stream: String,
+    intake: Option<(u64, Intake)>,
+    states: BTreeMap<String, Option<PartState>>,
+    open: BTreeSet<Arc<str>>,
+    pages: u64,
+    records: u64,
+    since: Duration,
+    landed: Landed,
+}
+
+impl<'a> Lander<'a> {
+    /// Opens the resource's tables for a first batch.
+    pub(super) async fn begin(
+        workspace: &'a Workspace,
+        run: &'a RunId,
+        chosen: &'a Chosen,
+        way: Way,
+    ) -> Result<Self, WorkError> {
+        let mut lander = Self {
+            workspace,
+            run,
+            chosen,
+            way,
+            stream: chosen.table.to_string(),
+            intake: None,
+            states: BTreeMap::new(),
+            open: BTreeSet::new(),
+            pages: 0,
+            records: 0,
+            since: workspace.clock.monotonic(),
+            landed: Landed::default(),
+        };
+        lander.intake = Some(lander.next_intake().await?);
+        Ok(lander)
+    }
+
+    /// Takes pages until the walks are over; records a batch at each checkpoint.
+    pub(super) async fn take_all(
+        &mut self,
+        mut pages: mpsc::Receiver<Page>,
+    ) -> Result<(), WorkError> {
+        while let Some(page) = pages.recv().await {
+            self.take(page).await?;
+            let limits = self.chosen.settings.checkpoint;
+            let took = self.workspace.clock.monotonic().saturating_sub(self.since);
+            let is_due = self.pages >= limits.pages
+                || self.records >= limits.records
+                || took >= limits.every.0;
+            if self.way.is_stepwise && is_due && self.open.is_empty() && self.records > 0 {
+                self.record(false).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, page: Page) -> Result<(), WorkError> {
+        let Page { part, records, carried, state } = page;
+        let count: usize = records.iter().map(Records::len).sum();
+        self.records += count as u64;
+        if count > 0 {
+            let (sequence, mut intake) = match self.intake.take() {
+                Some(intake) => intake,
+                None => self.next_intake().await?,
+            };
+            let pushed = tokio::task::spawn_blocking(move || {
+                records.iter().try_for_each(|records| intake.push(records, &carried))?;
+                Ok::<_, WorkError>(intake)
+            });
+            self.intake = Some((sequence, pushed.await??));
+        }
+        match state {
+            None => {
+                if count > 0 {
+                    self.open.insert(part);
+                }
+            }
+            Some(state) => {
+                self.pages += 1;
+                self.open.remove(&part);
+                let is_nothing = state == PartState::default();
+                self.states.insert(part.to_string(), (!is_nothing).then_some(state));
+            }
+        }
+        Ok(())
+    }
+
+    /// Records what is covered after the walks have ended, `is_whole` when all of them did well.
+    pub(super) async fn finish(mut self, is_whole: bool) -> Result<Landed, WorkError> {
+        let may_record = match self.way.is_stepwise {
+            true => self.open.is_empty(),
+            false => is_whole,
+        };
+        if may_record {
+            self.record(is_whole).await?;
+        }
+        // What is not covered is read again; its files go with the intake.
+        Ok(self.landed)
+    }
+
+    async fn record(&mut self, is_end: bool) -> Result<(), WorkError> {
+        let changes = self.changes(is_end)?;
+        if let Some((sequence, intake)) = self.intake.take() {
+            let staged = tokio::task::spawn_blocking(move || intake.finish()).await??;
+            if !staged.changes_nothing() {
+                return self.commit(sequence, staged, &changes).await;
+            }
+            self.workspace.lake.discard(&staged).await?;
+        }
+        self.landed.is_kept |= !changes.is_empty();
+        self.begin_anew();
+        Ok(self.workspace.store.change_states(&self.stream, &changes).await?)
+    }
+
+    async fn commit(
+        &mut self,
+        sequence: u64,
+        staged: restway_tables::StagedBatch,
+        changes: &StateChanges,
+    ) -> Result<(), WorkError> {
+        let Workspace { store, lake, observer, .. } = self.workspace;
+        let (rows, tally) = (staged.rows(), staged.tally());
+        let stream = self.stream.clone();
+        let body = serde_json::to_value(&staged);
+        let intent = BatchIntent {
+            body: body.map_err(|source| WorkError::Journal {
+                stream: stream.clone(),
+                sequence,
+                source,
+            })?,
+            stream,
+            sequence,
+            run: self.run.clone(),
+            resource: self.chosen.table.clone(),
+            rows,
+        };
+        if let Err(error) = store.record_batch(&intent, changes).await {
+            // The journal's own error is the one to report; orphans are swept later.
+            let _ = lake.discard(&staged).await;
+            return Err(error.into());
+        }
+        let resource = self.chosen.table.clone();
+        observer.observe(&Event::BatchRecorded { resource, sequence, rows });
+        self.landed.is_kept = true;
+        let committed = lake.commit(&staged).await?;
+        store.finish_batch(&self.stream, sequence).await?;
+        self.landed.batches += 1;
+        self.landed.rejected += tally.rejected;
+        self.landed.deleted += tally.deleted;
+        for table in committed {
+            *self.landed.tables.entry(table.table).or_default() += table.rows;
+        }
+        self.begin_anew();
+        Ok(())
+    }
+
+    fn begin_anew(&mut self) {
+        self.states.clear();
+        (self.pages, self.records) = (0, 0);
+        self.since = self.workspace.clock.monotonic();
+    }
+
+    fn changes(&self, is_end: bool) -> Result<StateChanges, WorkError> {
+        if !self.way.keeps_states && is_end {
+            return Ok(StateChanges { resets: true, ..StateChanges::default() });
+        }
+        let mut changes = StateChanges { resets: !self.way.is_stepwise, ..Default::default() };
+        for (part, state) in &self.states {
+            let state = state.as_ref().map(serde_json::to_value).transpose();
+            let state = state.map_err(|source| WorkError::Journal {
+                stream: self.stream.clone(),
+                sequence: 0,
+                source,
+            })?;
+            changes.parts.insert(part.clone(), state);
+        }
+        Ok(changes)
+    }
+
+    async fn next_intake(&self) -> Result<(u64, Intake), WorkError> {
+        let sequence = self.workspace.store.next_sequence(&self.stream).await?;
+        let settings = &self.chosen.settings;
+        let landing = Landing {
+            resource: self.chosen.table.clone(),
+            stream: self.stream.clone(),
+            sequence,
+            run: self.run.clone(),
+            fetched_at: self.workspace.clock.now(),
+            mode: self.way.mode,
+            key: settings.key.iter().flat_map(|key| key.columns()).cloned().collect(),
+            deletes: settings.deletes.clone(),
+            contract: settings.contract,
+            max_rejects: settings.max_rejects,
+            types: settings.types.clone(),
+            nest_depth: usize::from(settings.nest.depth),
+            json: settings.nest.json.clone(),
+        };
+        Ok((sequence, self.workspace.lake.begin(landing).await?))
+    }
+}
