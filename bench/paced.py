@@ -8,8 +8,9 @@ Usage: paced.py PORT. Writes nothing; `/stats` tells what was asked since the la
 | `/parents?page=N` | 5,000 parents, 1,000 a page, at once |
 | `/parents/ID/children` | ten children of a parent, after 30 ms |
 | `/rationed?page=N` | 1,000 pages of 10 records; at most 50 requests in any second, else 429 |
-| `/changes?since=T` | 100,000 records on one page; none after the last change |
+| `/changes?since=N&page=N` | those of 100,000 records that changed at N or later, 1,000 a page |
 | `/stats` | requests, 429s, the most requests under way at once; then all zero again |
+| `/seen` | requests so far |
 """
 
 import asyncio
@@ -19,7 +20,7 @@ import sys
 import time
 from urllib.parse import parse_qsl, urlsplit
 
-PAGES, PARENTS, RATIONED, PER_SECOND = 2000, 5000, 1000, 50
+PAGES, PARENTS, RATIONED, PER_SECOND, CHANGES = 2000, 5000, 1000, 50, 100_000
 stats = collections.Counter()
 under_way = 0
 recent = collections.deque()
@@ -53,6 +54,13 @@ async def answer(path, query):
             return 429, {"error": "too many requests"}
         recent.append(now)
         return 200, page(query, RATIONED, 10)
+    if path == "/changes":
+        first = max(int(query.get("since", 1)), 1) + (int(query.get("page", 1)) - 1) * 1000
+        left = max(CHANGES - int(query.get("since", 1)) + 1, 0)
+        data = records(first, max(min(1000, CHANGES - first + 1), 0))
+        return 200, {"data": data, "total_pages": -(-left // 1000)}
+    if path == "/seen":
+        return 200, {"requests": stats["requests"]}
     if path == "/stats":
         told = dict(stats)
         stats.clear()
@@ -68,7 +76,7 @@ async def serve(reader, writer):
             while (await reader.readline()).strip():
                 pass
             url = urlsplit(target)
-            if url.path != "/stats":
+            if url.path not in ("/stats", "/seen"):
                 stats["requests"] += 1
             under_way += 1
             stats["at_once"] = max(stats["at_once"], under_way)

@@ -226,8 +226,8 @@ def document(bench):
     line("restway sync", figures, expected["records"], expected["bytes"])
 
 
-def stats(port):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats", timeout=10) as answer:
+def stats(port, path="stats"):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
         return json.load(answer)
 
 
@@ -276,7 +276,53 @@ def rationed(bench):
           f"{1000 / figures[0] / 50:.1%} of the rate that is allowed")
 
 
-SCENARIOS = {one.__name__: one for one in (nested, million, flat, document, waiting, rationed)}
+def unchanged(bench):
+    """A sync of what changed, when nothing did."""
+    port = bench.paced()
+    numbered = "paginate: { type: page, total_pages: total_pages }"
+    cursor = "load: append, incremental: { cursor: id, send: { query: since, as: int }, start: 1 }"
+    print("\n100,000 records by cursor, then the same again")
+    workspace = bench.workspace(port, f"resources:\n  changes: {{ path: /changes, records: data, {numbered}, {cursor} }}\n")
+    stats(port)
+    first = bench.sync(workspace)
+    requests = stats(port)["requests"]
+    line("first sync", first, 100_000)
+    figures = bench.runs(lambda: bench.sync(workspace, fresh=False))
+    again = stats(port)["requests"] / bench.options.runs
+    told = bench.query(workspace, "select count(*) as records, sum(id) as ids from shop.changes")
+    check("changes", told, {"records": 100_000, "ids": 100_000 * 100_001 // 2})
+    line("the same again", figures)
+    print(f"{requests} requests, then {again:.0f}")
+
+
+def killed(bench):
+    """A sync that is killed at 60 % of its pages, and run again."""
+    port = bench.paced()
+    numbered = "paginate: { type: page, total_pages: total_pages }"
+    print("\n2,000 pages of 50 ms, killed (SIGKILL) after 1,200 requests, checkpoints of 100 pages")
+    workspace = bench.workspace(port, f"""limits: {{ concurrency: 8 }}
+resources:
+  pages: {{ path: /pages, records: data, load: append, checkpoint: {{ pages: 100 }}, {numbered} }}
+""")
+    stats(port)
+    out = open(bench.work / "killed", "w")
+    command = [str(bench.restway), "-C", str(workspace), "sync"]
+    child = subprocess.Popen(bench.pin_client + command, stdout=out, stderr=out)
+    while stats(port, "seen")["requests"] < 1200 and child.poll() is None:
+        time.sleep(0.02)
+    child.kill()
+    child.wait()
+    before = stats(port)["requests"]
+    figures = bench.sync(workspace, fresh=False)
+    after = stats(port)["requests"]
+    told = bench.query(workspace, "select count(*) as records, count(distinct id) as ids from shop.pages")
+    check("killed", told, {"records": 200_000, "ids": 200_000})
+    line("the second run", figures)
+    print(f"{before} requests, then {after}: {before + after - 2000} pages fetched again")
+
+
+SCENARIOS = {one.__name__: one for one in (
+    nested, million, flat, document, waiting, rationed, unchanged, killed)}
 
 
 def main():

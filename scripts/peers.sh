@@ -20,6 +20,20 @@ if ! has "$folder/versions" "$python_versions"; then
     "$folder/venv/bin/pip" install --quiet --disable-pip-version-check $python_versions
     echo "$python_versions" > "$folder/versions"
 fi
+# From Debian: a web server that asks for client certificates, proxies that ask for passwords, and
+# what the other parts run on.
+missing=()
+for pair in nginx:nginx-light tinyproxy:tinyproxy-bin microsocks:microsocks openssl:openssl \
+        java:openjdk-17-jre-headless keytool:openjdk-17-jre-headless npm:npm; do
+    command -v "${pair%%:*}" > /dev/null || missing+=("${pair#*:}")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    echo "installing ${missing[*]} from Debian"
+    sudo=()
+    [ "$(id -u)" = 0 ] || sudo=(sudo)
+    "${sudo[@]}" apt-get update -qq
+    "${sudo[@]}" apt-get install -qq -y --no-install-recommends "${missing[@]}" > /dev/null
+fi
 if ! has "$folder/wiremock/versions" "$wiremock_version"; then
     echo "installing wiremock $wiremock_version into $folder/wiremock"
     java -version >/dev/null 2>&1 || { echo "wiremock needs Java 11 or later" >&2; exit 1; }
@@ -52,18 +66,6 @@ if ! has "$folder/httpbin/versions" "$httpbin_versions"; then
     echo "$httpbin_versions" > "$folder/httpbin/versions"
 fi
 
-# From Debian: a web server that asks for client certificates, and proxies that ask for passwords.
-missing=()
-for pair in nginx:nginx-light tinyproxy:tinyproxy-bin microsocks:microsocks openssl:openssl; do
-    command -v "${pair%%:*}" > /dev/null || missing+=("${pair#*:}")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-    echo "installing ${missing[*]} from Debian"
-    sudo=()
-    [ "$(id -u)" = 0 ] || sudo=(sudo)
-    "${sudo[@]}" apt-get update -qq
-    "${sudo[@]}" apt-get install -qq -y --no-install-recommends "${missing[@]}" > /dev/null
-fi
 if ! has "$folder/node/versions" "$node_versions"; then
     echo "installing $node_versions into $folder/node"
     rm -rf "$folder/node"

@@ -4,8 +4,7 @@
 //! walk asks for that very request. Nothing is decided here: the walk goes on as if every page
 //! were read when its turn comes, so the order of pages and all guards are those of a walk without
 //! this, and a guess that was wrong (pages of another length than the first) is thrown away, after
-//! which nothing is guessed any more. Pages are held whole; one that is too large for that is read
-//! again in its turn.
+//! which nothing is guessed any more.
 
 use std::collections::VecDeque;
 
@@ -14,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::Connector;
 use crate::error::CallError;
 use crate::exchange::Exchange;
-use crate::open_page::{OpenPage, PageShape, Progress};
+use crate::open_page::{OpenPage, PageShape};
 
 /// Pages under way at once, whatever the concurrency of the api is.
 pub(crate) const PAGES_MAX: usize = 16;
@@ -30,8 +29,6 @@ pub(crate) struct Ahead {
 pub(crate) enum Outcome {
     /// It was read to its end.
     Whole(Box<OpenPage>),
-    /// It is larger than may be held.
-    TooLarge,
     /// It could not be read.
     Failed(CallError),
 }
@@ -57,16 +54,15 @@ impl Ahead {
         self.was_wrong
     }
 
-    /// Begins to read a page, of which at most `held_max` bytes are held.
+    /// Begins to read a page.
     pub(crate) fn begin(
         &mut self,
         fingerprint: u64,
         connector: Connector,
         exchange: Exchange,
         shape: PageShape,
-        held_max: usize,
     ) {
-        let task = tokio::spawn(whole(connector, exchange, shape, held_max));
+        let task = tokio::spawn(whole(connector, exchange, shape));
         self.pages.push_back(Guessed { fingerprint, task });
     }
 
@@ -83,12 +79,7 @@ impl Ahead {
     }
 }
 
-async fn whole(
-    connector: Connector,
-    exchange: Exchange,
-    shape: PageShape,
-    held_max: usize,
-) -> Outcome {
+async fn whole(connector: Connector, exchange: Exchange, shape: PageShape) -> Outcome {
     let mut open = match OpenPage::open(connector, exchange, shape).await {
         Ok(open) => Box::new(open),
         Err(error) => return Outcome::Failed(error),
@@ -97,9 +88,8 @@ async fn whole(
         open.opened.release();
         return Outcome::Whole(open);
     }
-    match open.read(held_max).await {
-        Ok(Progress::Whole) => Outcome::Whole(open),
-        Ok(Progress::Full) => Outcome::TooLarge,
+    match open.read().await {
+        Ok(()) => Outcome::Whole(open),
         Err(error) => Outcome::Failed(error),
     }
 }

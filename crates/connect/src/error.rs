@@ -137,7 +137,7 @@ pub enum Failure {
         /// Decoded bytes that came.
         offset: u64,
     },
-    /// The answer came whole, as far as HTTP can tell, and its JSON has no end.
+    /// The answer came whole, as far as HTTP can tell, and what it holds has no end.
     #[error("the answer of {offset} bytes is cut ({problem})")]
     Unfinished {
         /// What is missing.
@@ -235,8 +235,10 @@ pub enum Failure {
         excerpt: Excerpt,
     },
     /// A page for people, where an answer was expected: a login, a proxy, a firewall.
-    #[error("the answer is not JSON: {}", page_line(.title.as_deref()))]
+    #[error("the answer is not {format}: {}", page_line(.title.as_deref()))]
     Page {
+        /// What was expected.
+        format: &'static str,
         /// Its title.
         title: Option<String>,
     },
@@ -246,6 +248,16 @@ pub enum Failure {
         /// The condition.
         condition: String,
         /// The answer without its records.
+        excerpt: Excerpt,
+    },
+    /// Not the format that the definition names, from the start or from some place on.
+    #[error("the answer is not {format}: {problem}{excerpt}")]
+    Malformed {
+        /// The format.
+        format: &'static str,
+        /// What is there instead.
+        problem: String,
+        /// The place, as text.
         excerpt: Excerpt,
     },
     /// The `records` path finds no list and no object.
@@ -278,6 +290,9 @@ pub enum Failure {
         /// Why not.
         problem: String,
     },
+    /// The file in which a large page waits.
+    #[error("the page is too large for memory, and its temporary file failed ({0})")]
+    Spool(#[source] std::io::Error),
     /// The next page lies where credentials do not go.
     #[error("the next page lies on another origin: {next}")]
     PageTarget {
@@ -335,6 +350,10 @@ impl Failure {
             Self::TokenRefused { error, .. } => error.as_deref(),
             _ => None,
         }
+    }
+
+    pub(crate) fn malformed(format: &'static str, problem: String) -> Self {
+        Self::Malformed { format, problem, excerpt: Excerpt::default() }
     }
 
     /// The status of the answer that this was, if it was one.
@@ -421,13 +440,15 @@ impl Failure {
             Self::Keeper(_) => Code::StoreFailed,
             Self::TooLarge { .. } => Code::BodyTooLarge,
             Self::Packed { .. } => Code::BodyPacked,
-            Self::NotJson { .. } | Self::Page { .. } => Code::BodyNotJson,
+            Self::NotJson { .. } | Self::Page { format: "JSON", .. } => Code::BodyNotJson,
+            Self::Malformed { .. } | Self::Page { .. } => Code::BodyMalformed,
             Self::Declared { .. } => Code::AnswerDeclared,
             Self::RecordsMissing { .. } => Code::RecordsMissing,
             Self::PageLoop { .. } => Code::PageLoop,
             Self::PageBound { .. } => Code::PageBound,
             Self::PageTarget { .. } => Code::PageTarget,
-            Self::File { .. } => Code::FileFailed,
+            Self::Spool(error) if error.kind() == std::io::ErrorKind::StorageFull => Code::DiskFull,
+            Self::Spool(_) | Self::File { .. } => Code::FileFailed,
         }
     }
 
@@ -474,6 +495,9 @@ impl Failure {
             Self::Packed { .. } => {
                 "ask for it as it is, with `headers: { Accept-Encoding: identity }`"
             }
+            Self::Malformed { .. } => {
+                "look at the answer with `restway call`, and check `format` and `archive`"
+            }
             Self::NotJson { .. } | Self::Page { .. } => {
                 "open the URL in a browser: it may ask for a login"
             }
@@ -483,6 +507,9 @@ impl Failure {
             Self::PageBound { .. } => "raise `max_pages` if there really are so many",
             Self::PageTarget { .. } => {
                 "credentials are bound to one origin; a walk stays on the one it began on"
+            }
+            Self::Spool(_) => {
+                "it lies in `.restway/spill` of the workspace, which needs room for the largest page"
             }
             Self::Unfinished { .. } => "the api itself may send it cut: look with `restway call`",
             Self::Interrupted { .. }

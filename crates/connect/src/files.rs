@@ -11,7 +11,8 @@ use tokio::io::AsyncWriteExt;
 
 use crate::error::{CallError, Failure};
 
-const STATE: &str = ".restway";
+/// The folder of state inside a workspace.
+pub(crate) const STATE: &str = ".restway";
 /// Names of files on their way that are tried before giving up.
 const NAMES_MAX: u32 = 100;
 

@@ -72,7 +72,7 @@ pub(crate) struct Passer<'a> {
     pub(crate) alone: &'a (dyn Fn(String) + Sync),
 }
 
-/// A rate and the calls of the last `rate.per`.
+/// A rate and the calls that count.
 struct Window {
     rate: Rate,
     calls: VecDeque<Duration>,
@@ -138,14 +138,14 @@ impl Gate {
 
 impl Window {
     fn wait(&mut self, now: Duration) -> Duration {
-        while self.calls.front().is_some_and(|call| *call + self.rate.per <= now) {
+        while self.calls.front().is_some_and(|call| *call + self.rate.window() <= now) {
             self.calls.pop_front();
         }
         if self.calls.len() < self.rate.count as usize {
             return Duration::ZERO;
         }
         // No more than `count` are ever kept, so the oldest is the one that must leave.
-        self.calls.front().map_or(Duration::ZERO, |call| *call + self.rate.per - now)
+        self.calls.front().map_or(Duration::ZERO, |call| *call + self.rate.window() - now)
     }
 }
 
@@ -176,7 +176,7 @@ mod tests {
             pass(&gate, &clock, None).await;
             moments.push(clock.monotonic().as_secs());
         }
-        assert_eq!(moments, [0, 0, 1, 1, 2, 60, 60, 61]);
+        assert_eq!(moments, [0, 0, 1, 1, 2, 61, 61, 62]);
     }
 
     #[tokio::test]

@@ -69,6 +69,7 @@ mod excerpt;
 mod outputs;
 
 mod ahead;
+mod held;
 mod link;
 mod open_page;
 mod page;
@@ -379,6 +380,14 @@ impl Connector {
 
     pub(crate) fn extras(&self) -> &Extras {
         &self.shared.extras
+    }
+
+    /// Where pages wait that are too large for memory.
+    pub(crate) fn spool_folder(&self) -> PathBuf {
+        match &self.shared.settings.folder {
+            Some(folder) => folder.join(files::STATE).join("spill"),
+            None => std::env::temp_dir(),
+        }
     }
 
     pub(crate) fn keeper(&self) -> Option<&dyn TokenKeeper> {

@@ -67,7 +67,7 @@ fn decoded<'a>(
 }
 
 /// The `charset` of a content type, if there is a decoder for it (RFC 9110, section 8.3.2).
-fn charset(content_type: &str) -> Option<&'static Encoding> {
+pub(crate) fn charset(content_type: &str) -> Option<&'static Encoding> {
     content_type.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         let is_charset = name.trim().eq_ignore_ascii_case("charset");

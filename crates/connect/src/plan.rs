@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use restway_model::definition::{ApiFile, QueryValue, ResourceSettings};
+use restway_model::definition::{ApiFile, Format, QueryValue, ResourceSettings};
 use restway_model::{SafeUrl, Scope, Template, Values};
 use serde_json::{Map, Value};
 use url::Url;
@@ -83,6 +83,11 @@ pub(crate) fn resource_request(
     for (name, value) in &resource.headers {
         request.headers.push((name.clone(), value.text(header_values)?));
     }
+    if !request.has_header("accept")
+        && let Some(accepted) = accepted(resource)
+    {
+        request.headers.push(("accept".to_owned(), accepted.to_owned()));
+    }
     request.body = match &resource.json {
         Some(json) => Some(Body::Json(filled(json, values)?)),
         None => None,
@@ -104,6 +109,17 @@ pub(crate) fn resource_request(
     });
     request.expected = Expected::SuccessOr(skipped.collect());
     Ok(request)
+}
+
+/// The media types that a resource's format has; none for plain JSON, which every call accepts.
+const fn accepted(resource: &ResourceSettings) -> Option<&'static str> {
+    match (&resource.format, resource.archive) {
+        (_, Some(_)) => Some("*/*"),
+        (Format::Json { .. }, None) => None,
+        (Format::Ndjson { .. }, None) => Some("application/x-ndjson, */*;q=0.1"),
+        (Format::Csv(_), None) => Some("text/csv, */*;q=0.1"),
+        (Format::Xml { .. }, None) => Some("application/xml, text/xml, */*;q=0.1"),
+    }
 }
 
 /// `path` below the base URL, which is the first home, or a whole URL on the origin of a home.

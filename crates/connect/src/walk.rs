@@ -5,10 +5,9 @@
 //! exchange, decode, hand out, ask the pager.
 //!
 //! **No record twice.** The parts of a page are held back until the page is whole, so that a body
-//! that breaks is read again from its start and nobody notices. A page of more than
-//! `batch_bytes_max * channel_batches_max` bytes (32 MiB) is handed out while it is being read; if
-//! such a page breaks, the walk fails, because part of it is already downstream. So memory is flat
-//! and a failed walk is the only way to see a page in part.
+//! that breaks is read again from its start and nobody notices. What is more than
+//! `batch_bytes_max * channel_batches_max` bytes (32 MiB) of a page waits in a file (`held.rs`), so
+//! memory is flat however large a page is.
 //!
 //! Where the api tells how many records or pages there are, numbered pages are read side by side
 //! (`ahead.rs`); everything here happens in the order of pages all the same.
@@ -16,7 +15,7 @@
 //! A page that repeats is found in two ways: by its request, over the whole walk, and for numbered
 //! pages also by its records, because some servers answer every page past the end with the last.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -27,10 +26,11 @@ use serde_json::Value;
 
 use crate::Connector;
 use crate::ahead::{self, Ahead, Outcome};
-use crate::decode::{Bounds, PageEnd};
+use crate::decode::{BodyShape, Bounds, PageEnd};
 use crate::error::{CallError, Excerpt, Failure};
 use crate::exchange::{Exchange, Tally};
-use crate::open_page::{OpenPage, PageShape, Progress, redacted};
+use crate::held::{Held, Room};
+use crate::open_page::{OpenPage, PageShape, redacted};
 use crate::page::{PageMark, Pager, Seen};
 use crate::request::{Request, header};
 use crate::retry::http_date;
@@ -83,7 +83,17 @@ pub struct Walk {
     resumed: Option<PageMark>,
     /// The api's own time, as its first answer told.
     api_time: Option<DateTime<Utc>>,
-    ready: VecDeque<PagePart>,
+    giving: Option<Giving>,
+}
+
+/// A whole page whose records are being handed out.
+struct Giving {
+    exchange: Exchange,
+    held: Held,
+    /// Records still to come.
+    left: u64,
+    /// From where another walk may go on after them.
+    mark: Option<PageMark>,
 }
 
 enum State {
@@ -125,7 +135,7 @@ impl Walk {
             handed: 0,
             resumed: None,
             api_time: None,
-            ready: VecDeque::new(),
+            giving: None,
         }
     }
 
@@ -147,27 +157,21 @@ impl Walk {
     /// after its future was dropped: it then fails, because the place in the page is lost.
     ///
     /// # Errors
-    /// What stopped the walk, with its page. Parts handed out before it are whole pages, but for
-    /// the last page if that was larger than the bound.
+    /// What stopped the walk, with its page. Parts handed out before it are whole pages.
     pub async fn next(&mut self) -> Result<Option<PagePart>, CallError> {
         loop {
-            if let Some(part) = self.ready.pop_front() {
+            let page = self.page.max(1);
+            if let Some(giving) = self.giving.take() {
+                let part = self.part(giving).await.map_err(|cause| self.failed(page, cause))?;
                 return Ok(Some(part));
             }
-            let page = self.page.max(1);
             let state = std::mem::replace(&mut self.state, State::Broken);
             self.state = match state {
                 State::Ended => {
                     self.state = State::Ended;
                     return Ok(None);
                 }
-                State::Broken => {
-                    let problem = "was stopped in the middle of a page";
-                    return Err(CallError::invalid(
-                        format!("the walk of `{}`", self.name),
-                        problem,
-                    ));
-                }
+                State::Broken => return Err(self.broken()),
                 State::Start => {
                     let page = self.page + 1;
                     let request = self.first_request()?;
@@ -192,6 +196,11 @@ impl Walk {
             unchanged: self.tally.unchanged(),
             ..self.counts
         }
+    }
+
+    fn broken(&self) -> CallError {
+        let problem = "was stopped in the middle of a page";
+        CallError::invalid(format!("the walk of `{}`", self.name), problem)
     }
 
     fn failed(&self, page: u64, cause: CallError) -> CallError {
@@ -227,8 +236,8 @@ impl Walk {
         let opened = match self.ahead.take(fingerprint).await {
             Some(Outcome::Whole(open)) => Ok(open),
             Some(Outcome::Failed(failed)) => Err(failed),
-            Some(Outcome::TooLarge) | None => {
-                OpenPage::open(self.connector.clone(), exchange, self.shape()).await.map(Box::new)
+            None => {
+                OpenPage::open(self.connector.clone(), exchange, self.shape(1)).await.map(Box::new)
             }
         };
         let open = opened?;
@@ -237,7 +246,7 @@ impl Walk {
             self.api_time = date.and_then(http_date);
         }
         if open.is_empty_answer() {
-            self.end_page(VecDeque::new(), 0, 0);
+            self.end_page(open.exchange, open.held, 0, 0);
             return Ok(State::Ended);
         }
         Ok(State::Reading(open))
@@ -248,12 +257,27 @@ impl Walk {
         Ok(Exchange::new(self.connector.clone(), target, request).tallied(&self.tally))
     }
 
-    fn shape(&self) -> PageShape {
+    /// How a page is read when so many are read side by side.
+    fn shape(&self, pages: u64) -> PageShape {
         let mut bounds = Bounds::new(self.connector.limits());
         bounds.hashes = self.pager.may_clamp();
         let reads_answer = self.pager.reads_envelope() || self.resource.fail_when.is_some();
         bounds.keeps_last = self.pager.reads_last() || reads_answer;
-        PageShape { records: self.resource.records.clone(), bounds }
+        let room = Room {
+            memory: self.held_max() / usize::try_from(pages.max(1)).unwrap_or(1),
+            file: self.connector.limits().spool_bytes_max,
+            folder: self.connector.spool_folder(),
+        };
+        let body = BodyShape {
+            records: self.resource.records.clone(),
+            format: self.resource.format.clone(),
+            archive: self.resource.archive,
+            bounds,
+            types: self.resource.types.clone(),
+            fail_when: self.resource.fail_when.clone(),
+            unpacked_bytes: self.connector.limits().body_bytes_max,
+        };
+        PageShape { body, room }
     }
 
     fn held_max(&self) -> usize {
@@ -261,25 +285,16 @@ impl Walk {
         limits.batch_bytes_max.saturating_mul(limits.channel_batches_max.max(1))
     }
 
-    /// Reads until the page is whole, or too large to be held.
+    /// Reads until the page is whole.
     async fn read(&mut self, mut open: Box<OpenPage>) -> Result<State, CallError> {
-        match open.read(self.held_max()).await? {
-            Progress::Whole => self.finish(*open),
-            Progress::Full => {
-                let parts = open.hand_out();
-                self.push(parts);
-                Ok(State::Reading(open))
-            }
-        }
+        open.read().await?;
+        self.finish(*open)
     }
 
     fn finish(&mut self, open: OpenPage) -> Result<State, CallError> {
         let connector = self.connector.clone();
-        let OpenPage { exchange, opened, reader, mut held, .. } = open;
+        let OpenPage { exchange, opened, held, mut end, .. } = open;
         let failed = |failure| exchange.error(redacted(&connector, failure));
-        let fail_when = self.resource.fail_when.as_ref();
-        let (mut end, rest) = reader.finish(fail_when).map_err(failed)?;
-        held.extend(rest);
         if end.is_root_record && self.pager.reads_envelope() {
             end.envelope = root_record(&end).map_err(failed)?;
         }
@@ -293,7 +308,7 @@ impl Walk {
         let next = self.pager.next(exchange.request(), &seen);
         let next = next.map_err(|failure| exchange.error(failure))?;
         let bytes = opened.incoming.bytes();
-        let is_cut = self.end_page(held, end.records, bytes);
+        let is_cut = self.end_page(exchange, held, end.records, bytes);
         let is_full = self.resource.records_max.is_some_and(|most| self.handed >= most);
         if is_cut || (is_full && next.is_some()) {
             self.warn(format!("`max_records` ended it after {}; there are more", self.handed));
@@ -302,8 +317,8 @@ impl Walk {
         match next {
             Some(next) => {
                 let mark = self.pager.mark(self.page, &next, self.connector.redactor());
-                if let Some(last) = self.ready.back_mut() {
-                    last.mark = mark;
+                if let Some(giving) = &mut self.giving {
+                    giving.mark = mark;
                 }
                 self.look_ahead(&next, &end, bytes)?;
                 Ok(State::Next(Box::new(next)))
@@ -349,7 +364,6 @@ impl Walk {
         if window < 2 {
             return Ok(());
         }
-        let held_max = self.held_max() / usize::try_from(window).unwrap_or(1);
         for distance in self.ahead.len() as u64..window {
             let Some(request) = self.pager.guess(next, distance) else { break };
             let fingerprint = fingerprint(&request);
@@ -358,49 +372,53 @@ impl Walk {
             }
             let exchange = self.exchange(request)?;
             let connector = self.connector.clone();
-            self.ahead.begin(fingerprint, connector, exchange, self.shape(), held_max);
+            self.ahead.begin(fingerprint, connector, exchange, self.shape(window));
         }
         Ok(())
     }
 
-    /// Hands out what is left of a page, its end marked; says whether records were left out.
-    fn end_page(&mut self, held: VecDeque<Records>, records: u64, bytes: u64) -> bool {
+    /// Begins to hand out a page, up to `max_records`; says whether records are left out.
+    fn end_page(&mut self, exchange: Exchange, held: Held, records: u64, bytes: u64) -> bool {
+        let left =
+            self.resource.records_max.map_or(records, |most| most.saturating_sub(self.handed));
+        let left = left.min(records);
+        self.giving = Some(Giving { exchange, held, left, mark: None });
+        self.handed += left;
         self.counts.pages += 1;
         self.counts.bytes += bytes;
-        let is_cut = self.push(held);
-        let (page, total) = (self.page, self.total);
-        match self.ready.back_mut() {
-            Some(last) => last.last_of_page = true,
-            None => {
-                let (records, mark) = (Records::default(), None);
-                self.ready.push_back(PagePart { records, page, last_of_page: true, total, mark });
-            }
-        }
         let before = self.resumed.as_ref().map_or(0, PageMark::records);
         self.counts.records = self.handed - before;
-        let resource = self.name.clone();
+        let (resource, page, total) = (self.name.clone(), self.page, self.total);
         self.connector.observe(&Event::PageRead { resource, page, records, bytes, total });
-        is_cut
+        left < records
     }
 
-    /// Makes parts of batches, up to `max_records`; says whether some were left out.
-    fn push(&mut self, batches: VecDeque<Records>) -> bool {
-        let (page, total) = (self.page, self.total);
-        for records in batches {
-            let length = records.len() as u64;
-            let left = self.resource.records_max.map_or(length, |most| most - self.handed);
-            let taken = length.min(left);
-            self.handed += taken;
-            if taken > 0 {
-                let records = records.first(usize::try_from(taken).unwrap_or(usize::MAX));
-                let (last_of_page, mark) = (false, None);
-                self.ready.push_back(PagePart { records, page, last_of_page, total, mark });
-            }
-            if taken < length {
-                return true;
+    /// The next part of a whole page.
+    async fn part(&mut self, mut giving: Giving) -> Result<PagePart, CallError> {
+        let mut part = PagePart {
+            records: Records::default(),
+            page: self.page,
+            last_of_page: true,
+            total: self.total,
+            mark: None,
+        };
+        if giving.left > 0 {
+            let state = std::mem::replace(&mut self.state, State::Broken);
+            let batch = giving.held.next().await;
+            let batch = batch.map_err(|failure| giving.exchange.error(failure))?;
+            let batch = batch.ok_or_else(|| self.broken())?;
+            self.state = state;
+            let taken = giving.left.min(batch.len() as u64);
+            giving.left -= taken;
+            part.records = batch.first(usize::try_from(taken).unwrap_or(usize::MAX));
+            if giving.left > 0 {
+                part.last_of_page = false;
+                self.giving = Some(giving);
+                return Ok(part);
             }
         }
-        false
+        part.mark = giving.mark;
+        Ok(part)
     }
 
     /// A `next` that names a field which is never there ends a walk after its first page without

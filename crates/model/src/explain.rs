@@ -133,6 +133,7 @@ codes! {
     BodyTooLarge "call.body_too_large" Failed "The answer is larger than the bound",
     BodyNotJson "page.not_json" Failed "The answer is not JSON",
     AnswerDeclared "page.declared_error" Failed "The answer is an error by the definition's `fail_when`",
+    BodyMalformed "page.malformed" Failed "The answer is not in the format that the definition names",
     RecordsMissing "page.records_missing" Failed "The `records` path finds nothing in the answer",
     WebhookAnswer "webhook.answer" Failed "A webhook's answer has no such value, or one of another type",
     WebhookTimeout "webhook.timeout" Failed "A webhook took longer than its `timeout`",

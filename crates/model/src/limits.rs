@@ -12,6 +12,8 @@ pub struct Limits {
     pub pages_max: u64,
     /// Decoded bytes of one answer.
     pub body_bytes_max: u64,
+    /// Bytes of one page's records, in memory and in the file where they wait until it is whole.
+    pub spool_bytes_max: u64,
     /// Bytes of one record inside an answer.
     pub record_bytes_max: usize,
     /// Bytes of an answer outside its records: where page tokens live.
@@ -60,6 +62,7 @@ impl Default for Limits {
         Self {
             pages_max: 100_000,
             body_bytes_max: 4 << 30,
+            spool_bytes_max: 16 << 30,
             record_bytes_max: 16 << 20,
             envelope_bytes_max: 1 << 20,
             json_depth_max: 128,

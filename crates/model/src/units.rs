@@ -11,6 +11,11 @@ use serde::{Deserialize, Serialize};
 const UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
+/// What part of a rate's time its calls may drift on their way.
+const JITTER_PART: u32 = 50;
+/// The longest drift that is reckoned with.
+const JITTER_MAX: Duration = Duration::from_secs(1);
+
 /// A length of time with its unit: `500ms`, `1s`, `10m`, `2h`, `30d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timespan(pub Duration);
@@ -22,6 +27,14 @@ pub struct Rate {
     pub count: u32,
     /// In which time.
     pub per: Duration,
+}
+
+impl Rate {
+    /// How long a call counts: a little longer than `per`, because the api counts calls when they
+    /// arrive, and not all are equally long on their way.
+    pub fn window(&self) -> Duration {
+        self.per + (self.per / JITTER_PART).min(JITTER_MAX)
+    }
 }
 
 /// A text without a usable number and unit.

@@ -155,7 +155,7 @@ impl<'a> Rings<'a> {
 }
 
 fn millis(rate: &Rate) -> u64 {
-    u64::try_from(rate.per.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(rate.window().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn word(file: &mut fs_err::File) -> std::io::Result<u64> {
@@ -166,6 +166,8 @@ fn word(file: &mut fs_err::File) -> std::io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
     use crate::testing::Bench;
 
@@ -187,15 +189,16 @@ mod tests {
         for turn in 0..8 {
             let process = if turn % 2 == 0 { &first } else { &second };
             loop {
-                let wait = process.take(&api, &rates, at(now)).unwrap();
+                let moment = at(0) + TimeDelta::milliseconds(now);
+                let wait = process.take(&api, &rates, moment).unwrap();
                 if wait.is_zero() {
                     break;
                 }
-                now += i64::try_from(wait.as_secs()).unwrap().max(1);
+                now += i64::try_from(wait.as_millis()).unwrap();
             }
             moments.push(now);
         }
-        assert_eq!(moments, [0, 0, 1, 1, 2, 60, 60, 61]);
+        assert_eq!(moments, [0, 0, 1_020, 1_020, 2_040, 61_000, 61_000, 62_020]);
     }
 
     #[tokio::test]
@@ -205,12 +208,12 @@ mod tests {
         let api = "acme".parse().unwrap();
         let take =
             |texts: &[&str], now| shared.take(&api, &rates(texts), at(now)).unwrap().as_secs();
-        assert_eq!((take(&["1/m"], 0), take(&["1/m"], 0), take(&["1/m"], 59)), (0, 60, 1));
-        assert_eq!(take(&["1/m"], -4_000), 60);
-        assert_eq!((take(&["1/h"], 1), take(&["1/h"], 2)), (0, 3_599));
+        assert_eq!((take(&["1/m"], 0), take(&["1/m"], 0), take(&["1/m"], 59)), (0, 61, 2));
+        assert_eq!(take(&["1/m"], -4_000), 61);
+        assert_eq!((take(&["1/h"], 1), take(&["1/h"], 2)), (0, 3_600));
         let file = shared.folder.join("acme");
         fs_err::write(&file, "torn").unwrap();
-        assert_eq!((take(&["1/h"], 3), take(&["1/h"], 4)), (0, 3_599));
+        assert_eq!((take(&["1/h"], 3), take(&["1/h"], 4)), (0, 3_600));
         assert_eq!(take(&["2000000/s"], 4), 0);
     }
 

@@ -29,7 +29,7 @@ use crate::write::{StagedFile, Trail, sync_folder};
 use crate::{LoadMode, Tally};
 
 /// Bytes of rows in memory after which the largest table is handed to the encoder.
-const ROWS_BYTES_MAX: usize = 64 << 20;
+const ROWS_BYTES_MAX: usize = 16 << 20;
 /// Where the number of the batch stands in a row id; below it the rows of the batch count.
 pub(crate) const SEQUENCE_SHIFT: u32 = 40;
 /// Batches that a row id has room for.

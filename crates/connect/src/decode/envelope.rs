@@ -4,7 +4,7 @@
 //! there and the path that was likely meant. Pure.
 
 use bytes::Bytes;
-use restway_model::{RecordPath, Step, exact_json, nearest};
+use restway_model::{Condition, RecordPath, Step, exact_json, nearest};
 use serde_json::Value;
 
 use crate::error::{Excerpt, Failure};
@@ -15,7 +15,7 @@ const FIELDS_SHOWN_MAX: usize = 20;
 const SUGGESTION_DEPTH_MAX: usize = 3;
 
 /// What is known of a page when it is read to its end.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct PageEnd {
     /// The answer without its records: an empty list or object stands in their place.
     pub(crate) envelope: Value,
@@ -35,6 +35,15 @@ pub(super) fn read(text: &[u8]) -> Result<Value, Failure> {
         problem: format!("outside its records {error}"),
         excerpt: Excerpt::default(),
     })
+}
+
+/// An answer that the definition calls an error.
+pub(super) fn declared(condition: &Condition, answer: &Value) -> Result<(), Failure> {
+    if condition.holds(answer) {
+        let (condition, excerpt) = (condition.to_string(), Excerpt(answer.to_string()));
+        return Err(Failure::Declared { condition, excerpt });
+    }
+    Ok(())
 }
 
 pub(super) fn too_large(path: &RecordPath, bound: usize) -> Failure {

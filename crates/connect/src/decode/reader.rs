@@ -5,13 +5,11 @@
 //! place are copied at once; strings, the bulk of most answers, are skipped by `memchr`.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hasher};
-use std::ops::Range;
 
-use bytes::Bytes;
 use memchr::memchr2;
-use restway_model::{Condition, Limits, RecordPath, Records, Step};
+use restway_model::{Condition, RecordPath, Records, Step};
 
+use super::batches::{Batches, Bounds};
 use super::envelope::{self, PageEnd};
 use super::grammar::{Expect, MARK, begins_scalar, is_scalar, is_space};
 use crate::error::{Excerpt, Failure};
@@ -21,37 +19,6 @@ use crate::excerpt::title;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// How much of a page that is not JSON is looked at for its title.
 const PAGE_BYTES_MAX: usize = 16 << 10;
-
-/// Records of a page that are known again; more than any api puts on a page.
-const HASHES_MAX: usize = 100_000;
-
-/// What the reader holds at most, and what it keeps beyond the records.
-#[derive(Debug, Clone)]
-pub(crate) struct Bounds {
-    pub(crate) record_bytes: usize,
-    pub(crate) envelope_bytes: usize,
-    pub(crate) depth: usize,
-    pub(crate) batch_records: usize,
-    pub(crate) batch_bytes: usize,
-    /// Whether to hash the records, to know the page again.
-    pub(crate) hashes: bool,
-    /// Whether to keep the last record.
-    pub(crate) keeps_last: bool,
-}
-
-impl Bounds {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            record_bytes: limits.record_bytes_max,
-            envelope_bytes: limits.envelope_bytes_max,
-            depth: limits.json_depth_max,
-            batch_records: limits.batch_records_max.max(1),
-            batch_bytes: limits.batch_bytes_max.max(1),
-            hashes: false,
-            keeps_last: false,
-        }
-    }
-}
 
 /// Where bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,9 +37,9 @@ enum Found {
 }
 
 /// The reader of one page; see the module.
-pub(crate) struct PageReader {
+pub(super) struct PageReader {
     path: RecordPath,
-    bounds: Bounds,
+    pub(super) batches: Batches,
     expect: Expect,
     sink: Sink,
     /// Open containers, outermost first: `{` or `[`.
@@ -86,25 +53,17 @@ pub(crate) struct PageReader {
     list_depth: Option<usize>,
     /// Open containers before the record at hand began.
     record_depth: Option<usize>,
-    record_start: usize,
     name_start: usize,
     envelope: Vec<u8>,
-    batch: Vec<u8>,
-    spans: Vec<Range<usize>>,
-    ready: VecDeque<Records>,
     /// Bytes before the current chunk.
     offset: u64,
-    records: u64,
-    record_bytes: u64,
-    hashes: Vec<u64>,
-    last: Option<Bytes>,
 }
 
 impl PageReader {
-    pub(crate) fn new(path: Option<&RecordPath>, bounds: Bounds) -> Self {
+    pub(super) fn new(path: Option<&RecordPath>, bounds: Bounds) -> Self {
         Self {
             path: path.cloned().unwrap_or_else(RecordPath::root),
-            bounds,
+            batches: Batches::new(bounds),
             expect: Expect::Start,
             sink: Sink::Envelope,
             open: Vec::new(),
@@ -113,27 +72,14 @@ impl PageReader {
             found: Found::Nothing,
             list_depth: None,
             record_depth: None,
-            record_start: 0,
             name_start: 0,
             envelope: Vec::new(),
-            batch: Vec::new(),
-            spans: Vec::new(),
-            ready: VecDeque::new(),
             offset: 0,
-            records: 0,
-            record_bytes: 0,
-            hashes: Vec::new(),
-            last: None,
         }
     }
 
-    /// The next full batch.
-    pub(crate) fn batch(&mut self) -> Option<Records> {
-        self.ready.pop_front()
-    }
-
     /// Reads one chunk.
-    pub(crate) fn feed(&mut self, chunk: &[u8]) -> Result<(), Failure> {
+    pub(super) fn feed(&mut self, chunk: &[u8]) -> Result<(), Failure> {
         // `from` is where the run of bytes for the current sink begins.
         let mut from = 0;
         let mut at = 0;
@@ -297,7 +243,7 @@ impl PageReader {
         self.copy(&chunk[from..at])?;
         self.sink = Sink::Record;
         self.record_depth = Some(self.open.len());
-        self.record_start = self.batch.len();
+        self.batches.begin();
         Ok(at)
     }
 
@@ -317,8 +263,8 @@ impl PageReader {
         }
         self.open.push(byte);
         let outside = self.record_depth.unwrap_or_default();
-        if self.open.len() - outside > self.bounds.depth {
-            return Err(self.too_deep());
+        if self.open.len() - outside > self.batches.bounds.depth {
+            return Err(self.batches.bounds.too_deep("the nesting of lists and objects"));
         }
         Ok(from)
     }
@@ -364,40 +310,8 @@ impl PageReader {
         self.copy(&chunk[from..end])?;
         self.record_depth = None;
         self.sink = if self.found == Found::List { Sink::Nowhere } else { Sink::Envelope };
-        self.end_record();
+        self.batches.end();
         Ok(end)
-    }
-
-    fn end_record(&mut self) {
-        let span = self.record_start..self.batch.len();
-        self.records += 1;
-        self.record_bytes += span.len() as u64;
-        if self.bounds.hashes && self.hashes.len() < HASHES_MAX {
-            let mut hasher = DefaultHasher::new();
-            hasher.write(&self.batch[span.clone()]);
-            self.hashes.push(hasher.finish());
-        }
-        self.spans.push(span);
-        if self.spans.len() >= self.bounds.batch_records
-            || self.batch.len() >= self.bounds.batch_bytes
-        {
-            self.emit();
-        }
-    }
-
-    fn emit(&mut self) {
-        let Some(last) = self.spans.last() else {
-            return;
-        };
-        if self.bounds.keeps_last {
-            self.last = Some(Bytes::copy_from_slice(&self.batch[last.clone()]));
-        }
-        // The next batch is likely as large; growing to it would copy it several times over.
-        let room = self.batch.len() + self.batch.len() / 8;
-        let body = std::mem::replace(&mut self.batch, Vec::with_capacity(room));
-        let room = self.spans.len();
-        let spans = std::mem::replace(&mut self.spans, Vec::with_capacity(room));
-        self.ready.push_back(Records::new(body.into(), spans));
     }
 
     /// Copies a run of bytes to where it belongs, within the bounds.
@@ -405,16 +319,13 @@ impl PageReader {
         match self.sink {
             Sink::Nowhere => {}
             Sink::Record => {
-                self.batch.extend_from_slice(run);
-                if self.batch.len() - self.record_start > self.bounds.record_bytes {
-                    let bound = format!("{} bytes", self.bounds.record_bytes);
-                    return Err(Failure::TooLarge { what: "a record", bound, hint: None });
-                }
+                self.batches.extend(run)?;
             }
             Sink::Envelope => {
                 self.envelope.extend_from_slice(run);
-                if self.envelope.len() > self.bounds.envelope_bytes {
-                    return Err(envelope::too_large(&self.path, self.bounds.envelope_bytes));
+                let bound = self.batches.bounds.envelope_bytes;
+                if self.envelope.len() > bound {
+                    return Err(envelope::too_large(&self.path, bound));
                 }
             }
         }
@@ -430,13 +341,7 @@ impl PageReader {
 
     fn not_json_page(&self) -> Failure {
         let text = String::from_utf8_lossy(&self.envelope);
-        Failure::Page { title: title(&text) }
-    }
-
-    fn too_deep(&self) -> Failure {
-        let bound = format!("{} levels", self.bounds.depth);
-        let what = "the nesting of lists and objects";
-        Failure::TooLarge { what, bound, hint: None }
+        Failure::Page { format: "JSON", title: title(&text) }
     }
 
     fn unexpected(&self, chunk: &[u8], at: usize) -> Failure {
@@ -453,8 +358,8 @@ impl PageReader {
         envelope::unexpected(expected, offset, &chunk[at.saturating_sub(40)..], at.min(40))
     }
 
-    /// Whether the document is whole; `bytes` came of it.
-    pub(crate) fn is_complete(&self, bytes: u64) -> Result<(), Failure> {
+    /// Whether the document is whole.
+    fn is_complete(&self) -> Result<(), Failure> {
         let ends_here = self.expect == Expect::Scalar && self.open.is_empty();
         match self.expect {
             Expect::End => Ok(()),
@@ -466,41 +371,28 @@ impl PageReader {
             _ if ends_here => Ok(()),
             expect => {
                 let problem = format!("the JSON is not complete: {} is missing", expect.words());
-                Err(Failure::Unfinished { problem, offset: bytes })
+                Err(Failure::Unfinished { problem, offset: self.offset })
             }
         }
     }
 
     /// The end of the body; an answer for which `fail_when` holds is an error.
-    pub(crate) fn finish(
+    pub(super) fn finish(
         mut self,
         fail_when: Option<&Condition>,
     ) -> Result<(PageEnd, VecDeque<Records>), Failure> {
-        self.is_complete(self.offset)?;
-        self.emit();
+        self.is_complete()?;
         let envelope = envelope::read(&self.envelope)?;
         let is_root_record = self.found == Found::One && self.path.steps().is_empty();
         if let Some(condition) = fail_when {
-            let record = self.last.as_deref().filter(|_| is_root_record);
-            let record = record.map(envelope::read).transpose()?;
-            let answer = record.as_ref().unwrap_or(&envelope);
-            if condition.holds(answer) {
-                let (condition, excerpt) = (condition.to_string(), Excerpt(answer.to_string()));
-                return Err(Failure::Declared { condition, excerpt });
-            }
+            let record = self.batches.last().filter(|_| is_root_record);
+            let record = record.map(|record| envelope::read(&record)).transpose()?;
+            envelope::declared(condition, record.as_ref().unwrap_or(&envelope))?;
         }
         if self.found == Found::Nothing {
             return Err(envelope::missing(&self.path, &envelope));
         }
-        let end = PageEnd {
-            envelope,
-            records: self.records,
-            bytes: self.record_bytes,
-            last: self.last,
-            hashes: self.hashes,
-            is_root_record,
-        };
-        Ok((end, self.ready))
+        Ok(self.batches.finish(envelope, is_root_record))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod calls;
 mod faults;
+mod formats;
 mod inputs;
 mod logins;
 mod manners;

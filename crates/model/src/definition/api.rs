@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::format::{Archive, Format, FormatEntry};
 use super::landing::{Contract, Deletes, Load, MaxRejects};
 use super::paging::{Paginate, PaginateEntry};
 use super::{Auth, Checkpoint, Domain, Incremental, Proxy, Tls, Webhook};
@@ -162,6 +163,10 @@ pub struct Resource {
     pub json: Option<Value>,
     /// The path to the list of records in an answer; `$` when the answer is the list.
     pub records: Option<RecordPath>,
+    /// How records are written in an answer: `json` without it, `ndjson`, `csv` or `xml`.
+    pub format: Option<FormatEntry>,
+    /// What the answer is packed in: `gzip`.
+    pub archive: Option<Archive>,
     /// How the next page is found.
     pub paginate: Option<PaginateEntry>,
     /// The fields that tell records apart: what `merge` and `history` go by. A sync that replaces
@@ -338,6 +343,11 @@ impl ApiFile {
             all.extend(own);
             all
         };
+        let format = own.format.as_ref().map(FormatEntry::resolve).unwrap_or_default();
+        // Rows and lines have no path; one for the api's JSON is not theirs.
+        let has_path = matches!(format, Format::Json { .. } | Format::Xml { .. });
+        let records = own.records.or_else(|| defaults.records.clone().filter(|_| has_path));
+        let fail_when = own.fail_when.or_else(|| defaults.fail_when.clone().filter(|_| has_path));
         let paginate = own.paginate.as_ref().or(defaults.paginate.as_ref());
         ResourceSettings {
             path: own.path,
@@ -350,7 +360,9 @@ impl ApiFile {
                 query
             },
             json: own.json,
-            records: own.records.or_else(|| defaults.records.clone()),
+            records,
+            format,
+            archive: own.archive,
             paginate: paginate.map_or(Paginate::None {}, PaginateEntry::resolve),
             key: own.key.or_else(|| defaults.key.clone()),
             load: own.load.or(defaults.load).unwrap_or_default(),
@@ -367,7 +379,7 @@ impl ApiFile {
             cache: own.cache.or(defaults.cache).unwrap_or_default() && own.method == Method::Get,
             pages_max: own.max_pages.or(defaults.max_pages),
             records_max: own.max_records.or(defaults.max_records),
-            fail_when: own.fail_when.or_else(|| defaults.fail_when.clone()),
+            fail_when,
         }
     }
 }
@@ -383,6 +395,8 @@ impl Resource {
             query: BTreeMap::new(),
             json: None,
             records: None,
+            format: None,
+            archive: None,
             paginate: None,
             key: None,
             load: None,
@@ -421,6 +435,10 @@ pub struct ResourceSettings {
     pub json: Option<Value>,
     /// The path to the list of records; without one the answer itself is the list or the record.
     pub records: Option<RecordPath>,
+    /// How records are written in an answer.
+    pub format: Format,
+    /// What the answer is packed in.
+    pub archive: Option<Archive>,
     /// How the next page is found.
     pub paginate: Paginate,
     /// The fields that tell records apart: what `merge` and `history` go by. A sync that replaces

@@ -3,6 +3,7 @@
 
 mod auth;
 mod cache;
+mod format;
 mod inputs;
 mod landing;
 mod proxy;
@@ -251,6 +252,7 @@ impl ApiFile {
         }
         landing::check(finder, name, resource);
         cache::check(finder, self, name, resource);
+        format::check(finder, name, resource);
         for (problem, hint) in resource.paginate.problems(resource.method) {
             finder.report(&at("paginate"), problem, Some(hint.to_owned()));
         }

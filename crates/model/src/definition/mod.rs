@@ -9,6 +9,7 @@ mod app;
 mod auth;
 mod decode;
 mod foreign;
+mod format;
 mod grammar;
 mod incremental;
 mod inputs;
@@ -34,6 +35,7 @@ pub use auth::{
     KeyEncoding, ScopeIn, SignatureEncoding,
 };
 pub use foreign::foreign_value;
+pub use format::{Archive, Charset, CsvFormat, Format, FormatEntry, FormatKind, Header};
 pub use incremental::{Checkpoint, CursorScope, Incremental, SendCursor, StartValue};
 pub use inputs::{CallInputs, Multipart, Part, PartHeader, Preset, RetryBackoff};
 pub use landing::{

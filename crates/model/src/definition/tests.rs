@@ -509,3 +509,31 @@ resources:
     let incremental = events.incremental.expect("it is there");
     assert_eq!(incremental.first().map(|first| first.to_string()).as_deref(), Some("2023-01-01"));
 }
+
+#[test]
+fn formats_mean_what_they_can() {
+    check::<ApiFile>(
+        "\
+api: acme
+base_url: https://h
+resources:
+  fine: { path: /a, format: csv, archive: gzip, paginate: link }
+  path: { path: /a, format: ndjson, records: data }
+  total: { path: /a, format: csv, paginate: { type: offset, limit: 9, total: n } }
+  root: { path: /a, format: xml }
+  index: { path: /a, format: xml, records: 'a[0]' }
+  wide: { path: /a, format: { type: csv, delimiter: ü } }
+  same: { path: /a, format: { type: csv, delimiter: '\"' } }
+  fails: { path: /a, format: csv, fail_when: error is not null }
+",
+        expect![[r#"
+            5:46+4 this format has no path to its records -- leave it out: every line or row is a record
+            6:45+1 this pagination reads the answer around its records, and there is nothing -- what stays is `none`, `link`, `next_header`, and counting records
+            7:9+1 XML needs the path to the elements that are records -- write the elements from the root on, as in `records: orders.order`
+            8:44+7 XML needs the path to the elements that are records -- write the elements from the root on, as in `records: orders.order`
+            9:53+1 must be one ASCII character within a line
+            10:29+1 `delimiter` and `quote` are the same
+            11:46+17 `fail_when` reads the answer around its records, and there is nothing
+        "#]],
+    );
+}

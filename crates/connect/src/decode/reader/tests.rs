@@ -2,6 +2,7 @@
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
+use restway_model::Limits;
 use serde_json::{Value, json};
 
 use super::*;
@@ -27,7 +28,7 @@ fn read_with(
     };
     for piece in pieces {
         reader.feed(piece)?;
-        while let Some(batch) = reader.batch() {
+        while let Some(batch) = reader.batches.next() {
             take(&batch);
         }
     }
@@ -181,7 +182,7 @@ fn batches_are_cut_at_records() {
         let mut reader = PageReader::new(None, bounds);
         reader.feed(text.as_bytes()).expect("JSON");
         let mut found = Vec::new();
-        while let Some(batch) = reader.batch() {
+        while let Some(batch) = reader.batches.next() {
             found.push(batch.len());
         }
         let (end, rest) = reader.finish(None).expect("whole");
