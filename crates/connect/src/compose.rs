@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use restway_model::definition::{ApiFile, WebhookCall, WebhookPart};
 use restway_model::{Name, SafeUrl, Template, Values};
+use serde_json::Value;
 use url::Url;
 
 use crate::error::CallError;
@@ -30,6 +31,8 @@ pub struct CallParts<'a> {
     pub values: &'a dyn Values,
     /// The attachment that a parameter is, if it was given.
     pub attachment: &'a dyn Fn(&Name) -> Option<Attachment>,
+    /// Whether a parameter was not given and has no default.
+    pub absent: &'a dyn Fn(&str) -> bool,
     /// The idempotency key, when the definition has none of its own.
     pub key: String,
 }
@@ -119,7 +122,7 @@ type BodyAndType = (Option<Body>, Option<String>);
 fn body(parts: &CallParts<'_>, values: &dyn Values) -> Result<BodyAndType, CallError> {
     let call = parts.call;
     if let Some(json) = &call.json {
-        return Ok((Some(Body::Json(filled(json, values)?)), None));
+        return Ok((Some(Body::Json(filled(&present(json, parts.absent), values)?)), None));
     }
     if let Some(fields) = &call.urlencoded {
         let mut pairs = Vec::new();
@@ -150,6 +153,23 @@ fn body(parts: &CallParts<'_>, values: &dyn Values) -> Result<BodyAndType, CallE
         return Ok((file.map(|file| Body::Bytes(file.bytes)), content_type));
     };
     Ok((Some(Body::Text(text)), Some(content_type.to_owned())))
+}
+
+/// The body without the members that are parameters which were not given: a field that somebody
+/// does not speak of must not be sent as null, which at many apis empties it.
+fn present(json: &Value, absent: &dyn Fn(&str) -> bool) -> Value {
+    let is_absent = |value: &Value| {
+        let lone = value.as_str().and_then(|text| text.strip_prefix("${param.")?.strip_suffix('}'));
+        lone.is_some_and(absent)
+    };
+    match json {
+        Value::Array(items) => items.iter().map(|item| present(item, absent)).collect(),
+        Value::Object(members) => {
+            let there = members.iter().filter(|(_, value)| !is_absent(value));
+            there.map(|(name, value)| (name.clone(), present(value, absent))).collect()
+        }
+        other => other.clone(),
+    }
 }
 
 /// A part of a form, as often as its value says.
@@ -199,7 +219,7 @@ fn escaped(value: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use restway_model::Scope;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -229,7 +249,13 @@ mod tests {
             let bytes = Bytes::from_static(b"%PDF\r\n--");
             (name.as_str() == "doc").then(|| Attachment { name: "a\"b.pdf".into(), bytes })
         };
-        let parts = CallParts { call: &call, values: &values, attachment: &attachment, key };
+        let parts = CallParts {
+            call: &call,
+            values: &values,
+            attachment: &attachment,
+            absent: &|name| name == "gone",
+            key,
+        };
         let base = Url::parse("https://h/v1").expect("a URL");
         let request = compose(std::slice::from_ref(&base), &parts, &values, &values)
             .map_err(|error| error.to_string())?;
@@ -246,6 +272,9 @@ mod tests {
         assert_eq!(read["name"], json!("O'Neil \"<&>\"\n{\"a\": 1}/?#é"));
         assert!(body.contains("\"n\":9007199254740993"), "{body}");
         assert_eq!(read["t"], json!("n=9007199254740993"));
+        let json = json!({"a": "${param.gone}", "b": {"c": "${param.gone}", "d": "${param.none}"}});
+        let (_, body, _) = composed(post("json", json)).expect("a request");
+        assert_eq!(body, "{\"b\":{\"d\":null}}");
         let fields = json!({"a": "${param.nasty}", "l": "${param.list}", "z": "${param.none}"});
         let (_, body, _) = composed(post("urlencoded", fields)).expect("a request");
         let pairs: Vec<_> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();

@@ -5,11 +5,15 @@
 //! login that was given as it is, and not as a `${…}`, is replaced by the name of a secret that is
 //! still to be set.
 
+mod left_out;
+
 use std::fmt::Write;
 
 use restway_model::definition::{Auth, Method, Paginate};
 use restway_model::{Name, RecordPath, Template};
 use serde_json::{Map, Value};
+
+pub(crate) use left_out::LeftOut;
 
 /// The keys of a login that hold a credential.
 const CREDENTIALS: [&str; 7] =
@@ -33,8 +37,8 @@ pub(crate) struct Draft {
     pub(crate) defaults: Shared,
     pub(crate) resources: Vec<ResourceDraft>,
     pub(crate) webhooks: Vec<WebhookDraft>,
-    /// Sentences at the end.
-    pub(crate) left_out: Vec<String>,
+    /// What is not in it, at the end.
+    pub(crate) left_out: LeftOut,
 }
 
 /// What most resources have in common.
@@ -55,6 +59,8 @@ pub(crate) struct ResourceDraft {
     /// `None` when the answer itself is the list or the record.
     pub(crate) records: Option<RecordPath>,
     pub(crate) paginate: Paginate,
+    /// Why the pages are thought to follow each other so; said where `defaults` do not say it.
+    pub(crate) evidence: Option<String>,
     pub(crate) key: Option<String>,
     pub(crate) for_each: Option<Name>,
     pub(crate) carry: Map<String, Value>,
@@ -73,6 +79,7 @@ impl ResourceDraft {
             query: Map::new(),
             records: None,
             paginate: Paginate::None {},
+            evidence: None,
             key: None,
             for_each: None,
             carry: Map::new(),
@@ -93,7 +100,7 @@ pub(crate) struct WebhookDraft {
     pub(crate) path: String,
     pub(crate) headers: Map<String, Value>,
     pub(crate) query: Map<String, Value>,
-    /// The key of the body (`json`, `urlencoded`, `text`, `file`) and the body.
+    /// The key of the body (`json`, `urlencoded`, `multipart`, `text`, `file`) and the body.
     pub(crate) body: Option<(&'static str, Value)>,
 }
 
@@ -120,7 +127,7 @@ impl Draft {
         for webhook in &self.webhooks {
             write_webhook(&mut text, webhook);
         }
-        comments(&mut text, 0, &self.left_out);
+        comments(&mut text, 0, &self.left_out.lines());
         text
     }
 
@@ -154,6 +161,11 @@ impl Draft {
 
     fn write_resource(&self, text: &mut String, resource: &ResourceDraft) {
         comments(text, 1, &resource.comments);
+        let paginate = paginate(&resource.paginate);
+        let is_shared = paginate.is_some() && paginate == self.defaults.paginate;
+        if let Some(evidence) = resource.evidence.as_ref().filter(|_| !is_shared) {
+            comments(text, 1, &[format!("Pages: {evidence}.")]);
+        }
         line(text, 1, &format!("{}:", resource.name));
         line(text, 2, &format!("path: {}", scalar(&resource.path)));
         if let Some(parent) = &resource.for_each {
@@ -172,18 +184,9 @@ impl Draft {
         {
             line(text, 2, &format!("records: {}", scalar(&records)));
         }
-        let paginate = paginate(&resource.paginate);
-        match &self.defaults.paginate {
-            Some(all) if paginate.as_ref() == Some(all) => {}
-            Some(_) => {
-                let own = paginate.as_deref().unwrap_or("none");
-                line(text, 2, &format!("paginate: {own}"));
-            }
-            None => {
-                if let Some(own) = paginate {
-                    line(text, 2, &format!("paginate: {own}"));
-                }
-            }
+        let is_none = paginate.is_none() && self.defaults.paginate.is_none();
+        if !is_shared && !is_none {
+            line(text, 2, &format!("paginate: {}", paginate.as_deref().unwrap_or("none")));
         }
         if let Some(key) = &resource.key {
             line(text, 2, &format!("key: {}", scalar(key)));
@@ -238,8 +241,13 @@ fn write_webhook(text: &mut String, webhook: &WebhookDraft) {
             line(text, 4, &format!("{key}: {}", flow(&Value::Object(members.clone()))));
         }
     }
-    if let Some((key, body)) = &webhook.body {
-        line(text, 4, &format!("{key}: {}", flow(body)));
+    match &webhook.body {
+        Some((key, Value::Array(parts))) if *key == "multipart" => {
+            line(text, 4, "multipart:");
+            parts.iter().for_each(|part| line(text, 5, &format!("- {}", flow(part))));
+        }
+        Some((key, body)) => line(text, 4, &format!("{key}: {}", flow(body))),
+        None => {}
     }
 }
 

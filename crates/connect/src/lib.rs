@@ -22,6 +22,7 @@
 //! taken for an empty one.
 
 mod compose;
+mod csv_file;
 mod curl;
 mod draft;
 mod files;
@@ -97,6 +98,7 @@ use restway_model::{
 
 pub use clock::SystemClock;
 pub use compose::{Attachment, CallParts};
+pub use csv_file::CsvFile;
 pub use curl::curl_line;
 pub use egress::{Denial, EgressPolicy, InvalidEgress};
 pub use error::{CallError, Excerpt, Failure};

@@ -27,6 +27,8 @@ pub enum RunKind {
     Webhook,
     /// Tables restored or dropped.
     Tables,
+    /// A local file that became a table.
+    Import,
 }
 
 impl RunKind {
@@ -37,6 +39,7 @@ impl RunKind {
             Self::Sync => "sync",
             Self::Webhook => "webhook",
             Self::Tables => "tables",
+            Self::Import => "import",
         }
     }
 }

@@ -67,12 +67,13 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  restway probe https://api.acme.example/v2/projects\n  \
         restway probe https://api.acme.example/v2/projects --name acme --dry-run")]
     Probe(Probe),
-    /// Write an api file from what somebody else wrote about an API
+    /// Write an api file from what somebody else wrote about an API, or land a file as a table
     #[command(after_help = "Examples:\n  restway import openapi openapi.yaml\n  \
         restway import openapi api.json --only /repos/ --set owner=acme --webhooks\n  \
         restway import postman acme.postman_collection.json\n  \
         restway import har acme.har --base-url https://api.acme.example/v2\n  \
-        pbpaste | restway import curl -")]
+        pbpaste | restway import curl -\n  \
+        restway import ndjson orders.ndjson --table lake.orders")]
     Import(Import),
     /// Run a webhook, or send one request and print what came back
     #[command(after_help = "Examples:\n  restway call acme.create_account --param name=X\n  \
@@ -214,6 +215,48 @@ pub(crate) enum ImportWhat {
         #[command(flatten)]
         common: ImportArguments,
     },
+    /// A CSV file whose first row names its fields: texts, but for what --types declares
+    #[command(after_help = "Examples:\n  restway import csv orders.csv --table lake.orders\n  \
+        restway import csv orders.csv --table lake.orders --types id=int64 --types \
+        'price=decimal(18,2)'")]
+    Csv {
+        #[command(flatten)]
+        common: FileArguments,
+    },
+    /// A file with a JSON object on each line: its records become a table
+    #[command(
+        after_help = "Examples:\n  restway import ndjson orders.ndjson --table lake.orders\n  \
+        zcat orders.gz | restway import ndjson - --table lake.orders --append\n  \
+        restway import ndjson prices.ndjson --table lake.prices --types price='decimal(18,4)'"
+    )]
+    Ndjson {
+        #[command(flatten)]
+        common: FileArguments,
+    },
+    /// A Parquet file: its rows become a table, with the types that its columns have
+    #[command(after_help = "Example:\n  restway import parquet orders.parquet --table lake.orders")]
+    Parquet {
+        #[command(flatten)]
+        common: FileArguments,
+    },
+}
+
+/// What every import of records takes.
+#[derive(Debug, Args)]
+pub(crate) struct FileArguments {
+    /// The file; `-` reads standard input, which Parquet cannot
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: String,
+    /// The table that the records go to, as `lake.NAME`
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) table: String,
+    /// Keep the rows that are there; without it the new ones take their place
+    #[arg(long)]
+    pub(crate) append: bool,
+    /// The type of a column, such as int64, decimal(18,2), date, timestamp or text; may be given
+    /// again
+    #[arg(long, value_name = "COLUMN=TYPE")]
+    pub(crate) types: Vec<String>,
 }
 
 /// What every import of a definition takes.

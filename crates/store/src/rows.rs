@@ -52,9 +52,9 @@ impl Columns<'_> {
 
     pub(crate) fn kind(&self) -> Result<RunKind, StoreError> {
         let text: String = self.get("kind")?;
-        let known = [RunKind::Call, RunKind::Sync, RunKind::Webhook, RunKind::Tables]
-            .into_iter()
-            .find(|kind| kind.as_str() == text);
+        let known =
+            [RunKind::Call, RunKind::Sync, RunKind::Webhook, RunKind::Tables, RunKind::Import];
+        let known = known.into_iter().find(|kind| kind.as_str() == text);
         known.ok_or(StoreError::Unreadable { what: "kind", value: text })
     }
 

@@ -263,6 +263,16 @@ pub enum TableError {
         #[source]
         source: Cause,
     },
+    /// A column of a file of somebody else's that no table can hold.
+    #[error("the column `{column}` of {} {problem}", .path.display())]
+    ForeignColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The SQL is wrong, or not a query.
     #[error("the query cannot be run: {problem}")]
     QueryInvalid {
@@ -337,6 +347,7 @@ impl Explain for TableError {
                 Code::DiskFull
             }
             Self::Damaged { .. } => Code::TableDamaged,
+            Self::ForeignColumn { .. } => Code::ImportInvalid,
             Self::File { .. } => Code::FileFailed,
             Self::QueryInvalid { .. } => Code::QueryInvalid,
             Self::QueryMemory { .. } => Code::QueryMemory,

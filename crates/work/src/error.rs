@@ -148,6 +148,20 @@ pub enum WorkError {
         /// Why.
         source: serde_json::Error,
     },
+    /// A file that is not what it was said to be.
+    #[error("{file} cannot be landed: {problem}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// What is wrong, and where.
+        problem: String,
+    },
+    /// A file was to be landed where an api's resources are.
+    #[error("a file lands in a table of the lake, and `{table}` is none")]
+    NotOfTheLake {
+        /// What was asked for.
+        table: TableName,
+    },
     /// An entry of `egress.allow` that is none.
     #[error(transparent)]
     Egress(InvalidEgress),
@@ -186,6 +200,8 @@ impl Explain for WorkError {
             Self::Unknown { .. } | Self::NoResources | Self::NoParentColumn { .. } => {
                 Code::DefinitionMissing
             }
+            Self::Unreadable { .. } => Code::ImportInvalid,
+            Self::NotOfTheLake { .. } => Code::ArgumentInvalid,
             Self::ParentFailed { .. } | Self::TooManyParents { .. } => Code::RunFailed,
             Self::ParentsFailed { source, .. } | Self::ResumeRefused { source, .. } => {
                 source.code()
@@ -231,6 +247,9 @@ impl Explain for WorkError {
                  needs no border"
                     .into(),
             ],
+            Self::NotOfTheLake { .. } => {
+                vec!["name it `lake.NAME`, without `__` in it".into()]
+            }
             Self::Stopped => vec!["run the same command again to do the rest".into()],
             _ => Vec::new(),
         }

@@ -9,7 +9,9 @@
 mod definitions;
 mod error;
 mod folder;
+mod import;
 mod keep;
+mod landing;
 mod recover;
 mod stop;
 mod sync;
@@ -19,6 +21,7 @@ mod workspace;
 pub use definitions::{ApiDefinition, AppDefinition, Definitions};
 pub use error::WorkError;
 pub use folder::{find_folder, init};
+pub use import::{FileContent, FileImport};
 pub use stop::{Stop, Stopper};
 pub use sync::{Extent, ResourceReport, Selection, SyncReport};
 pub use webhook::{

@@ -129,16 +129,24 @@ impl Workspace {
         let lock = self.store.lock()?;
         self.recover().await?;
         self.store.close_abandoned_runs(&lock).await?;
-
-        let started = self.clock.monotonic();
         let subject = subject(selection);
-        let run = self.store.start_run(RunKind::Sync, &subject).await?;
-        self.observer.observe(&Event::RunStarted {
-            run: run.clone(),
-            kind: RunKind::Sync,
-            subject,
-        });
-        let resources = self.sync_all(&run, &chosen, extent, stop).await?;
+        self.in_run(RunKind::Sync, subject, async |run| {
+            self.sync_all(run, &chosen, extent, stop).await
+        })
+        .await
+    }
+
+    /// Does something in a run of its own, and writes down how it ended.
+    pub(crate) async fn in_run(
+        &self,
+        kind: RunKind,
+        subject: String,
+        work: impl AsyncFnOnce(&RunId) -> Result<Vec<ResourceReport>, WorkError>,
+    ) -> Result<SyncReport, WorkError> {
+        let started = self.clock.monotonic();
+        let run = self.store.start_run(kind, &subject).await?;
+        self.observer.observe(&Event::RunStarted { run: run.clone(), kind, subject });
+        let resources = work(&run).await?;
         let report = SyncReport {
             status: status(&resources),
             counts: total(&resources),
@@ -231,7 +239,7 @@ impl Workspace {
     }
 
     /// Runs one resource's sync and keeps its outcome with the run.
-    async fn written_down(
+    pub(crate) async fn written_down(
         &self,
         run: &RunId,
         sync: impl Future<Output = ResourceReport>,

@@ -212,7 +212,9 @@ impl Workspace {
             let values = inputs.planned();
             let attachment = |name: &Name| inputs.planned_attachment(name);
             let key = "${run}".to_owned();
-            let parts = CallParts { call, values: &values, attachment: &attachment, key };
+            let absent = |name: &str| inputs.is_absent(name);
+            let parts =
+                CallParts { call, values: &values, attachment: &attachment, absent: &absent, key };
             Ok(self.connector.compose_line(api, &parts)?)
         });
         lines.collect()
@@ -342,7 +344,9 @@ impl<'a> Chain<'a> {
             let values = answers::Known { inputs: self.inputs, answers: &self.answers, redactor };
             let attachment = |name: &Name| self.inputs.attachment(name);
             let key = format!("{}-{}", self.run, call.id);
-            let parts = CallParts { call, values: &values, attachment: &attachment, key };
+            let absent = |name: &str| self.inputs.is_absent(name);
+            let parts =
+                CallParts { call, values: &values, attachment: &attachment, absent: &absent, key };
             self.workspace.connector.compose(self.api, &parts)?
         };
         self.workspace.connector.call(self.api, request).await

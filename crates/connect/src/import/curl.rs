@@ -5,7 +5,7 @@
 //! are passed over; one that is not known, or that cannot be said in a definition, is named in a
 //! comment or is an error, never guessed at. No file is read.
 
-use super::sent::{Body, Login, Sent};
+use super::sent::{Body, Login, Part, Sent};
 use super::shell;
 
 /// Options without a value that change nothing which a definition says.
@@ -121,7 +121,8 @@ struct Reading {
     sent: Sent,
     method: Option<String>,
     data: Vec<String>,
-    parts: Vec<(String, String)>,
+    parts: Vec<Part>,
+    is_file: bool,
     query: Vec<String>,
     is_get: bool,
     is_json: bool,
@@ -174,6 +175,10 @@ impl Reading {
             "-H" | "--header" => self.header(&value()?),
             "-d" | "--data" | "--data-raw" | "--data-binary" | "--data-ascii" => {
                 let data = value()?;
+                if flag == "--data-binary" && data.starts_with('@') {
+                    self.is_file = true;
+                    return Ok(());
+                }
                 if flag != "--data-raw" && data.starts_with('@') {
                     return Err(format!("`{flag} {data}` reads a file: paste its content instead"));
                 }
@@ -187,8 +192,7 @@ impl Reading {
             "--url-query" => self.query.push(encoded(&value()?)),
             "-F" | "--form" | "--form-string" => {
                 let pair = value()?;
-                let (name, value) = pair.split_once('=').unwrap_or((&pair, ""));
-                self.parts.push((name.to_owned(), value.to_owned()));
+                self.parts.push(part(&pair, flag == "--form-string"));
             }
             "-u" | "--user" => {
                 self.sent.hidden.extend(value()?.split_once(':').map(|(_, word)| word.to_owned()));
@@ -249,7 +253,9 @@ impl Reading {
             self.sent.login = Some(if self.is_digest { Login::Digest } else { Login::Basic });
         }
         self.sent.body = if !self.parts.is_empty() {
-            Body::Other("a multipart form".into())
+            Body::Multipart(self.parts)
+        } else if self.is_file {
+            Body::File
         } else if self.data.is_empty() {
             Body::None
         } else if self.is_json {
@@ -263,6 +269,23 @@ impl Reading {
         self.sent.method = self.method.unwrap_or_else(|| usual.into());
         Ok(self.sent)
     }
+}
+
+/// `name=value`, `name=@file` or `name=<file`, with `;type=` behind it, as `--form` takes it.
+fn part(pair: &str, is_literal: bool) -> Part {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    let name = name.to_owned();
+    if is_literal {
+        return Part { name, value: Some(value.to_owned()), content_type: None };
+    }
+    let (value, settings) = match value.split_once(';') {
+        Some((value, settings)) if settings.contains('=') => (value, settings),
+        _ => (value, ""),
+    };
+    let content_type = settings.split(';').find_map(|one| one.trim().strip_prefix("type="));
+    let is_file = value.starts_with(['@', '<']);
+    let value = (!is_file).then(|| value.trim_matches('"').to_owned());
+    Part { name, value, content_type: content_type.map(str::to_owned) }
 }
 
 /// `name=value` with the value encoded, as `--data-urlencode` takes it.

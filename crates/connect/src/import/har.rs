@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::sent::{Answered, Body, Sent};
+use super::sent::{Answered, Body, Part, Sent};
 
 /// The requests, in the order in which they were sent.
 pub(super) fn requests(archive: &Value) -> Result<Vec<Sent>, String> {
@@ -40,8 +40,13 @@ fn request(entry: &Value) -> Option<Sent> {
     }
     let body = &request["postData"];
     let params = pairs(&body["params"]);
+    let body_kind = body["mimeType"].as_str().unwrap_or_default();
     sent.body = match body["text"].as_str().filter(|text| !text.is_empty()) {
-        Some(text) => Body::read(body["mimeType"].as_str().unwrap_or_default(), text),
+        _ if body_kind.starts_with("multipart/form-data") && !params.is_empty() => {
+            let all = body["params"].as_array().into_iter().flatten();
+            Body::Multipart(all.filter_map(part).collect())
+        }
+        Some(text) => Body::read(body_kind, text),
         None if !params.is_empty() => Body::Form(params),
         None => Body::None,
     };
@@ -53,6 +58,16 @@ fn request(entry: &Value) -> Option<Sent> {
     let body = serde_json::from_slice(&decoded).unwrap_or(Value::Null);
     sent.answered = Some(Answered { headers: pairs(&response["headers"]), body });
     Some(sent)
+}
+
+/// A part of a form (HAR 1.2, "params").
+fn part(param: &Value) -> Option<Part> {
+    let value = param["value"].as_str().unwrap_or_default().to_owned();
+    Some(Part {
+        name: param["name"].as_str()?.to_owned(),
+        value: (!param["fileName"].is_string()).then_some(value),
+        content_type: None,
+    })
 }
 
 fn pairs(list: &Value) -> Vec<(String, String)> {

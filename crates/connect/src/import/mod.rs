@@ -29,8 +29,6 @@ use crate::draft::Draft;
 
 /// The largest file that is written; larger ones could not be read again.
 const FILE_BYTES_MAX: usize = 4 << 20;
-/// Names that are printed of what was left out.
-const LEFT_OUT_MAX: usize = 200;
 
 /// What is imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +138,13 @@ impl Explain for ImportError {
 
     fn hints(&self) -> Vec<String> {
         match self {
+            Self::Unreadable { format: Format::Openapi, problem }
+                if problem.starts_with("line ") =>
+            {
+                let hint = "mend the line; or where another tool reads it, have that write JSON \
+                            and import the JSON";
+                vec![hint.into()]
+            }
             Self::Unreadable { .. } => Vec::new(),
             Self::NoBaseUrl { .. } => vec!["say it with `--base-url https://…`".into()],
             Self::Nothing { left_out, .. } => left_out.iter().take(3).cloned().collect(),
@@ -174,7 +179,7 @@ pub fn import(format: Format, text: &str, wishes: &Wishes) -> Result<Imported, I
         }
     };
     if draft.resources.is_empty() && draft.webhooks.is_empty() {
-        return Err(ImportError::Nothing { format, left_out: draft.left_out });
+        return Err(ImportError::Nothing { format, left_out: draft.left_out.lines() });
     }
     draft.share();
     written(&draft)
@@ -239,23 +244,6 @@ fn base_text(url: &Url) -> String {
 fn given_base_url(wishes: &Wishes, format: Format) -> Result<Option<Url>, ImportError> {
     let Some(text) = &wishes.base_url else { return Ok(None) };
     base_url(text).map(Some).ok_or(ImportError::NoBaseUrl { format })
-}
-
-/// Lines that say what is not in the file and why: a head for each reason, and its paths.
-fn left_out_lines(reasons: BTreeMap<String, Vec<String>>) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut room = LEFT_OUT_MAX;
-    for (reason, paths) in reasons {
-        lines.push(format!("Left out, {reason}:"));
-        for path in paths.iter().take(room) {
-            lines.push(format!("  {path}"));
-        }
-        if paths.len() > room {
-            lines.push(format!("  and {} more", paths.len() - room));
-        }
-        room = room.saturating_sub(paths.len());
-    }
-    lines
 }
 
 #[cfg(test)]

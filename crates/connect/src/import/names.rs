@@ -67,7 +67,8 @@ pub(super) struct Names {
 
 impl Names {
     /// A name from the last word, or as many words before it as make it a new one.
-    pub(super) fn from_words(&mut self, words: &[&str]) -> Name {
+    pub(super) fn take<T: AsRef<str>>(&mut self, words: &[T]) -> Name {
+        let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
         for count in 1..=words.len() {
             let name = slug(&words[words.len() - count..].join("_"));
             if self.taken.insert(name.clone()) {
@@ -75,6 +76,14 @@ impl Names {
             }
         }
         self.numbered(words.last().copied().unwrap_or("records"))
+    }
+
+    /// The first name, or where it is taken the second.
+    pub(super) fn either(&mut self, first: &str, second: &str) -> Name {
+        match self.taken.insert(slug(first)) {
+            true => slug(first),
+            false => self.numbered(second),
+        }
     }
 
     /// The name, with a number behind it where it is taken.
@@ -114,7 +123,7 @@ pub(super) fn words(path: &str) -> Vec<&str> {
     let says = |segment: &&str| {
         !segment.contains(['{', '$'])
             && segment.chars().any(char::is_alphabetic)
-            && !matches!(*segment, "api" | "apis" | "rest")
+            && !matches!(*segment, "api" | "apis" | "rest" | "json")
             && !is_version(segment)
     };
     let plain = |segment: &'_ str| segment.len() - segment.strip_suffix(".json").map_or(0, |_| 5);

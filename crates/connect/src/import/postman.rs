@@ -7,7 +7,7 @@
 
 use serde_json::Value;
 
-use super::sent::{Body, Login, Sent};
+use super::sent::{Body, Login, Part, Sent};
 
 /// Folders in folders.
 const DEPTH_MAX: usize = 32;
@@ -119,7 +119,20 @@ impl Walk {
                 if raw.is_empty() { Body::None } else { Body::read(kind, &raw) }
             }
             Some("urlencoded") => Body::Form(pairs("urlencoded")),
-            Some("formdata") => Body::Other("a multipart form".into()),
+            Some("formdata") => {
+                let all = body["formdata"].as_array().into_iter().flatten();
+                let parts = all.filter(|one| one["disabled"] != true).filter_map(|one| {
+                    let name = one["key"].as_str().filter(|name| !name.is_empty())?;
+                    let value = self.filled(&text(&one["value"]).unwrap_or_default());
+                    Some(Part {
+                        name: self.filled(name),
+                        value: (one["type"] != "file").then_some(value),
+                        content_type: one["contentType"].as_str().map(str::to_owned),
+                    })
+                });
+                Body::Multipart(parts.collect())
+            }
+            Some("file") => Body::File,
             Some("graphql") => {
                 let graphql = &body["graphql"];
                 let variables = graphql["variables"].as_str().unwrap_or("{}");

@@ -36,7 +36,8 @@ components:
       type: object
       required: [id]
       properties: { id: { type: integer }, lines: { type: array, items: { type: object } } }
-    Line: { allOf: [{ $ref: "#/components/schemas/Order" }, { properties: { sku: { type: string } } }] }
+    Line:
+      allOf: [{ $ref: "#/components/schemas/Order" }, { properties: { sku: { type: string } } }]
 paths:
   /orders:
     get:
@@ -59,7 +60,9 @@ paths:
           application/json:
             schema:
               required: [sku, size]
-              properties: { sku: { type: string }, size: { enum: [s, l], default: s, type: string } }
+              properties:
+                sku: { type: string }
+                size: { enum: [s, l], default: s, type: string }
   /orders/{order_id}/lines:
     get:
       parameters: [{ name: cursor, in: query }]
@@ -71,8 +74,17 @@ paths:
                 properties:
                   next_cursor: { type: [string, "null"] }
                   lines: { type: array, items: { $ref: "#/components/schemas/Line" } }
-  /orders/{order_id}: { get: { responses: { "200": { content: { application/json: { schema: { $ref: "#/components/schemas/Order" } } } } } } }
-  /search: { get: { parameters: [{ name: q, in: query, required: true }], responses: { "200": { content: { application/json: { schema: { type: array, items: { type: object } } } } } } } }
+  /orders/{order_id}:
+    get:
+      responses:
+        "200":
+          content: { application/json: { schema: { $ref: "#/components/schemas/Order" } } }
+  /search:
+    get:
+      parameters: [{ name: q, in: query, required: true }]
+      responses:
+        "200":
+          content: { application/json: { schema: { type: array, items: { type: object } } } }
 "##;
 
 #[test]
@@ -93,7 +105,8 @@ fn a_document_becomes_an_api_file() {
             "token: \"${secret.shop_token}\"",
             "orders:",
             "records: data",
-            "paginate: { type: offset, param: offset, limit_param: limit, limit: 200, total: total }",
+            "paginate: { type: offset, param: offset, limit_param: limit, limit: 200, \
+             total: total }",
             "order_lines:",
             "path: \"/orders/${parent.id}/lines\"",
             "for_each: orders",
@@ -102,8 +115,11 @@ fn a_document_becomes_an_api_file() {
             "create_order:",
             "size: { type: string, one_of: [s, l], default: s }",
             "json: { sku: \"${param.sku}\", size: \"${param.size}\" }",
-            "# Left out, because they need `q` (say `--set`):",
-            "#   GET /search",
+            "# Left out, 1 that need values. To import some, say",
+            "#   `--set q=…`:",
+            "#     /search",
+            "# Left out, 1 that read one record, or nothing with rows:",
+            "#     GET /orders/{order_id}",
         ],
     );
 }
@@ -125,7 +141,8 @@ fn swagger_2_is_read_too() {
         "paths": {"/pets": {
             "get": {"parameters": [{"name": "page", "in": "query", "type": "integer"}],
                 "responses": {"200": {"schema": {"type": "array", "items":
-                    {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}}}}},
+                    {"type": "object", "required": ["id"],
+                        "properties": {"id": {"type": "string"}}}}}}},
         }},
     });
     let imported = imported(Format::Openapi, &text.to_string(), &wishes());
@@ -182,7 +199,8 @@ fn hostile_documents_end_and_what_comes_out_can_be_read() {
     let document = json!({"openapi": "3.0.0", "paths": paths, "info": {"title": "# x: {}"},
         "servers": [{"url": "https://u:CANARY@h.example/a?key=CANARY"}],
         "components": {"schemas": {"Loop": {"allOf": [reference, {"properties": {
-            "id": {"type": "integer"}, "self": reference, "all": {"type": "array", "items": reference}}}],
+            "id": {"type": "integer"}, "self": reference,
+            "all": {"type": "array", "items": reference}}}],
             "anyOf": [reference]}}}});
     let wishes = Wishes { webhooks: true, ..wishes() };
     let imported = imported(Format::Openapi, &document.to_string(), &wishes);
@@ -228,7 +246,8 @@ fn a_curl_line_becomes_a_resource_or_a_webhook() {
     lines(&first, &expected);
     assert!(!first.yaml.contains("CANARY"), "{}", first.yaml);
     let line = "curl -XPOST https://api.acme.example/v2/teams/12/members -u me:CANARY-3 \
-                --json '{\"name\": \"x\", \"password\": \"CANARY-4\", \"o\": {\"token\": \"CANARY-5\"}}'";
+                --json '{\"name\": \"x\", \"password\": \"CANARY-4\", \
+                \"o\": {\"token\": \"CANARY-5\"}}'";
     let second = imported(Format::Curl, line, &wishes());
     lines(
         &second,
@@ -247,7 +266,8 @@ fn a_curl_line_becomes_a_resource_or_a_webhook() {
 fn an_archive_shows_its_pages_and_keeps_no_secret() {
     let entry = |url: &str, body: Value| {
         json!({
-            "request": {"method": "GET", "url": url, "cookies": [{"name": "sid", "value": "CANARY-c"}],
+            "request": {"method": "GET", "url": url,
+                "cookies": [{"name": "sid", "value": "CANARY-c"}],
                 "headers": [{"name": "Authorization", "value": "Bearer CANARY-t"},
                     {"name": "Cookie", "value": "sid=CANARY-c"}]},
             "response": {"status": 200, "headers": [{"name": "Set-Cookie", "value": "CANARY-s"}],
@@ -272,6 +292,127 @@ fn an_archive_shows_its_pages_and_keeps_no_secret() {
             "paginate: { type: page, param: page, start: 1 }",
             "key: id",
         ],
+    );
+}
+
+#[test]
+fn a_line_that_asks_for_a_page_is_read_page_by_page() {
+    let table = [
+        ("page=3&per_page=50&q=a", "paginate: { type: page, param: page, start: 1 }", "q: a"),
+        (
+            "skip=40&limit=20&q=a",
+            "paginate: { type: offset, param: skip, limit_param: limit, limit: 20 }",
+            "q: a",
+        ),
+        (
+            "cursor=abc&q=a",
+            "# `cursor` is left out, a place between pages: write `paginate` \
+            for those behind.",
+            "q: a",
+        ),
+    ];
+    for (query, paginate, rest) in table {
+        let line = format!("curl 'https://api.acme.example/v2/teams?{query}'");
+        let imported = imported(Format::Curl, &line, &wishes());
+        lines(&imported, &[paginate]);
+        assert!(
+            imported.yaml.contains(rest) && !imported.yaml.contains("abc"),
+            "{}",
+            imported.yaml
+        );
+    }
+}
+
+#[test]
+fn a_header_and_a_key_in_the_query_are_both_secrets() {
+    let get = "curl 'https://api.acme.example/v2/teams?api_key=CANARY-1&q=a' \
+               -H 'Authorization: Bearer CANARY-2'";
+    let read = imported(Format::Curl, get, &wishes());
+    assert!(!read.yaml.contains("CANARY"), "{}", read.yaml);
+    let secrets: Vec<&str> = read.secrets.iter().map(Name::as_str).collect();
+    assert_eq!(secrets, ["acme_token", "acme_api_key"], "{}", read.yaml);
+    let change = imported(Format::Curl, &format!("{get} -d '{{\"n\": 1}}'"), &wishes());
+    assert!(!change.yaml.contains("CANARY"), "{}", change.yaml);
+    lines(&change, &["type: bearer"]);
+}
+
+#[test]
+fn forms_with_files_become_multipart() {
+    let line = "curl https://api.acme.example/v2/files -F 'note=a; b' -F 'doc=@a.pdf;type=x/y' \
+                -F 'api_token=CANARY-1'";
+    let curl = imported(Format::Curl, line, &wishes());
+    let parts = [
+        "doc: { type: attachment }",
+        "api_token: { type: string, secret: true }",
+        "multipart:",
+        "- { name: note, value: \"${param.note}\" }",
+        "- { name: doc, file: doc, content-type: x/y }",
+    ];
+    lines(&curl, &parts);
+    let form = json!({"mode": "formdata", "formdata": [
+        {"key": "note", "value": "CANARY-1", "disabled": true},
+        {"key": "token", "value": "CANARY-2", "type": "text"}, {"key": "doc", "type": "file"}]});
+    let url = "https://api.acme.example/v2/files";
+    let item = json!({"name": "Send", "request": {"method": "POST", "url": url, "body": form}});
+    let text = json!({"info": {}, "item": [item]}).to_string();
+    let postman = imported(Format::Postman, &text, &wishes());
+    lines(&postman, &["- { name: doc, file: doc }", "token: { type: string, secret: true }"]);
+    for imported in [curl, postman] {
+        assert!(!imported.yaml.contains("CANARY"), "{}", imported.yaml);
+    }
+}
+
+#[test]
+fn fields_that_need_not_be_given_are_typed_parameters_without_defaults() {
+    let schema = json!({"required": ["name"], "allOf": [{"properties": {
+        "name": {"type": "string"}, "size": {"type": "integer", "default": 3},
+        "id": {"type": "integer", "readOnly": true}, "password": {"type": "string"},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "owner": {"allOf": [{"properties": {"id": {"type": "integer"}}}]}}}]});
+    let choice = json!({"oneOf": [{"properties": {"a": {"type": "string"}}}, {"type": "string"}]});
+    let body = |schema: &Value| json!({"content": {"application/json": {"schema": schema}}});
+    let form = json!({"content": {"multipart/form-data": {"schema": {"required": ["note"],
+        "properties": {"note": {"type": "string"}, "doc": {"format": "binary"}}}}}});
+    let document = json!({"openapi": "3.1.0", "servers": [{"url": "https://h.example"}], "paths": {
+        "/teams": {"patch": {"operationId": "change", "requestBody": body(&schema)}},
+        "/choice": {"post": {"operationId": "choose", "requestBody": body(&choice)}},
+        "/files": {"post": {"operationId": "send", "requestBody": form}}}});
+    let wishes = Wishes { webhooks: true, ..wishes() };
+    let imported = imported(Format::Openapi, &document.to_string(), &wishes);
+    lines(
+        &imported,
+        &[
+            "size: { type: long, required: false }",
+            "owner: { type: record, required: false }",
+            "password: { type: string, required: false, secret: true }",
+            "tags: { type: list, of: { type: string }, required: false }",
+            "name: { type: string }",
+            "body: { type: record }",
+            "doc: { type: attachment, required: false }",
+            "- { name: doc, file: doc }",
+        ],
+    );
+    assert!(!imported.yaml.contains("${param.id}"), "{}", imported.yaml);
+}
+
+#[test]
+fn what_a_value_would_bring_in_is_told_by_the_value() {
+    let item = json!({"type": "object", "required": ["id"],
+        "properties": {"id": {"type": "integer"}, "name": {"type": "string"}}});
+    let mut paths = serde_json::Map::new();
+    for path in ["/orgs/{org}/hooks", "/orgs/{org}/hooks/{hook_id}/deliveries", "/lists/new"] {
+        paths.insert(path.into(), list_of(&item));
+    }
+    let document =
+        json!({"openapi": "3.0.0", "paths": paths, "servers": [{"url": "https://h.example"}]});
+    let before = imported(Format::Openapi, &document.to_string(), &wishes());
+    let below = "/orgs/{org}/hooks, /orgs/{org}/hooks/{hook_id}/deliveries";
+    lines(&before, &["lists_new:", "#   `--set org=…`:", &format!("#     {below}")]);
+    let set = [("org".to_owned(), "acme".to_owned())].into();
+    let after = imported(Format::Openapi, &document.to_string(), &Wishes { set, ..wishes() });
+    lines(
+        &after,
+        &["hooks:", "hook_deliveries:", "path: \"/orgs/acme/hooks/${parent.id}/deliveries\""],
     );
 }
 

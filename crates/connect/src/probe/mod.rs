@@ -22,7 +22,7 @@ use url::Url;
 
 use crate::Connector;
 use crate::decode::PageEnd;
-use crate::draft::{Draft, ResourceDraft, Shared, literal};
+use crate::draft::{Draft, LeftOut, ResourceDraft, Shared, literal};
 use crate::error::{CallError, Excerpt, Failure};
 use crate::excerpt::excerpt;
 use crate::page::{Pager, Seen};
@@ -171,7 +171,7 @@ impl Probed {
             defaults: Shared::default(),
             resources: vec![resource],
             webhooks: Vec::new(),
-            left_out: Vec::new(),
+            left_out: LeftOut::default(),
         }
     }
 }

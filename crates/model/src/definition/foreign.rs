@@ -2,9 +2,11 @@
 //!
 //! In: a text. Out: its value. Where our own files are read strictly, these are taken as they are:
 //! tags are passed over, anchors and `<<` are resolved, of a key that stands twice the last one
-//! holds. What never happens here: more values than a bound, which aliases of aliases would
-//! otherwise make of a few lines.
+//! holds, and a bracket may end as far left as the key that it belongs to, which YAML 1.2 forbids
+//! and libyaml and its kin allow. What never happens here: more values than a bound, which aliases
+//! of aliases would otherwise make of a few lines.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
@@ -14,6 +16,8 @@ use super::yaml;
 
 /// Containers inside containers.
 const DEPTH_MAX: usize = 100;
+/// Brackets that end too far left; each has the text read once more.
+const BRACKETS_MAX: usize = 64;
 /// Values of one document, those that aliases repeat counted each time.
 const VALUES_MAX: usize = 20_000_000;
 
@@ -35,18 +39,38 @@ pub fn foreign_value(text: &str) -> Result<Value, String> {
 }
 
 fn read(text: &str) -> Result<Value, String> {
-    let mut reader = Reader {
-        events: Parser::new_from_str(text),
-        anchors: HashMap::new(),
-        values_left: VALUES_MAX,
-    };
-    loop {
-        match reader.next()? {
-            Event::StreamStart | Event::DocumentStart(_) => {}
-            Event::StreamEnd | Event::DocumentEnd => return Ok(Value::Null),
-            event => return reader.value(event, 0),
-        }
+    let mut text = Cow::Borrowed(text);
+    let mut mended = 0;
+    for _ in 0..BRACKETS_MAX {
+        let mut reader = Reader {
+            events: Parser::new_from_str(&text),
+            anchors: HashMap::new(),
+            values_left: VALUES_MAX,
+            failed_line: 0,
+        };
+        let problem = match reader.document() {
+            Ok(value) => return Ok(value),
+            Err(problem) => problem,
+        };
+        let line = reader.failed_line;
+        let moved = (line > mended).then(|| with_bracket_moved(&text, line)).flatten();
+        text = Cow::Owned(moved.ok_or(problem)?);
+        mended = line;
     }
+    Err(format!("more than {BRACKETS_MAX} brackets end too far left, the last in line {mended}"))
+}
+
+/// The text with the bracket at the beginning of the line moved to the right, if there is one.
+fn with_bracket_moved(text: &str, line: usize) -> Option<String> {
+    let start = match line.checked_sub(2)? {
+        0 => text.find('\n')? + 1,
+        ends => text.match_indices('\n').nth(ends)?.0 + 1,
+    };
+    let (before, rest) = text.split_at(start);
+    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let above = before.lines().next_back().map_or(0, indent);
+    let is_bracket = rest.trim_start_matches(' ').starts_with(['}', ']']);
+    is_bracket.then(|| format!("{before}{:above$} {rest}", ""))
 }
 
 struct Reader<'a> {
@@ -54,13 +78,29 @@ struct Reader<'a> {
     /// What each anchor stands for, and how many values that is.
     anchors: HashMap<usize, (Value, usize)>,
     values_left: usize,
+    /// The line where it is no YAML; 0 before that.
+    failed_line: usize,
 }
 
 impl<'a> Reader<'a> {
+    /// The first document.
+    fn document(&mut self) -> Result<Value, String> {
+        loop {
+            match self.next()? {
+                Event::StreamStart | Event::DocumentStart(_) => {}
+                Event::StreamEnd | Event::DocumentEnd => return Ok(Value::Null),
+                event => return self.value(event, 0),
+            }
+        }
+    }
+
     fn next(&mut self) -> Result<Event<'a>, String> {
         match self.events.next() {
             Some(Ok((event, _))) => Ok(event),
-            Some(Err(error)) => Err(format!("line {}: {}", error.marker().line(), error.info())),
+            Some(Err(error)) => {
+                self.failed_line = error.marker().line();
+                Err(format!("line {}: {}", error.marker().line(), error.info()))
+            }
             None => Err("the text ends too early".into()),
         }
     }
@@ -153,6 +193,17 @@ mod tests {
         assert_eq!(foreign_value(text), Ok(read));
         assert_eq!(foreign_value("\u{feff}{\"a\": 1}"), Ok(json!({"a": 1})));
         assert_eq!(foreign_value("{a: 1}"), Ok(json!({"a": 1})));
+    }
+
+    #[test]
+    fn a_bracket_may_end_as_far_left_as_its_key() {
+        let text = "a:\n  b: {\n    c: [\n      1\n  ]\n  }\n  d: {\n    e: 2\n  }\nf: {\n}\n";
+        let read = json!({"a": {"b": {"c": [1]}, "d": {"e": 2}}, "f": {}});
+        assert_eq!(foreign_value(text), Ok(read));
+        let problem = foreign_value("a:\n  b: {\n    c\n}\nd: ]\n").expect_err("no YAML");
+        assert!(problem.starts_with("line 5: "), "{problem}");
+        let many = "a: {\n}\n".repeat(BRACKETS_MAX + 9);
+        assert!(foreign_value(&many).is_err());
     }
 
     #[test]

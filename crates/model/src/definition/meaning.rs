@@ -17,6 +17,9 @@ use super::yaml::{Node, Value};
 use super::{ApiFile, AppFile, ResourceSettings, WorkspaceFile};
 use crate::{Name, Scope, TableName, Template, is_telling, nearest};
 
+/// The name before the dot of tables that local files are landed in; no api may have it.
+pub const LAKE: &str = "lake";
+
 /// The check of a definition's meaning.
 pub trait Meaning {
     /// Reports what makes no sense.
@@ -153,6 +156,10 @@ impl Meaning for AppFile {
 impl Meaning for ApiFile {
     #[expect(private_interfaces, reason = "only this module's files are definitions")]
     fn check(&self, finder: &mut Finder<'_>) {
+        if self.api.as_str() == LAKE {
+            let hint = Some("call the api something else".to_owned());
+            finder.report(&["api"], "`lake` is kept for the tables of imported files", hint);
+        }
         finder.only(&["base_url"], &self.base_url, &[Scope::Env]);
         let source = self.base_url.source();
         let is_plain = self.base_url.references().next().is_none();

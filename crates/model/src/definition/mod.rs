@@ -52,6 +52,7 @@ pub use webhook::{
 };
 pub use workspace::{Egress, Metadata, WorkspaceFile};
 
+pub use meaning::LAKE;
 use meaning::Meaning;
 use problem::Source;
 

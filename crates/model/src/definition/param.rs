@@ -104,7 +104,7 @@ pub struct Param {
     /// What it is for.
     pub description: Option<String>,
     /// Whether it must be given; true unless there is a `default`. One that need not be and is not
-    /// given is null.
+    /// given is null, and a member of `json` or key of a record that is it is left out.
     pub required: Option<bool>,
     /// The value when none is given.
     pub default: Option<Value>,
@@ -211,6 +211,7 @@ fn take_all(
             (Some(value), _) => {
                 taken.insert(name.clone(), param.take(value, &path, problems));
             }
+            (None, Some(Value::Null)) => {}
             (None, Some(value)) => {
                 taken.insert(name.clone(), value);
             }
@@ -300,6 +301,7 @@ mod tests {
         let line = json!({"type": "record", "keys": {
             "sku": {"type": "string", "one_of": ["a", "bee"]},
             "count": {"type": "integer", "default": 1},
+            "note": {"type": "string", "required": false},
         }});
         let lines = json!({"type": "list", "of": line});
         let filled = take(lines.clone(), json!([{"sku": "a"}]));

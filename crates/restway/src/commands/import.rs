@@ -1,14 +1,16 @@
-//! `restway import`: an api file out of what somebody else wrote about an api.
+//! `restway import`: an api file out of what somebody else wrote about an api, or a table out of a
+//! file.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use restway_connect::import::{Format, Imported, Wishes, import};
-use restway_model::Name;
-use restway_work::WorkError;
+use restway_model::{ColumnType, Name, TableName};
+use restway_work::{FileContent, FileImport, WorkError};
 use serde_json::json;
 
-use super::{pair, read_text, write_api};
-use crate::arguments::{Import, ImportArguments, ImportWhat};
+use super::{pair, read_text, sync, write_api};
+use crate::arguments::{FileArguments, Import, ImportArguments, ImportWhat};
 use crate::context::Context;
 use crate::report::{BadArgument, Exit, Failure};
 
@@ -27,6 +29,22 @@ pub(super) async fn run(context: &Context, arguments: &Import) -> Result<Exit, F
         ImportWhat::Postman { common } => (Format::Postman, common),
         ImportWhat::Har { common } => (Format::Har, common),
         ImportWhat::Curl { common } => (Format::Curl, common),
+        ImportWhat::Csv { common } => {
+            let content = FileContent::Csv(source(&common.file)?);
+            return land(context, common, content).await;
+        }
+        ImportWhat::Ndjson { common } => {
+            let content = FileContent::Ndjson(source(&common.file)?);
+            return land(context, common, content).await;
+        }
+        ImportWhat::Parquet { common } if common.file == "-" => {
+            let problem = "Parquet cannot be read from standard input: it begins at its end";
+            return Err(BadArgument::new(problem).with_hint("write it to a file first").into());
+        }
+        ImportWhat::Parquet { common } => {
+            let content = FileContent::Parquet(PathBuf::from(&common.file));
+            return land(context, common, content).await;
+        }
     };
     let name = common.name.as_deref().map(str::parse::<Name>).transpose();
     wishes.name = name.map_err(|error| BadArgument::new(error.to_string()))?;
@@ -42,6 +60,43 @@ pub(super) async fn run(context: &Context, arguments: &Import) -> Result<Exit, F
     };
     print(context, &imported, file.as_deref());
     Ok(Exit::Done)
+}
+
+/// Lands the records of a file in its table.
+async fn land(
+    context: &Context,
+    arguments: &FileArguments,
+    content: FileContent,
+) -> Result<Exit, Failure> {
+    let table = arguments.table.parse::<TableName>().map_err(|error| {
+        BadArgument::new(error.to_string()).with_hint("name the table `lake.NAME`")
+    })?;
+    let mut types = BTreeMap::new();
+    for one in &arguments.types {
+        let (column, kind) = pair(one, "type of a column")?;
+        let kind = kind.parse::<ColumnType>();
+        types.insert(column, kind.map_err(|error| BadArgument::new(error.to_string()))?);
+    }
+    let workspace = context.workspace().await?;
+    let stop = context.stop_on_signal();
+    let name = match arguments.file.as_str() {
+        "-" => "standard input".to_owned(),
+        file => format!("`{file}`"),
+    };
+    let import = FileImport { name, content, table, appends: arguments.append, types };
+    let report = workspace.import_file(import, &stop).await?;
+    context.progress.finish();
+    sync::print(context, &report);
+    Ok(sync::exit(&report))
+}
+
+/// The file, or standard input.
+fn source(file: &str) -> Result<Box<dyn std::io::Read + Send>, Failure> {
+    if file == "-" {
+        return Ok(Box::new(std::io::stdin()));
+    }
+    let file = fs_err::File::open(file).map_err(WorkError::File)?;
+    Ok(Box::new(file))
 }
 
 fn text(arguments: &ImportArguments) -> Result<String, Failure> {

@@ -11,6 +11,7 @@ mod bad_input;
 mod commands;
 mod demo;
 mod httpbin;
+mod imports;
 mod incremental;
 mod kept;
 mod loads;

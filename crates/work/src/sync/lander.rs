@@ -14,14 +14,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use restway_model::{Event, Records, RunId, TableName};
-use restway_store::{BatchIntent, StateChanges};
+use restway_model::{Records, RunId, TableName};
+use restway_store::StateChanges;
 use restway_tables::{Intake, Landing, LoadMode};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::Chosen;
 use super::state::PartState;
+use crate::landing::Batch;
 use crate::{WorkError, Workspace};
 
 /// Columns that a record gets from its parent.
@@ -193,32 +194,12 @@ impl<'a> Lander<'a> {
         staged: restway_tables::StagedBatch,
         changes: &StateChanges,
     ) -> Result<(), WorkError> {
-        let Workspace { store, lake, observer, .. } = self.workspace;
-        let (rows, tally) = (staged.rows(), staged.tally());
-        let stream = self.stream.clone();
-        let body = serde_json::to_value(&staged);
-        let intent = BatchIntent {
-            body: body.map_err(|source| WorkError::Journal {
-                stream: stream.clone(),
-                sequence,
-                source,
-            })?,
-            stream,
-            sequence,
-            run: self.run.clone(),
-            resource: self.chosen.table.clone(),
-            rows,
-        };
-        if let Err(error) = store.record_batch(&intent, changes).await {
-            // The journal's own error is the one to report; orphans are swept later.
-            let _ = lake.discard(&staged).await;
-            return Err(error.into());
-        }
-        let resource = self.chosen.table.clone();
-        observer.observe(&Event::BatchRecorded { resource, sequence, rows });
+        let (table, stream) = (&self.chosen.table, self.stream.as_str());
+        let batch = Batch { run: self.run, table, stream, sequence, staged: &staged };
+        self.workspace.record(&batch, changes).await?;
         self.landed.is_kept = true;
-        let committed = lake.commit(&staged).await?;
-        store.finish_batch(&self.stream, sequence).await?;
+        let committed = self.workspace.make_visible(&batch).await?;
+        let tally = staged.tally();
         self.landed.batches += 1;
         self.landed.rejected += tally.rejected;
         self.landed.deleted += tally.deleted;

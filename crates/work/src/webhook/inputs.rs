@@ -58,6 +58,8 @@ pub(super) struct Inputs {
     values: Map<String, Value>,
     files: BTreeMap<Name, (String, Bytes)>,
     secret: Vec<Name>,
+    /// Those that were not given and have no default.
+    absent: Vec<Name>,
 }
 
 impl Inputs {
@@ -78,12 +80,16 @@ impl Inputs {
                 .filter(|(_, param)| param.secret)
                 .map(|(name, _)| name.clone())
                 .collect(),
+            absent: Vec::new(),
         };
         let mut problems = Vec::new();
         for (param_name, param) in &webhook.params {
             let value = given.remove(param_name.as_str());
             if value.is_none() && param.is_required() && absent == Absent::Shown {
                 continue;
+            }
+            if value.is_none() && param.default.is_none() {
+                inputs.absent.push(param_name.clone());
             }
             if param.secret {
                 value.iter().for_each(|value| learn(value, known.redactor));
@@ -126,6 +132,11 @@ impl Inputs {
             Some((_, (_, bytes))) => Ok(Value::String(STANDARD.encode(bytes))),
             None => self.values.get(name).cloned().ok_or_else(|| "is not given".into()),
         }
+    }
+
+    /// Whether a parameter was not given and has no default.
+    pub(super) fn is_absent(&self, name: &str) -> bool {
+        self.absent.iter().any(|absent| absent.as_str() == name)
     }
 
     /// The attachment that a parameter is.

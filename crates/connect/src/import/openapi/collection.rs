@@ -8,8 +8,8 @@ use restway_model::{Name, RecordPath, is_telling, snake};
 use serde_json::{Map, Value};
 
 use super::document::{Document, Operation};
-use super::{LeftOut, leave, paging};
-use crate::draft::{literal, one_line, secret};
+use super::{leave, paging};
+use crate::draft::{LeftOut, literal, one_line, secret};
 use crate::import::Wishes;
 use crate::import::names::{plain, words};
 use crate::probe::shape;
@@ -44,10 +44,18 @@ pub(super) struct Collection<'a> {
     pub(super) record: Value,
     pub(super) key: Option<String>,
     pub(super) paginate: Paginate,
+    pub(super) evidence: Option<String>,
     pub(super) query: Map<String, Value>,
     pub(super) headers: Map<String, Value>,
     /// What was guessed, each a sentence.
     pub(super) guesses: Vec<String>,
+}
+
+/// Why an operation is no collection.
+enum Not {
+    /// It would be one with values for these.
+    Needs(Vec<String>),
+    Because(&'static str),
 }
 
 /// All collections among the operations.
@@ -62,7 +70,8 @@ pub(super) fn all<'a>(
     for operation in operations.iter().filter(|one| one.method == Method::Get) {
         match collection(document, operation, wishes, api) {
             Ok(collection) => found.push(collection),
-            Err(reason) => leave(left_out, &reason, operation),
+            Err(Not::Needs(names)) => left_out.until_set(names, operation.path),
+            Err(Not::Because(reason)) => leave(left_out, reason, operation),
         }
     }
     found
@@ -74,24 +83,21 @@ fn collection<'a>(
     operation: &Operation<'a>,
     wishes: &Wishes,
     api: &Name,
-) -> Result<Collection<'a>, String> {
+) -> Result<Collection<'a>, Not> {
     let answer = document.success(operation).unwrap_or(&Value::Null);
     let schema = document.json_schema(answer);
     let sample = schema.map_or(Value::Null, |schema| document.sample(schema));
     let mut guesses = Vec::new();
-    let records = records(operation, &sample, &mut guesses)?;
+    let records = records(operation, &sample, &mut guesses).map_err(Not::Because)?;
     let rows = shape::rows(&sample, records.as_ref());
     let record = rows.first().map_or(Value::Null, |row| (*row).clone());
     let envelope = shape::envelope(&sample, records.as_ref());
     let word = words(operation.path).last().copied().unwrap_or("records");
     let key = key(document, schema, records.as_ref(), &record, word, &mut guesses);
     let found = paging::find(operation, &answer["headers"], &envelope, &record);
-    let (paginate, mut query) = match found {
-        Some(found) => {
-            guesses.push(format!("Pages: {}.", found.evidence));
-            (found.paginate, found.query)
-        }
-        None => (Paginate::None {}, Map::new()),
+    let (paginate, mut query, evidence) = match found {
+        Some(found) => (found.paginate, found.query, Some(found.evidence)),
+        None => (Paginate::None {}, Map::new(), None),
     };
     let headers = required(operation, &paginate, wishes, api, &mut query)?;
     let mut given_path = literal(operation.path);
@@ -120,6 +126,7 @@ fn collection<'a>(
         record,
         key,
         paginate,
+        evidence,
         query,
         headers,
         guesses,
@@ -136,8 +143,8 @@ fn records(
     operation: &Operation<'_>,
     sample: &Value,
     guesses: &mut Vec<String>,
-) -> Result<Option<RecordPath>, String> {
-    let one = "because they read one record, or nothing with rows";
+) -> Result<Option<RecordPath>, &'static str> {
+    let one = "that read one record, or nothing with rows";
     let ends_in_parameter = operation.path.trim_end_matches('/').ends_with('}');
     match sample {
         Value::Array(items) if items.first().is_some_and(Value::is_object) => Ok(None),
@@ -145,7 +152,7 @@ fn records(
             guesses.push("The document does not say what is in the list.".into());
             Ok(None)
         }
-        Value::Array(_) => Err("because their lists hold no objects".into()),
+        Value::Array(_) => Err("whose lists hold no objects"),
         Value::Object(members) if !members.is_empty() => {
             let path = shape::records_path(sample).ok_or(one)?;
             let last = path.to_string();
@@ -156,11 +163,13 @@ fn records(
             let has_pages =
                 paging::find(operation, &Value::Null, &envelope, &Value::Null).is_some();
             let is_small = members.len() <= OTHERS_MAX && !members.contains_key("id");
-            let is_meant = is_named || has_pages || is_small;
+            // A record that holds a list is not one: `/account` with `external_accounts.data`.
+            let is_record = members.contains_key("id") && plain(last) != plain(segment);
+            let is_meant = !is_record && (is_named || has_pages || is_small);
             if is_meant && (!ends_in_parameter || is_named && !members.contains_key("id")) {
                 Ok(Some(path))
             } else {
-                Err(one.into())
+                Err(one)
             }
         }
         // Nothing is said about the answer: the words of the path must say that it is a list.
@@ -174,9 +183,9 @@ fn records(
                 guesses.push("The document does not say what it answers: add `records`.".into());
                 return Ok(None);
             }
-            Err("because the document does not say what they answer".into())
+            Err("of which the document does not say what they answer")
         }
-        _ => Err(one.into()),
+        _ => Err(one),
     }
 }
 
@@ -208,7 +217,7 @@ fn required(
     wishes: &Wishes,
     api: &Name,
     query: &mut Map<String, Value>,
-) -> Result<Map<String, Value>, String> {
+) -> Result<Map<String, Value>, Not> {
     let moving: Vec<&str> = [paginate.slot(), paginate.limit_slot()]
         .into_iter()
         .flatten()
@@ -217,7 +226,7 @@ fn required(
             _ => None,
         })
         .collect();
-    let mut headers = Map::new();
+    let (mut headers, mut needs) = (Map::new(), Vec::new());
     for parameter in &operation.parameters {
         let name = parameter.name;
         let is_header = parameter.place == "header";
@@ -240,13 +249,24 @@ fn required(
         let value = given.or(fixed).or_else(|| query.get(name).cloned());
         let value =
             if is_telling(name) { Some(Value::from(secret(api, name).source())) } else { value };
-        let value = value.ok_or_else(|| format!("because they need `{name}` (say `--set`)"))?;
+        let Some(value) = value else {
+            needs.push(name.to_owned());
+            continue;
+        };
         if is_header {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             headers.insert(name.to_owned(), text.replace(['\n', '\r'], " ").into());
         } else {
             query.insert(name.to_owned(), value);
         }
+    }
+    if !needs.is_empty() {
+        let in_path = operation.in_place("path").map(|one| one.name);
+        needs.splice(
+            0..0,
+            in_path.filter(|name| !wishes.set.contains_key(*name)).map(str::to_owned),
+        );
+        return Err(Not::Needs(needs));
     }
     Ok(headers)
 }

@@ -34,6 +34,9 @@ const METHODS: [(&str, Method); 5] = [
     ("patch", Method::Patch),
 ];
 
+/// What a schema is put together from (JSON Schema 2020-12, section 10.2.1).
+const PARTS: [&str; 3] = ["allOf", "oneOf", "anyOf"];
+
 /// A document.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Document<'a> {
@@ -186,7 +189,7 @@ impl<'a> Document<'a> {
 
     /// The schema of a member.
     pub(super) fn member(&self, schema: &'a Value, name: &str) -> Option<&'a Value> {
-        self.parts(schema).into_iter().find_map(|part| part["properties"].get(name))
+        self.parts(schema, &PARTS).into_iter().find_map(|part| part["properties"].get(name))
     }
 
     /// The schema of one record, below the path to them.
@@ -196,13 +199,13 @@ impl<'a> Document<'a> {
             let restway_model::Step::Name(name) = step else { return &Value::Null };
             schema = self.member(schema, name).map_or(&Value::Null, |member| self.at(member));
         }
-        let items = self.parts(schema).into_iter().find_map(|part| part.get("items"));
+        let items = self.parts(schema, &PARTS).into_iter().find_map(|part| part.get("items"));
         items.map_or(&Value::Null, |items| self.at(items))
     }
 
     /// The names that a record must have.
     pub(super) fn required(&self, schema: &'a Value) -> HashSet<&'a str> {
-        let parts = self.parts(schema);
+        let parts = self.parts(schema, &PARTS);
         parts
             .into_iter()
             .flat_map(|part| list(&part["required"]))
@@ -210,14 +213,29 @@ impl<'a> Document<'a> {
             .collect()
     }
 
+    /// The names that a body must have, whichever choice of it is taken.
+    pub(super) fn demanded(&self, schema: &'a Value) -> HashSet<&'a str> {
+        let parts = self.parts(schema, &["allOf"]).into_iter();
+        parts.flat_map(|part| list(&part["required"])).filter_map(Value::as_str).collect()
+    }
+
+    /// Whether a body is one of several with fields of their own.
+    pub(super) fn has_choice(&self, schema: &'a Value) -> bool {
+        self.parts(schema, &["allOf"]).into_iter().any(|part| {
+            let choices = list(&part["oneOf"]).chain(list(&part["anyOf"]));
+            let mut choices = choices.flat_map(|one| self.parts(one, &["allOf"]));
+            choices.any(|one| one["properties"].is_object())
+        })
+    }
+
     /// The schema and the schemas that it is put together from.
-    fn parts(&self, schema: &'a Value) -> Vec<&'a Value> {
+    fn parts(&self, schema: &'a Value, keys: &[&str]) -> Vec<&'a Value> {
         const PARTS_MAX: usize = 64;
         let mut parts = vec![self.at(schema)];
         let mut next = 0;
         while let Some(&part) = parts.get(next) {
-            for key in ["allOf", "oneOf", "anyOf"] {
-                parts.extend(list(&part[key]).map(|part| self.at(part)));
+            for key in keys {
+                parts.extend(list(&part[*key]).map(|part| self.at(part)));
             }
             parts.truncate(PARTS_MAX);
             next += 1;

@@ -13,22 +13,17 @@ mod parents;
 mod security;
 mod webhooks;
 
-use std::collections::BTreeMap;
-
 use restway_model::definition::Method;
 use serde_json::Value;
 use url::Url;
 
 use super::names::api_name;
-use super::{Format, ImportError, Wishes, base_text, base_url, given_base_url, left_out_lines};
-use crate::draft::{Draft, Shared, one_line};
+use super::{Format, ImportError, Wishes, base_text, base_url, given_base_url};
+use crate::draft::{Draft, LeftOut, Shared, one_line};
 use document::{Document, Operation};
 
 /// The longest title in a note.
 const TITLE_MAX: usize = 100;
-
-/// Paths that are left out, by the reason.
-type LeftOut = BTreeMap<String, Vec<String>>;
 
 /// The draft of a document.
 pub(super) fn draft(root: &Value, wishes: &Wishes) -> Result<Draft, ImportError> {
@@ -46,9 +41,9 @@ pub(super) fn draft(root: &Value, wishes: &Wishes) -> Result<Draft, ImportError>
     let title = root["info"]["title"].as_str();
     let api = wishes.name.clone().unwrap_or_else(|| api_name(title, &url));
     let all = document.operations();
-    let mut left_out = LeftOut::new();
+    let mut left_out = LeftOut::default();
     let operations = chosen(all, wishes, &mut left_out);
-    let (auth, auth_notes) = security::auth(document, &operations, &api);
+    let (auth, auth_notes) = security::auth(document, &operations, &api, &url);
     let mut notes: Vec<String> = Vec::new();
     if let Some(title) = title {
         let version = root["info"]["version"].as_str().unwrap_or_default();
@@ -78,7 +73,7 @@ pub(super) fn draft(root: &Value, wishes: &Wishes) -> Result<Draft, ImportError>
         defaults: Shared::default(),
         resources,
         webhooks: hooks,
-        left_out: left_out_lines(left_out),
+        left_out,
     })
 }
 
@@ -94,17 +89,19 @@ fn chosen<'a>(
         let is_wished = wishes.only.is_empty()
             || wishes.only.iter().any(|start| path.starts_with(start.as_str()));
         let problem = if operation.value["deprecated"] == true {
-            "because they are deprecated"
+            "that are deprecated"
         } else if operation.has_server {
-            "because they are on a server of their own"
+            "on servers of their own"
         } else if !path.starts_with('/') || has_dots(path) || path.contains(['?', '#']) {
-            "because these are no paths"
+            "whose paths are none"
         } else {
             ""
         };
+        let is_asked = wishes.webhooks || operation.method == Method::Get;
         match (is_wished, problem) {
             (false, _) => {}
             (true, "") => chosen.push(operation),
+            (true, _) if !is_asked => {}
             (true, problem) => leave(left_out, problem, &operation),
         }
     }
@@ -112,8 +109,7 @@ fn chosen<'a>(
 }
 
 fn leave(left_out: &mut LeftOut, reason: &str, operation: &Operation<'_>) {
-    let line = format!("{} {}", operation.method.as_str(), one_line(operation.path, TITLE_MAX));
-    left_out.entry(reason.to_owned()).or_default().push(line);
+    left_out.because(reason, &format!("{} {}", operation.method.as_str(), operation.path));
 }
 
 /// Whether a path leads out of the api.

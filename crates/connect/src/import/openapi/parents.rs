@@ -9,9 +9,8 @@ use std::collections::HashMap;
 use restway_model::{Name, snake};
 use serde_json::Value;
 
-use super::LeftOut;
 use super::collection::Collection;
-use crate::draft::{ResourceDraft, one_line};
+use crate::draft::{LeftOut, ResourceDraft, one_line};
 use crate::import::names::{Names, plain, words};
 use crate::probe::shape::singular;
 
@@ -28,6 +27,8 @@ struct Placed {
     key: Option<String>,
     /// The columns that carry the values of the path's parameters, by the parameter.
     carried: HashMap<String, String>,
+    /// The parameters that need a value before it is a resource.
+    needs: Vec<String>,
 }
 
 /// The resources, in the order of their paths.
@@ -42,18 +43,25 @@ pub(super) fn resources(
     let mut placed: HashMap<String, Placed> = HashMap::new();
     let mut resources: Vec<(String, ResourceDraft)> = Vec::new();
     for collection in collections {
-        let link = match parent(&collection, &placed) {
-            Ok(link) => link,
-            Err(needs) => {
-                let line = format!("GET {}", one_line(collection.path, 100));
-                left_out.entry(needs).or_default().push(line);
-                continue;
-            }
-        };
+        let (link, needs) = parent(&collection, &placed);
         let path = collection.path.to_owned();
-        let (resource, place) = placed_resource(collection, link, &mut names);
+        let depth = link.as_ref().map_or(0, |link| link.depth);
+        let place = if depth > DEPTH_MAX {
+            let reason = format!("more than {DEPTH_MAX} lists deep");
+            left_out.because(&reason, &format!("GET {path}"));
+            continue;
+        } else if needs.is_empty() {
+            let (resource, place) = placed_resource(collection, link, &mut names);
+            resources.push((path.clone(), resource));
+            place
+        } else {
+            // With the values it would be a resource, and so would what lies below its records.
+            left_out.until_set(needs.clone(), &path);
+            let (record, key) = (collection.record, collection.key);
+            let name = Name::slug("");
+            Placed { name, depth, record, key, carried: HashMap::new(), needs }
+        };
         placed.insert(path.trim_end_matches('/').to_owned(), place);
-        resources.push((path, resource));
     }
     resources.sort_by(|one, other| one.0.cmp(&other.0));
     resources.into_iter().map(|(_, resource)| resource).collect()
@@ -67,32 +75,34 @@ struct Link {
     columns: Vec<(String, String)>,
 }
 
-/// None for a collection without parameters; an error says what it needs.
+/// What a collection is read for each row of, if anything, and the parameters that need a value.
 fn parent(
     collection: &Collection<'_>,
     placed: &HashMap<String, Placed>,
-) -> Result<Option<Link>, String> {
+) -> (Option<Link>, Vec<String>) {
     let Some(((last, kind), earlier)) = collection.parameters.split_last() else {
-        return Ok(None);
+        return (None, Vec::new());
     };
-    let all: Vec<String> =
-        collection.parameters.iter().map(|(name, _)| format!("`{}`", one_line(name, 60))).collect();
-    let needs = format!("because they need {} (say `--set`)", all.join(", "));
     let hole = format!("{{{last}}}");
     let is_segment = collection.path.split('/').any(|segment| segment == hole);
     let before = collection.path.split(&format!("/{hole}")).next().unwrap_or_default();
-    let Some(parent) = placed.get(before).filter(|_| is_segment) else { return Err(needs) };
-    if parent.depth + 1 > DEPTH_MAX {
-        return Err(format!("because they are more than {DEPTH_MAX} lists deep"));
-    }
-    let column = column(last, kind, before, parent).ok_or_else(|| needs.clone())?;
+    let found = placed.get(before).filter(|_| is_segment);
+    let found = found.and_then(|one| Some((one, column(last, kind, before, one)?)));
+    let Some((parent, column)) = found else {
+        return (None, collection.parameters.iter().map(|(name, _)| name.clone()).collect());
+    };
+    let mut needs = parent.needs.clone();
     let mut columns = Vec::new();
     for (name, _) in earlier {
-        let carried = parent.carried.get(name).ok_or_else(|| needs.clone())?;
-        columns.push((name.clone(), carried.clone()));
+        match parent.carried.get(name) {
+            Some(carried) => columns.push((name.clone(), carried.clone())),
+            None if needs.contains(name) => {}
+            None => needs.push(name.clone()),
+        }
     }
     columns.push((last.clone(), column));
-    Ok(Some(Link { parent: parent.name.clone(), depth: parent.depth + 1, columns }))
+    let (parent, depth) = (parent.name.clone(), parent.depth + 1);
+    (Some(Link { parent, depth, columns }), needs)
 }
 
 /// The column of the parent that a parameter takes, where it can be told.
@@ -124,8 +134,26 @@ fn column(parameter: &str, kind: &str, path: &str, parent: &Placed) -> Option<St
         return Some(key);
     }
     let rest = wanted.strip_prefix(one.as_str())?;
+    if rest.is_empty() {
+        return NAMES.iter().find_map(|name| find(name));
+    }
     let rest = if one == "user" && rest == "name" { "login" } else { rest };
     NAMES.contains(&rest).then(|| find(rest)).flatten()
+}
+
+/// The words that a collection is named after. One that is no plural says too little alone:
+/// `gists_public`; a path without words is named after all of it: `api_v1`.
+fn spoken(path: &str, said: &[&str]) -> Vec<String> {
+    let Some((last, before)) = said.split_last() else {
+        let whole: Vec<&str> = path.split(['/', '{', '}']).filter(|one| !one.is_empty()).collect();
+        return vec![if whole.is_empty() { "records".into() } else { whole.join("_") }];
+    };
+    let mut words: Vec<String> = before.iter().map(|&word| word.to_owned()).collect();
+    match words.last_mut() {
+        Some(word) if !last.ends_with('s') => *word = format!("{word}_{last}"),
+        _ => words.push((*last).to_owned()),
+    }
+    words
 }
 
 fn placed_resource(
@@ -137,11 +165,14 @@ fn placed_resource(
     // A nested list is named after both: `project_issues`.
     let nested = link.as_ref().and_then(|link| {
         let last = said.last()?;
-        Some(format!("{}_{last}", singular(link.parent.as_str())))
+        Some((format!("{}_{last}", singular(link.parent.as_str())), link.parent.clone()))
     });
     let name = match &nested {
-        Some(nested) => names.numbered(nested),
-        None => names.from_words(if said.is_empty() { &["records"] } else { &said }),
+        Some((nested, parent)) => {
+            let last = said.last().copied().unwrap_or_default();
+            names.either(nested, &format!("{parent}_{last}"))
+        }
+        None => names.take(&spoken(collection.path, &said)),
     };
     let mut resource = ResourceDraft::at(name.clone(), collection.given_path);
     let mut comment = format!("GET {}", one_line(collection.path, 120));
@@ -165,18 +196,24 @@ fn placed_resource(
                 .record
                 .as_object()
                 .is_some_and(|record| record.keys().any(|name| snake(name) == own));
-            let new = if is_taken || own == "id" { format!("{one}_{own}") } else { own };
+            let new = match is_taken || own == "id" {
+                true if own == one => format!("{one}_id"),
+                true => format!("{one}_{own}"),
+                false => own,
+            };
             resource.carry.insert(new.clone(), column.clone().into());
             carried.insert(parameter.clone(), new);
         }
-        resource.comments.push(format!("Read once for each row of `{}`.", link.parent));
         resource.for_each = Some(link.parent);
     }
     resource.headers = collection.headers;
     resource.query = collection.query;
     resource.records = collection.records;
     resource.paginate = collection.paginate;
+    resource.evidence = collection.evidence;
     resource.key = collection.key.clone();
-    let place = Placed { name, depth, record: collection.record, key: collection.key, carried };
+    let needs = Vec::new();
+    let place =
+        Placed { name, depth, record: collection.record, key: collection.key, carried, needs };
     (resource, place)
 }

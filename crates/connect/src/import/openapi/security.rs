@@ -1,14 +1,15 @@
 //! The login of a document.
 //!
-//! In: `securitySchemes` (OpenAPI 3.1.1, section 4.8.27) or `securityDefinitions` (Swagger 2.0), and
-//! which of them the operations ask for. Out: the `auth` of an api file, with names of secrets, and
-//! sentences about what else there is. Pure.
+//! In: `securitySchemes` (OpenAPI 3.1.1, section 4.8.27) or `securityDefinitions` (Swagger 2.0),
+//! and which of them the operations ask for. Out: the `auth` of an api file, with names of secrets,
+//! and sentences about what else there is. Pure.
 
 use std::collections::BTreeMap;
 
 use restway_model::definition::{Auth, Grant};
 use restway_model::{Name, Template};
 use serde_json::Value;
+use url::Url;
 
 use super::document::{Document, Operation, list};
 use crate::draft::{literal, secret};
@@ -18,6 +19,7 @@ pub(super) fn auth(
     document: Document<'_>,
     operations: &[Operation<'_>],
     api: &Name,
+    base: &Url,
 ) -> (Auth, Vec<String>) {
     let root = document.root;
     let schemes = root["components"]["securitySchemes"].as_object();
@@ -34,11 +36,15 @@ pub(super) fn auth(
     }
     let mut order: Vec<(&str, &Value)> =
         schemes.iter().map(|(name, scheme)| (name.as_str(), document.at(scheme))).collect();
-    order.sort_by_key(|(name, _)| std::cmp::Reverse(asked.get(name).copied().unwrap_or(0)));
+    // Of two that are asked for as often, the one of a single secret.
+    order.sort_by_key(|(name, scheme)| {
+        let is_basic = scheme["type"] == "basic" || scheme["scheme"] == "basic";
+        (std::cmp::Reverse(asked.get(name).copied().unwrap_or(0)), is_basic)
+    });
     let mut notes = Vec::new();
     let mut chosen = None;
     for (name, scheme) in order {
-        match login(scheme, api) {
+        match login(scheme, api, base) {
             Ok((auth, note)) if chosen.is_none() => {
                 notes.extend(note);
                 chosen = Some(auth);
@@ -51,7 +57,7 @@ pub(super) fn auth(
 }
 
 /// One scheme as a login, with a sentence about it; or why it cannot be one.
-fn login(scheme: &Value, api: &Name) -> Result<(Auth, Option<String>), String> {
+fn login(scheme: &Value, api: &Name, base: &Url) -> Result<(Auth, Option<String>), String> {
     let plain = |auth| Ok((auth, None));
     let secret = |what| secret(api, what);
     let basic = || Auth::Basic { username: secret("username"), password: secret("password") };
@@ -66,7 +72,7 @@ fn login(scheme: &Value, api: &Name) -> Result<(Auth, Option<String>), String> {
         }
         ("http", other) => Err(format!("is of the HTTP scheme `{other}`, which is not known")),
         ("apiKey", _) => api_key(scheme, secret("key")),
-        ("oauth2", _) => oauth2(scheme, api),
+        ("oauth2", _) => oauth2(scheme, api, base),
         ("openIdConnect", _) => {
             let url = scheme["openIdConnectUrl"].as_str().unwrap_or_default();
             Err(format!(
@@ -97,14 +103,13 @@ fn api_key(scheme: &Value, key: Template) -> Result<(Auth, Option<String>), Stri
     }
     let is_whole = name.eq_ignore_ascii_case("authorization");
     let note = is_whole.then(|| {
-        "The key is the whole value of `Authorization`: with its first word, where there is one."
-            .to_owned()
+        "The key is the whole value of `Authorization`, such as `Bearer` and a token.".to_owned()
     });
     Ok((Auth::ApiKey { key, header, query, cookie }, note))
 }
 
 /// The flow that needs no person at a browser, if there is one.
-fn oauth2(scheme: &Value, api: &Name) -> Result<(Auth, Option<String>), String> {
+fn oauth2(scheme: &Value, api: &Name, base: &Url) -> Result<(Auth, Option<String>), String> {
     let secret = |what| secret(api, what);
     let flows = &scheme["flows"];
     // Swagger 2.0 has one flow, under other names.
@@ -123,6 +128,8 @@ fn oauth2(scheme: &Value, api: &Name) -> Result<(Auth, Option<String>), String> 
     };
     let token_url = flow["tokenUrl"].as_str().filter(|url| !url.is_empty());
     let token_url = token_url.ok_or_else(|| "does not say its token URL".to_owned())?;
+    // It may be relative (RFC 3986, section 5).
+    let token_url = base.join(token_url).map_or_else(|_| token_url.to_owned(), String::from);
     let is_user = grant == Grant::Password;
     let note = match grant {
         Grant::RefreshToken => {
@@ -134,7 +141,7 @@ fn oauth2(scheme: &Value, api: &Name) -> Result<(Auth, Option<String>), String> 
     let scopes: Vec<String> = scopes.map(|(name, _)| name.clone()).collect();
     let auth = Auth::Oauth2 {
         grant,
-        token_url: literal(token_url).parse().unwrap_or_else(|_| Template::literal(token_url)),
+        token_url: literal(&token_url).parse().unwrap_or_else(|_| Template::literal(&token_url)),
         client_id: secret("client_id"),
         client_secret: Some(secret("client_secret")),
         client_auth: None,

@@ -1,18 +1,18 @@
 //! Operations that change something, as webhooks.
 //!
 //! In: an operation. Out: a webhook of one call with typed parameters, one for each parameter of
-//! the path and the query and each field that a body must have; or the reason why it cannot be
-//! one. A body of which some fields may be left away is one parameter, an object: a field that is
-//! not given must not be sent as null. Pure.
+//! the path, the query and each field of the body; or the reason why it cannot be
+//! one. A field that need not be given has no default here, whatever the document says: what is not
+//! given is not sent, and the api knows its own. Pure.
 
 use restway_model::definition::{Method, Param};
 use restway_model::{Name, is_telling};
 use serde_json::{Map, Value, json};
 
 use super::document::{Document, Operation, Parameter, kind, list};
-use super::{LeftOut, leave};
-use crate::draft::{WebhookDraft, literal, one_line, secret};
-use crate::import::names::{Names, slug, words};
+use super::leave;
+use crate::draft::{LeftOut, WebhookDraft, literal, one_line, secret};
+use crate::import::names::{Names, plain, slug, words};
 use crate::probe::shape::singular;
 
 /// The longest description of a parameter.
@@ -21,8 +21,22 @@ const DESCRIPTION_MAX: usize = 80;
 const TITLE_MAX: usize = 100;
 /// Words that a string may be, at most.
 const WORDS_MAX: usize = 100;
+/// Fields of a body that become a parameter each.
+const FIELDS_MAX: usize = 60;
 /// Names of fields in a comment.
-const FIELDS_MAX: usize = 30;
+const SHOWN_MAX: usize = 30;
+/// Fields, made plain, that are secrets.
+const SECRETS: [&str; 9] = [
+    "password",
+    "passphrase",
+    "secret",
+    "clientsecret",
+    "token",
+    "accesstoken",
+    "refreshtoken",
+    "apikey",
+    "privatekey",
+];
 
 /// The webhooks of the operations that can be one.
 pub(super) fn all<'a, 'b: 'a>(
@@ -141,21 +155,16 @@ fn body<'a>(
     let old = operation.in_place("body").next();
     let fields: Vec<&Parameter<'a>> = operation.in_place("formData").collect();
     if operation.method == Method::Delete {
-        if holder.is_object() || old.is_some() {
+        let schema = document.json_schema(holder).or_else(|| old.map(|old| old.schema));
+        if schema.is_some_and(|schema| !document.demanded(schema).is_empty()) {
             hook.comments.push("Its body is left out: a DELETE has none here.".into());
         }
         return Ok(());
     }
     if !fields.is_empty() {
-        if fields.iter().any(|field| field.schema["type"] == "file") {
-            return Err("because they send files as forms");
-        }
-        let mut form = Map::new();
-        for field in fields {
-            let reference = params.add(field.name, field.schema, field.value, field.is_required);
-            form.insert(field.name.to_owned(), reference.into());
-        }
-        hook.body = Some(("urlencoded", Value::Object(form)));
+        let named = fields.iter().map(|one| (one.name, one.schema, one.value, one.is_required));
+        let has_file = fields.iter().any(|field| field.schema["type"] == "file");
+        hook.body = Some(form(named, has_file, params));
         return Ok(());
     }
     if let Some(old) = old {
@@ -170,18 +179,18 @@ fn body<'a>(
         return Ok(());
     }
     let of = |kind: &str| content.iter().find(|(name, _)| name.starts_with(kind));
-    if let Some((_, media)) = of("application/x-www-form-urlencoded") {
+    let encoded = of("application/x-www-form-urlencoded").map(|(_, media)| (media, false));
+    let parted = of("multipart/form-data").map(|(_, media)| (media, true));
+    if let Some((media, is_parted)) = encoded.or(parted) {
         let schema = document.at(&media["schema"]);
-        let required = document.required(schema);
-        let mut form = Map::new();
-        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let required = document.demanded(schema);
+        let fields = schema["properties"].as_object().into_iter().flatten().map(|(name, field)| {
             let field = document.at(field);
-            let is_required = required.contains(name.as_str());
-            form.insert(name.clone(), params.add(name, field, field, is_required).into());
-        }
-        if !form.is_empty() {
-            hook.body = Some(("urlencoded", Value::Object(form)));
-        }
+            (name.as_str(), field, field, required.contains(name.as_str()))
+        });
+        let body = form(fields, is_parted, params);
+        let is_empty = body.1.as_array().is_some_and(Vec::is_empty) || body.1 == json!({});
+        hook.body = Some(body).filter(|_| !is_empty);
     } else if of("text/plain").is_some() {
         let reference = params.add("text", &json!({"type": "string"}), &Value::Null, true);
         hook.body = Some(("text", reference.into()));
@@ -190,12 +199,47 @@ fn body<'a>(
         params.all.insert(name.to_string(), json!({"type": "attachment"}));
         hook.body = Some(("file", name.as_str().into()));
     } else {
-        return Err("because their bodies are neither JSON, nor a form, a text or a file");
+        return Err("whose bodies are neither JSON, nor a form, a text or a file");
     }
     Ok(())
 }
 
-/// A JSON body: a parameter for each field where all must be given, else one for the whole.
+/// A form of fields, each by its name, schema, description and whether it must be given.
+fn form<'a>(
+    fields: impl Iterator<Item = (&'a str, &'a Value, &'a Value, bool)>,
+    is_parted: bool,
+    params: &mut Params,
+) -> (&'static str, Value) {
+    let (mut members, mut parts) = (Map::new(), Vec::new());
+    for (name, schema, described, is_required) in fields {
+        let is_file = is_parted && is_file(schema);
+        if is_file {
+            let file = params.file(name, described, is_required);
+            parts.push(json!({"name": name, "file": file}));
+            continue;
+        }
+        let value = params.field(name, schema, described, is_required);
+        match is_parted {
+            true => parts.push(json!({"name": name, "value": value})),
+            false => drop(members.insert(name.to_owned(), value.into())),
+        }
+    }
+    match is_parted {
+        true => ("multipart", parts.into()),
+        false => ("urlencoded", members.into()),
+    }
+}
+
+/// Whether a field of a form is a file (OpenAPI 3.0.4, 4.8.14.4; 3.1.1, 4.8.14.2; Swagger 2.0).
+fn is_file(schema: &Value) -> bool {
+    let one = if schema["type"] == "array" { &schema["items"] } else { schema };
+    one["type"] == "file"
+        || one["format"] == "binary"
+        || one["contentMediaType"] == "application/octet-stream"
+}
+
+/// A JSON body: a parameter for each field, or one for the whole where its fields are not known,
+/// are too many, or depend on each other.
 fn json_body<'a>(
     document: Document<'a>,
     schema: &'a Value,
@@ -203,18 +247,25 @@ fn json_body<'a>(
     params: &mut Params,
 ) {
     let sample = document.sample(schema);
-    let required = document.required(schema);
-    let writable = |name: &str| {
-        document.member(schema, name).is_none_or(|one| document.at(one)["readOnly"] != true)
-    };
-    let names = sample.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
-    let names: Vec<&str> = names.filter(|name| writable(name)).collect();
-    let is_whole = !names.is_empty() && names.iter().all(|name| required.contains(name));
-    if is_whole {
+    let required = document.demanded(schema);
+    let mut fields = Vec::new();
+    for (name, value) in sample.as_object().into_iter().flatten() {
+        let field = document.member(schema, name).map_or(&Value::Null, |one| document.at(one));
+        if field["readOnly"] != true {
+            fields.push((name.as_str(), field, value));
+        }
+    }
+    let is_known =
+        fields.iter().all(|(_, field, value)| !kind(field).is_empty() || !value.is_null());
+    let has_choice = document.has_choice(schema);
+    if is_known && !has_choice && (1..=FIELDS_MAX).contains(&fields.len()) {
         let mut body = Map::new();
-        for name in names {
-            let field = document.member(schema, name).map_or(&Value::Null, |one| document.at(one));
-            body.insert(name.to_owned(), params.add(name, field, field, true).into());
+        for (name, field, value) in fields {
+            // A schema put together from others has no type of its own; the sample has.
+            let typed = json!({"type": kind_of(value)});
+            let schema = if kind(field).is_empty() { &typed } else { field };
+            let value = params.field(name, schema, field, required.contains(name));
+            body.insert(name.to_owned(), value.into());
         }
         hook.body = Some(("json", Value::Object(body)));
         return;
@@ -226,12 +277,24 @@ fn json_body<'a>(
     let name = params.free("body");
     params.all.insert(name.to_string(), json!({"type": word}));
     hook.body = Some(("json", format!("${{param.{name}}}").into()));
-    if !names.is_empty() {
-        let shown = names.iter().take(FIELDS_MAX).map(|name| {
+    if !fields.is_empty() {
+        let shown = fields.iter().take(SHOWN_MAX).map(|(name, ..)| {
             let mark = if required.contains(name) { " (required)" } else { "" };
             format!("{}{mark}", one_line(name, 40))
         });
         hook.comments.push(format!("`{name}`: {}.", shown.collect::<Vec<_>>().join(", ")));
+    }
+}
+
+/// The type of a sample, as a schema names it.
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Object(_) => "object",
+        Value::Array(_) => "array",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_i64() => "integer",
+        Value::Number(_) => "number",
+        _ => "string",
     }
 }
 
@@ -260,7 +323,7 @@ impl Params {
         let free = self.free(name);
         let mut param = param(schema);
         let default = schema.get("default").filter(|default| is_admitted(&param, default));
-        if let Some(default) = default.filter(|_| !is_telling(name)) {
+        if let Some(default) = default.filter(|_| is_required && !is_telling(name)) {
             param.insert("default".into(), default.clone());
         } else if !is_required {
             param.insert("required".into(), false.into());
@@ -274,6 +337,37 @@ impl Params {
         let reference = format!("${{param.{free}}}");
         self.all.insert(free.to_string(), Value::Object(param));
         reference
+    }
+
+    /// Adds a parameter that goes into a body, where it may be a secret.
+    fn field(
+        &mut self,
+        name: &str,
+        schema: &Value,
+        described: &Value,
+        is_required: bool,
+    ) -> String {
+        let reference = self.add(name, schema, described, is_required);
+        let own = reference.trim_start_matches("${param.").trim_end_matches('}');
+        if let Some(Value::Object(param)) = self.all.get_mut(own)
+            && SECRETS.contains(&plain(name).as_str())
+            && param["type"] == "string"
+        {
+            param.remove("default");
+            param.insert("secret".into(), true.into());
+        }
+        reference
+    }
+
+    /// Adds an attachment, and gives its name.
+    fn file(&mut self, name: &str, described: &Value, is_required: bool) -> String {
+        let schema = json!({"type": "string"});
+        let reference = self.add(name, &schema, described, is_required);
+        let own = reference.trim_start_matches("${param.").trim_end_matches('}').to_owned();
+        if let Some(param) = self.all.get_mut(&own) {
+            param["type"] = "attachment".into();
+        }
+        own
     }
 }
 

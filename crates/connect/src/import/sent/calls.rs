@@ -4,15 +4,13 @@
 //! query, in the fields of a form or in the members of a JSON body becomes a parameter, with what
 //! was sent as its default; a value that is or holds a secret has no default, and is masked. Pure.
 
-use std::collections::BTreeMap;
-
 use restway_model::Name;
 use restway_model::definition::Method;
 use serde_json::{Map, Value, json};
 
 use super::address::{Address, template};
-use super::{Body, Login, Sent, reads};
-use crate::draft::{WebhookDraft, one_line};
+use super::{Body, Login, Part, Sent, reads};
+use crate::draft::{LeftOut, WebhookDraft, one_line};
 use crate::import::names::{Names, slug, words};
 use crate::import::veil;
 use crate::probe::shape::singular;
@@ -24,7 +22,7 @@ const DEPTH_MAX: usize = 24;
 pub(super) fn webhooks(
     all: &[(Address, Sent)],
     proof: Option<&Login>,
-    left_out: &mut BTreeMap<String, Vec<String>>,
+    left_out: &mut LeftOut,
 ) -> Vec<WebhookDraft> {
     let mut names = Names::default();
     let mut known: Vec<(Method, &str)> = Vec::new();
@@ -48,7 +46,7 @@ pub(super) fn webhooks(
             }
             Err(reason) => {
                 let shown = sent.name.as_deref().unwrap_or("a request");
-                left_out.entry(reason).or_default().push(one_line(shown, 80));
+                left_out.because(&reason, shown);
             }
         }
     }
@@ -123,8 +121,13 @@ fn webhook(
             }
             Some(("urlencoded", Value::Object(form)))
         }
+        Body::Multipart(parts) => {
+            let parts: Vec<Value> = parts.iter().map(|part| params.part(part)).collect();
+            Some(("multipart", parts.into()))
+        }
+        Body::File => Some(("file", params.file("file").into())),
         Body::Text(text) => Some(("text", params.text("text", text, true).into())),
-        Body::Other(what) => return Err(format!("because they send {what}")),
+        Body::Other(what) => return Err(format!("that send {what}")),
     };
     hook.params = params.all;
     Ok(hook)
@@ -147,6 +150,26 @@ impl Params {
         }
         self.all.insert(free.to_string(), param);
         format!("${{param.{free}}}")
+    }
+
+    /// Adds an attachment, and gives its name.
+    fn file(&mut self, name: &str) -> String {
+        let reference = self.add(name, json!({"type": "attachment"}));
+        reference.trim_start_matches("${param.").trim_end_matches('}').to_owned()
+    }
+
+    /// A part of a form, as the grammar has it.
+    fn part(&mut self, part: &Part) -> Value {
+        let mut all = match &part.value {
+            Some(value) => json!({"name": part.name, "value": self.text(&part.name, value, true)}),
+            None => json!({"name": part.name, "file": self.file(&part.name)}),
+        };
+        if let Some(kind) =
+            part.content_type.as_ref().filter(|kind| !kind.contains(char::is_control))
+        {
+            all["content-type"] = one_line(kind, 100).into();
+        }
+        all
     }
 
     /// A segment of the path: a number, a token or a variable is a parameter.
@@ -192,7 +215,7 @@ impl Params {
             Value::Object(_) => "record",
         };
         if depth(value) > DEPTH_MAX {
-            return Err(format!("because their bodies are more than {DEPTH_MAX} levels deep"));
+            return Err(format!("whose bodies are more than {DEPTH_MAX} levels deep"));
         }
         let mut secrets = Vec::new();
         hidden_in(name, value, &mut secrets, 0);
@@ -223,6 +246,12 @@ pub(super) fn hidden(body: &Body, all: &mut Vec<String>) {
         Body::Json(value) => hidden_in("", value, all, 0),
         Body::Form(pairs) => {
             let secret = pairs.iter().filter(|(name, value)| veil::is_secret(name, value));
+            all.extend(secret.map(|(_, value)| value.clone()));
+        }
+        Body::Multipart(parts) => {
+            let values = parts.iter().filter_map(|part| Some((&part.name, part.value.as_ref()?)));
+            let secret =
+                values.filter(|(name, value)| veil::is_secret(name, value) || holds_token(value));
             all.extend(secret.map(|(_, value)| value.clone()));
         }
         Body::Text(text) if holds_token(text) => all.push(text.clone()),

@@ -18,8 +18,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::names::{Names, api_name};
-use super::{Format, ImportError, Wishes, base_text, given_base_url, left_out_lines, veil};
-use crate::draft::{Draft, Shared, literal, one_line, secret};
+use super::{Format, ImportError, Wishes, base_text, given_base_url, veil};
+use crate::draft::{Draft, LeftOut, Shared, literal, one_line, secret};
 use crate::probe::shape;
 use address::Address;
 
@@ -54,9 +54,21 @@ pub(super) enum Body {
     None,
     Json(Value),
     Form(Vec<(String, String)>),
+    Multipart(Vec<Part>),
+    /// The bytes of a file.
+    File,
     Text(String),
     /// What cannot be said in a webhook.
     Other(String),
+}
+
+/// A part of a multipart form.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Part {
+    pub(super) name: String,
+    /// The text; of a file there is none.
+    pub(super) value: Option<String>,
+    pub(super) content_type: Option<String>,
 }
 
 /// An answer.
@@ -178,15 +190,14 @@ pub(super) fn draft(
     sent.truncate(REQUESTS_MAX);
     let given = given_base_url(wishes, format)?;
     let title = sent.first().and_then(|first| first.title.clone());
-    let mut left_out: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut left_out = LeftOut::default();
     let mut all: Vec<(Address, Sent)> = Vec::new();
     for one in sent {
         match Address::read(&one.url, given.as_ref()) {
             Some(address) => all.push((address, one)),
             None => {
                 let shown = one.name.as_deref().unwrap_or("a request without a name");
-                let reason = "because nothing says where they are (say `--base-url`)";
-                left_out.entry(reason.into()).or_default().push(one_line(shown, 80));
+                left_out.because("of which nothing says where they are (say `--base-url`)", shown);
             }
         }
     }
@@ -230,7 +241,7 @@ pub(super) fn draft(
         defaults: Shared::default(),
         resources,
         webhooks,
-        left_out: left_out_lines(left_out),
+        left_out,
     };
     forget(&mut draft, &secrets);
     Ok(draft)
@@ -244,7 +255,7 @@ fn forget(draft: &mut Draft, secrets: &[String]) {
     draft.webhooks.retain(|webhook| is_clean(&format!("{webhook:?}")));
     draft.notes.retain(|line| is_clean(line));
     draft.auth_notes.retain(|line| is_clean(line));
-    draft.left_out.retain(|line| is_clean(line));
+    draft.left_out.retain(is_clean);
     let lost = count - draft.resources.len() - draft.webhooks.len();
     if lost > 0 {
         draft.notes.push(format!(

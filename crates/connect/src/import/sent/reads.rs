@@ -4,15 +4,13 @@
 //! request. Where answers came along, they show where the records are and what their key is, and
 //! requests of the same path show how the pages follow each other: a parameter that moved. Pure.
 
-use std::collections::BTreeMap;
-
 use restway_model::definition::Paginate;
 use restway_model::{Name, RecordPath, snake};
 use serde_json::{Map, Value};
 
 use super::address::{Address, template, variable};
 use super::{Login, Sent};
-use crate::draft::{ResourceDraft, literal, one_line, secret};
+use crate::draft::{LeftOut, ResourceDraft, literal, one_line, secret};
 use crate::import::names::{Names, plain, words};
 use crate::import::veil;
 use crate::probe::{shape, signs};
@@ -46,6 +44,17 @@ const DROPPED: [&str; 24] = [
 ];
 const PAGES: [&str; 6] = ["page", "pagenumber", "pageindex", "p", "pageno", "pagenum"];
 const OFFSETS: [&str; 6] = ["offset", "skip", "start", "startat", "startindex", "from"];
+const TOKENS: [&str; 9] = [
+    "cursor",
+    "pagetoken",
+    "nextpagetoken",
+    "nexttoken",
+    "continuationtoken",
+    "startingafter",
+    "nextcursor",
+    "pagecursor",
+    "marker",
+];
 const LIMITS: [&str; 7] = ["limit", "count", "size", "pagesize", "perpage", "maxresults", "top"];
 
 /// The resources of all requests that read.
@@ -54,7 +63,7 @@ pub(super) fn resources(
     api: &Name,
     proof: Option<&Login>,
     names: &mut Names,
-    left_out: &mut BTreeMap<String, Vec<String>>,
+    left_out: &mut LeftOut,
 ) -> Vec<ResourceDraft> {
     let mut groups: Vec<(&str, Vec<(&Address, &Sent)>)> = Vec::new();
     for (address, sent) in all.iter().filter(|(_, sent)| sent.method == "GET") {
@@ -69,13 +78,12 @@ pub(super) fn resources(
         let shown: Vec<&str> =
             path.split('/').map(|one| if veil::is_token(one) { "…" } else { one }).collect();
         let mut leave = |reason: &str| {
-            let line = format!("GET {}", one_line(&shown.join("/"), 100));
-            left_out.entry(reason.to_owned()).or_default().push(line);
+            left_out.because(reason, &format!("GET {}", shown.join("/")));
         };
         if path.contains("{{") {
-            leave("because their paths have variables");
+            leave("whose paths have variables");
         } else if group.iter().any(|(_, sent)| sent.answered.is_some()) && !has_rows(&group) {
-            leave("because their answers hold no list of records");
+            leave("whose answers hold no list of records");
         } else {
             resources.push(resource(path, &group, api, proof, names));
         }
@@ -110,7 +118,7 @@ fn resource(
     let said = words(path);
     let (address, sent) = group[0];
     let named = sent.name.as_deref().filter(|_| said.is_empty());
-    let name = names.from_words(if said.is_empty() { &["records"] } else { &said });
+    let name = names.take(if said.is_empty() { &["records"] } else { &said });
     let name = named.map_or(name, |named| names.numbered(named));
     let hide = |one: &str| match veil::is_token(one) {
         true => secret(api, "path").source().to_owned(),
@@ -124,11 +132,21 @@ fn resource(
         resource.records = page.records.clone();
         resource.key = shape::key(&page.rows, &resource.name).map(|key| snake(&key));
         if let Some((paginate, evidence, parameters)) = page.pages(group) {
-            resource.comments.push(format!("Pages: {evidence}."));
+            resource.evidence = Some(evidence);
             (resource.paginate, moving) = (paginate, parameters);
         }
     } else {
         resource.comments.push("What it answers is not known: add `records`, `key`.".into());
+        if let Some((paginate, evidence, parameters)) = asked(address) {
+            resource.evidence = Some(evidence);
+            (resource.paginate, moving) = (paginate, parameters);
+        }
+    }
+    if let (Paginate::None {}, Some(token)) = (&resource.paginate, token(address)) {
+        resource.comments.push(format!(
+            "`{token}` is left out, a place between pages: write `paginate` for those behind."
+        ));
+        moving.push(token.clone());
     }
     for (name, value) in &address.query {
         if !moving.contains(name) && proof != Some(&Login::Query(name.clone())) {
@@ -137,6 +155,32 @@ fn resource(
     }
     resource.headers = headers(sent, api, proof);
     resource
+}
+
+/// The pagination that a query asks for, where no answer came along.
+fn asked(address: &Address) -> Option<(Paginate, String, Vec<String>)> {
+    let number = |names: &[&str]| {
+        address.query.iter().find_map(|(name, value)| {
+            let number =
+                value.parse::<u64>().ok().filter(|_| names.contains(&plain(name).as_str()));
+            Some((name, number?))
+        })
+    };
+    if let Some((name, at)) = number(&PAGES) {
+        let paginate = Paginate::page(name, at.min(1), None);
+        let evidence = format!("`{name}` was sent, a page's number by its name");
+        return Some((paginate, evidence, vec![name.clone()]));
+    }
+    let ((offset, _), (limit, size)) = (number(&OFFSETS)?, number(&LIMITS)?);
+    let paginate = Paginate::offset(offset, limit, size.max(1), None);
+    let evidence = format!("`{offset}` and `{limit}` were sent");
+    Some((paginate, evidence, vec![offset.clone(), limit.clone()]))
+}
+
+/// The parameter of a query that says from which page on, in words of the api.
+fn token(address: &Address) -> Option<&String> {
+    let is_token = |name: &&String| TOKENS.contains(&plain(name).as_str());
+    address.query.iter().map(|(name, _)| name).find(is_token)
 }
 
 /// A value as a template; secrets as references.
