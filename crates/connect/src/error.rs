@@ -12,6 +12,7 @@ use restway_model::{Code, Explain, Name, SafeUrl, TableName, TemplateError, Time
 
 use crate::egress::Denial;
 use crate::proxy::Proxy;
+use crate::wire::TOTAL;
 
 /// A call that did not bring what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -481,6 +482,7 @@ impl Failure {
                 "the certificate must be valid for the host and signed by an authority that this \
                  machine trusts"
             }
+            Self::Timeout { what: TOTAL, .. } => "allow the whole call more with `total_timeout`",
             Self::Timeout { .. } => "a longer `limits.timeout` or smaller pages may help",
             Self::Unauthorized { status: 401, .. } => "check `auth` and the secrets it names",
             Self::Unauthorized { .. } => "the credentials are known and may not do this",

@@ -15,12 +15,12 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use restway_model::definition::Auth;
 use restway_model::{Event, SafeUrl};
-use url::Url;
 
 use crate::authorize::{Credential, fixed, signed};
 use crate::error::{CallError, Excerpt, Failure};
 use crate::excerpt::excerpt;
 use crate::gate::Passer;
+use crate::kept::{Met, Sought, identity};
 use crate::outputs::Jar;
 use crate::places::Place;
 use crate::redirect::Hop;
@@ -28,7 +28,7 @@ use crate::request::{Attempt, Redirects, Request};
 use crate::retry::{Cause, Decision, Schedule, declared_wait, exhausted_wait};
 use crate::target::Target;
 use crate::values::NoValues;
-use crate::wire::{Incoming, Outgoing, Route};
+use crate::wire::{End, Incoming, Outgoing, Route};
 use crate::{Connector, read_all};
 
 /// How many attempts are kept for showing; the oldest go first.
@@ -41,12 +41,18 @@ const EXCERPT_BYTES_MAX: u64 = 16 << 10;
 pub(crate) struct Tally {
     requests: AtomicU64,
     retries: AtomicU64,
+    unchanged: AtomicU64,
 }
 
 impl Tally {
     /// Requests that went out, redirects and repeats included.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Answers that were kept and still hold.
+    pub(crate) fn unchanged(&self) -> u64 {
+        self.unchanged.load(Ordering::Relaxed)
     }
 
     /// Tries beyond the first of each.
@@ -76,7 +82,7 @@ pub(crate) struct Exchange {
 pub(crate) struct Opened {
     pub(crate) incoming: Incoming,
     /// The URL that answered.
-    pub(crate) url: Url,
+    pub(crate) url: SafeUrl,
     /// What answers have set on the way.
     pub(crate) cookies: Jar,
     place: Option<Place>,
@@ -100,10 +106,10 @@ impl Exchange {
         Self {
             connector,
             target,
-            request: request.with_defaults(),
+            request: request.with_content_type(),
             schedule,
             tries: 0,
-            attempts: Vec::new(),
+            attempts: Vec::with_capacity(1),
             tally: Arc::default(),
             started: now,
             has_renewed: false,
@@ -125,9 +131,9 @@ impl Exchange {
             self.tries += 1;
             if self.tries > 1 {
                 self.tally.retries.fetch_add(1, Ordering::Relaxed);
+                self.begun = self.connector.clock().monotonic();
+                self.begun_at = self.connector.clock().now();
             }
-            self.begun = self.connector.clock().monotonic();
-            self.begun_at = self.connector.clock().now();
             self.redirected_to = None;
             let mut opened = match self.chain().await {
                 Ok(opened) => opened,
@@ -139,8 +145,8 @@ impl Exchange {
             };
             let status = opened.incoming.status;
             if self.request.expected.names(status) {
-                self.note(Some(status), None);
-                self.went_well(&opened.incoming.headers);
+                let now = self.note(Some(status), None);
+                self.went_well(&opened.incoming.headers, now);
                 return Ok(opened);
             }
             let declared = declared_wait(&opened.incoming.headers, self.connector.clock().now());
@@ -250,15 +256,15 @@ impl Exchange {
 
     /// The api may take more at once; or this was the last call that it allows for some time, and
     /// waiting is cheaper than being refused.
-    fn went_well(&self, headers: &[(String, String)]) {
+    fn went_well(&self, headers: &[(String, String)], now: Duration) {
         self.target.gate.places.well();
-        let clock = self.connector.clock();
-        self.target.patience.went_well(clock.monotonic());
-        if let Some(wait) = exhausted_wait(headers, clock.now())
+        self.target.patience.went_well(now);
+        let now_at = self.begun_at + now.saturating_sub(self.begun);
+        if let Some(wait) = exhausted_wait(headers, now_at)
             && wait <= self.target.wait_max
             && !self.is_played()
         {
-            self.target.gate.close_until(clock.monotonic() + wait);
+            self.target.gate.close_until(now + wait);
         }
     }
 
@@ -334,7 +340,9 @@ impl Exchange {
         }
     }
 
-    fn note(&mut self, status: Option<u16>, failure: Option<&Failure>) {
+    /// Keeps the attempt, which ends now, and says when that is.
+    fn note(&mut self, status: Option<u16>, failure: Option<&Failure>) -> Duration {
+        let now = self.connector.clock().monotonic();
         if self.attempts.len() >= ATTEMPTS_KEPT_MAX {
             self.attempts.remove(0);
         }
@@ -345,9 +353,10 @@ impl Exchange {
             redirected_to: self.redirected_to.clone(),
             status,
             error: failure.map(|failure| self.connector.redacted(&failure.to_string())),
-            duration: self.connector.clock().monotonic().saturating_sub(self.begun),
+            duration: now.saturating_sub(self.begun),
             wait: None,
         });
+        now
     }
 
     /// One attempt: the request and the redirects it leads through.
@@ -355,7 +364,7 @@ impl Exchange {
         let place = self.target.gate.places.enter().await;
         let mut hop = Hop {
             method: self.request.method,
-            url: self.request.url.expose().clone(),
+            url: self.request.url.clone(),
             headers: self.request.headers.clone(),
             body: self.request.body.as_ref().map(crate::request::Body::upload),
             is_home: self.target.is_home(self.request.url.expose()),
@@ -381,10 +390,10 @@ impl Exchange {
                 cookies.apply(&mut next.headers);
             }
             hop = next;
-            self.redirected_to = Some(SafeUrl::new(hop.url.clone()));
+            self.redirected_to = Some(hop.url.clone());
         }
         Err(Failure::Redirect {
-            target: SafeUrl::new(hop.url).to_string(),
+            target: hop.url.to_string(),
             problem: format!("it is number {} of one request", redirects_max + 1),
         })
     }
@@ -392,9 +401,9 @@ impl Exchange {
     /// How the hop's host is reached.
     async fn route(&self, hop: &Hop) -> Result<Route, Failure> {
         let manner = &self.request.manner;
-        let is_own = hop.url.host_str() == self.request.url.expose().host_str();
+        let is_own = hop.url.expose().host_str() == self.request.url.expose().host_str();
         let tls = match manner.tls.clone().filter(|_| is_own) {
-            None if hop.is_home && self.target.is_own(&hop.url) => {
+            None if hop.is_home && self.target.is_own(hop.url.expose()) => {
                 self.connector.tls(&self.target.tls).await?
             }
             tls => tls,
@@ -405,7 +414,7 @@ impl Exchange {
             self.connector.observe(&warning);
         }
         let connect_timeout = manner.timeouts.map(|timeouts| timeouts.connect);
-        let proxy = self.connector.proxy(self.target.proxy.as_ref(), &hop.url)?;
+        let proxy = self.connector.proxy(self.target.proxy.as_ref(), hop.url.expose())?;
         Ok(Route { tls, connect_timeout, proxy })
     }
 
@@ -413,7 +422,8 @@ impl Exchange {
     async fn hop(&mut self, hop: &Hop) -> Result<Incoming, Failure> {
         let (credential, serial) = self.credential(hop, None).await?;
         let incoming = self.send(hop, credential).await?;
-        let site = self.target.site(&hop.url).filter(|_| hop.is_home && incoming.status == 401);
+        let site =
+            self.target.site(hop.url.expose()).filter(|_| hop.is_home && incoming.status == 401);
         if site.is_some_and(|site| site.is_challenged(&incoming.headers)) {
             drop(incoming);
             let (credential, _) = self.credential(hop, None).await?;
@@ -434,11 +444,11 @@ impl Exchange {
         hop: &Hop,
         refused: Option<u64>,
     ) -> Result<(Credential, Option<u64>), Failure> {
-        let site = self.target.site(&hop.url).filter(|site| site.auth != Auth::None);
+        let site = self.target.site(hop.url.expose()).filter(|site| site.auth != Auth::None);
         let Some(site) = site.filter(|_| hop.is_home) else {
             return Ok((Credential::None, None));
         };
-        if let Some(warning) = self.target.plain_warning(&hop.url) {
+        if let Some(warning) = self.target.plain_warning(hop.url.expose()) {
             self.connector.observe(&warning);
         }
         let credential = {
@@ -485,37 +495,64 @@ impl Exchange {
         self.tally.requests.fetch_add(1, Ordering::Relaxed);
         let begun = clock.monotonic();
         // Shown without the credential: a key in the query has a name of the api's choosing.
-        let url = SafeUrl::new(hop.url.clone());
+        let url = hop.url.clone();
         self.connector.observe(&Event::RequestSent {
             api: self.target.name.clone(),
-            method: hop.method.as_str().into(),
+            method: hop.method,
             url: url.clone(),
             attempt: self.tries,
         });
         let mut outgoing = Outgoing {
             method: hop.method,
-            url: hop.url.clone(),
+            url: hop.url.expose().clone(),
             headers: hop.headers.clone(),
             body: hop.body.clone(),
             answer_timeout: self.target.answer_timeout,
             route: self.route(hop).await?,
             read_timeout: None,
-            ends_at: None,
+            end: None,
         };
         if let Some(timeouts) = self.request.manner.timeouts {
-            let ends_at = self.begun + timeouts.total;
-            outgoing.answer_timeout = timeouts.read.min(ends_at.saturating_sub(begun));
+            let at = self.begun + timeouts.total;
+            let left = at.saturating_sub(begun);
+            outgoing.answer_timeout = timeouts.read;
             outgoing.read_timeout = Some(timeouts.read);
-            outgoing.ends_at = Some(ends_at);
+            outgoing.end = Some(End { total: timeouts.total, at, left });
+        }
+        let sought = self.sought(hop, &credential).await?;
+        if let Some(sought) = &sought {
+            sought.ask(&mut outgoing.headers);
         }
         credential.apply(&mut outgoing.url, &mut outgoing.headers);
-        let incoming = self.connector.wire().send(outgoing).await?;
+        let mut incoming = self.connector.wire().send(outgoing).await?;
         self.connector.observe(&Event::AnswerReceived {
             api: self.target.name.clone(),
             url,
             status: incoming.status,
             duration: clock.monotonic().saturating_sub(begun),
         });
+        if let Some(sought) = sought {
+            let met = sought.meet(incoming.status, &incoming.headers, clock).await?;
+            let is_unchanged = matches!(met, Met::Unchanged(..));
+            self.tally.unchanged.fetch_add(u64::from(is_unchanged), Ordering::Relaxed);
+            incoming.met(met);
+        }
         Ok(incoming)
+    }
+
+    /// The kept answer to a hop, where one is asked for. A tape has the answers as they came.
+    async fn sought(&self, hop: &Hop, credential: &Credential) -> Result<Option<Sought>, Failure> {
+        let is_asked = self.request.keeps && hop.is_home && hop.url == self.request.url;
+        let (Some(kept), None) = (self.connector.kept(), &self.connector.extras().tape) else {
+            return Ok(None);
+        };
+        let Some(site) = self.target.site(hop.url.expose()).filter(|_| is_asked) else {
+            return Ok(None);
+        };
+        let identity = {
+            let lookup = self.connector.lookup(&NoValues, true);
+            identity(&self.target, &site.auth, credential, &lookup)?
+        };
+        Ok(Some(kept.seek(hop, &identity).await))
     }
 }

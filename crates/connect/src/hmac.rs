@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat, Utc};
 use md5::{Digest as _, Md5};
 use restway_model::definition::{Auth, HmacAlgorithm, KeyEncoding, SignatureEncoding};
-use restway_model::{Redactor, Scope, Secret, Template, Values};
+use restway_model::{Redactor, SafeUrl, Scope, Secret, Template, Values};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -43,7 +43,8 @@ pub(crate) fn signed(
     let mut added = Vec::new();
     for (name, template) in query.iter().filter(|(_, template)| !holds_signature(template)) {
         let value = template.text(&request).map_err(Failure::Value)?;
-        request.hop.url = crate::plan::set_query(&request.hop.url, name, &value);
+        let url = crate::plan::set_query(request.hop.url.expose(), name, &value);
+        request.hop.url = SafeUrl::new(url);
         added.push(Credential::Query(name.clone(), Secret::new(value)));
     }
     let text = Secret::new(string.text(&request).map_err(Failure::Value)?);
@@ -130,7 +131,7 @@ impl Values for Signing<'_> {
         if scope != Scope::Request {
             return self.outside.value(scope, name);
         }
-        let url = &self.hop.url;
+        let url = self.hop.url.expose();
         let query = url.query().unwrap_or_default();
         let text = match name {
             "method" => self.hop.method.as_str().to_owned(),

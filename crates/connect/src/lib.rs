@@ -48,6 +48,7 @@ mod token;
 mod egress;
 mod exchange;
 mod gate;
+mod kept;
 mod patience;
 mod places;
 mod proxy;
@@ -118,6 +119,7 @@ use url::Url;
 
 use exchange::{Exchange, Opened};
 use files::Arriving;
+use kept::Answers;
 use keys::Keys;
 use target::{Target, Targets};
 use values::{Lookup, Marks, NoValues, WithEnv};
@@ -152,6 +154,8 @@ pub struct Extras {
     pub tape: Option<Arc<Tape>>,
     /// The proxies of the person's environment, for apis that have none of their own.
     pub proxies: Proxies,
+    /// The folder in which answers are kept that need not be sent again; none are without one.
+    pub answers: Option<PathBuf>,
 }
 
 /// The way to every api. A clone shares connections, tokens, rates and concurrency.
@@ -165,6 +169,7 @@ struct Shared {
     extras: Extras,
     wire: Wire,
     targets: Targets,
+    kept: Option<Arc<Answers>>,
     keys: Keys,
 }
 
@@ -188,7 +193,8 @@ impl Connector {
         let tape = extras.tape.clone().map(|tape| (tape, settings.redactor.clone()));
         let wire = Wire::new(egress, limits.connect_timeout, limits.read_timeout, tape);
         let (targets, keys) = (Targets::default(), Keys::default());
-        Self { shared: Arc::new(Shared { settings, extras, wire, targets, keys }) }
+        let kept = extras.answers.clone().map(|folder| Arc::new(Answers::new(folder)));
+        Self { shared: Arc::new(Shared { settings, extras, wire, targets, keys, kept }) }
     }
 
     /// Sends one request and reads its answer whole. The api's credentials go along if the request
@@ -308,8 +314,7 @@ impl Connector {
     }
 
     pub(crate) fn target(&self, api: &ApiFile) -> Result<Arc<Target>, CallError> {
-        let homes = plan::homes(api, &self.lookup(&NoValues, false))?;
-        Ok(self.shared.targets.of(api, homes, self.limits()))
+        self.shared.targets.of(api, &self.lookup(&NoValues, false), self.limits())
     }
 
     pub(crate) fn lookup<'a>(&'a self, others: &'a dyn Values, learns_env: bool) -> Lookup<'a> {
@@ -366,6 +371,10 @@ impl Connector {
         self.shared.settings.clock.as_ref()
     }
 
+    pub(crate) fn kept(&self) -> Option<&Arc<Answers>> {
+        self.shared.kept.as_ref()
+    }
+
     pub(crate) fn extras(&self) -> &Extras {
         &self.shared.extras
     }
@@ -416,15 +425,24 @@ pub(crate) async fn read_all(
     bytes_max: u64,
     clock: &dyn Clock,
 ) -> Result<Bytes, Failure> {
-    let mut body = BytesMut::new();
+    let mut first = Bytes::new();
+    let mut more = BytesMut::new();
     while let Some(chunk) = incoming.chunk(clock).await? {
         if incoming.bytes() > bytes_max {
             let bound = format!("{bytes_max} bytes");
             return Err(Failure::TooLarge { what: "the answer", bound, hint: None });
         }
-        body.extend_from_slice(&chunk);
+        // Most bodies are one chunk, which is handed on as it came.
+        if first.is_empty() {
+            first = chunk;
+            continue;
+        }
+        if more.is_empty() {
+            more.extend_from_slice(&first);
+        }
+        more.extend_from_slice(&chunk);
     }
-    Ok(body.freeze())
+    Ok(if more.is_empty() { first } else { more.freeze() })
 }
 
 /// The body to its end, into a file.
@@ -447,7 +465,7 @@ async fn write_all(
 fn answer(opened: Opened, body: Bytes, exchange: Exchange) -> Answer {
     Answer {
         status: opened.incoming.status,
-        url: SafeUrl::new(opened.url),
+        url: opened.url,
         headers: opened.incoming.headers,
         body,
         attempts: exchange.finished(),

@@ -15,6 +15,7 @@ use url::Url;
 use crate::error::CallError;
 use crate::place::put;
 use crate::request::{Body, Expected, Request};
+use crate::target::is_same_origin;
 
 pub(crate) const USER_AGENT: &str = concat!("restway/", env!("CARGO_PKG_VERSION"));
 
@@ -24,19 +25,34 @@ pub(crate) fn base_url(api: &ApiFile, values: &dyn Values) -> Result<Url, CallEr
     web_url(&text, "`base_url`")
 }
 
+/// Where one domain of an api is, its variables filled in, and a port in place of the text's.
+pub(crate) type Address = (String, Option<u16>);
+
 /// Where the api is: its base URL, and its further domains in their order.
-pub(crate) fn homes(api: &ApiFile, values: &dyn Values) -> Result<Vec<Url>, CallError> {
-    let mut homes = vec![base_url(api, values)?];
+pub(crate) fn addresses(api: &ApiFile, values: &dyn Values) -> Result<Vec<Address>, CallError> {
+    let mut addresses = vec![(api.base_url.text(values)?, None)];
     for domain in &api.domains {
-        let subject = "`url` of `domains`";
-        let mut url = web_url(&domain.url.text(values)?, subject)?;
-        if let Some(port) = domain.port {
-            let set = url.set_port(Some(port));
+        addresses.push((domain.url.text(values)?, domain.port));
+    }
+    Ok(addresses)
+}
+
+/// The same as URLs.
+pub(crate) fn homes(api: &ApiFile, values: &dyn Values) -> Result<Vec<Url>, CallError> {
+    urls(&addresses(api, values)?)
+}
+
+pub(crate) fn urls(addresses: &[Address]) -> Result<Vec<Url>, CallError> {
+    let home = |(index, (text, port)): (usize, &Address)| {
+        let subject = if index == 0 { "`base_url`" } else { "`url` of `domains`" };
+        let mut url = web_url(text, subject)?;
+        if let Some(port) = port {
+            let set = url.set_port(Some(*port));
             set.map_err(|()| CallError::invalid(subject, "cannot have a port"))?;
         }
-        homes.push(url);
-    }
-    Ok(homes)
+        Ok(url)
+    };
+    addresses.iter().enumerate().map(home).collect()
 }
 
 /// A URL of a person's: http or https, with a host, without user info.
@@ -78,6 +94,7 @@ pub(crate) fn resource_request(
         None => None,
     };
     request.repeatable = resource.repeatable;
+    request.keeps = resource.cache;
     if let Some(slot) = resource.incremental.as_ref().and_then(|own| own.send.slot()) {
         let start = values.value(Scope::Window, "start").map_err(|problem| {
             let (scope, name) = (Scope::Window.as_str(), "start".into());
@@ -135,7 +152,7 @@ pub(crate) fn resource_url(
     }
     let mut url = if whole.starts_with("https://") || whole.starts_with("http://") {
         let url = web_url(whole, &subject())?;
-        if !homes.iter().any(|home| home.origin() == url.origin()) {
+        if !homes.iter().any(|home| is_same_origin(home, &url)) {
             let problem = "lies on another origin than `base_url` and `domains`";
             return Err(CallError::invalid(subject(), problem));
         }

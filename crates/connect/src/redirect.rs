@@ -7,10 +7,10 @@
 
 use restway_model::SafeUrl;
 use restway_model::definition::Method;
-use url::Url;
 
 use crate::error::Failure;
 use crate::request::header;
+use crate::target::is_same_origin;
 use crate::upload::Upload;
 
 /// Headers that may go to another origin. A list of what to keep cannot forget a secret one.
@@ -20,7 +20,7 @@ const HARMLESS: [&str; 3] = ["accept", "accept-language", "user-agent"];
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Hop {
     pub(crate) method: Method,
-    pub(crate) url: Url,
+    pub(crate) url: SafeUrl,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Option<Upload>,
     /// Whether the chain never left the origin it began on; credentials go along only then.
@@ -45,18 +45,20 @@ impl Hop {
         if location.is_empty() {
             return Err(refused("the answer has no Location"));
         }
-        let mut url = self.url.join(location).map_err(|_| refused("its Location is not a URL"))?;
+        let mut url =
+            self.url.expose().join(location).map_err(|_| refused("its Location is not a URL"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(refused("it is not http or https"));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refused("it holds a user name or password"));
         }
-        if self.url.scheme() == "https" && url.scheme() == "http" {
+        if self.url.expose().scheme() == "https" && url.scheme() == "http" {
             return Err(refused("it leads from https to http"));
         }
         url.set_fragment(None);
-        let stays = url.origin() == self.url.origin();
+        let stays = is_same_origin(&url, self.url.expose());
+        let url = SafeUrl::new(url);
         let mut next = Self { url, is_home: self.is_home && stays, ..self.clone() };
         let becomes_get = matches!(status, 301..=303) && self.method != Method::Head;
         if becomes_get {
@@ -78,7 +80,7 @@ impl Hop {
 
     /// The target as it may be shown.
     fn shown(&self, location: &str) -> String {
-        match self.url.join(location) {
+        match self.url.expose().join(location) {
             Ok(url) => SafeUrl::new(url).to_string(),
             Err(_) => "an unreadable Location".into(),
         }
@@ -87,13 +89,15 @@ impl Hop {
 
 #[cfg(test)]
 mod tests {
+    use url::Url;
+
     use super::*;
 
     fn hop(method: Method, url: &str, body: bool) -> Hop {
         let headers = ["Accept", "Content-Type", "X-Api-Key", "Cookie", "X-Team"];
         Hop {
             method,
-            url: Url::parse(url).expect(url),
+            url: SafeUrl::new(Url::parse(url).expect(url)),
             headers: headers.iter().map(|&name| (name.to_owned(), "value".to_owned())).collect(),
             body: body.then(|| bytes::Bytes::from_static(b"{}").into()),
             is_home: true,
@@ -125,7 +129,7 @@ mod tests {
             let sent = hop(method, "https://h/a", matches!(method, Post | Method::Put));
             let next = follow(&sent, status, "/b").expect("it is followed");
             assert_eq!((next.method, next.body.is_some()), (then, has_body), "{status}");
-            assert!(next.is_home && next.url.as_str() == "https://h/b");
+            assert!(next.is_home && next.url.expose().as_str() == "https://h/b");
         }
         let plain = hop(Get, "https://h/a", false);
         for status in [200, 300, 304, 305, 404] {

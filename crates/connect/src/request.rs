@@ -21,6 +21,10 @@ use crate::upload::Upload;
 /// The body that a call reads at most, unless it says otherwise.
 const CALL_BYTES_MAX: u64 = 64 << 20;
 
+/// The headers that every request has, unless it brings its own.
+pub(crate) const DEFAULTS: [(&str, &str); 2] =
+    [("accept", "application/json"), ("user-agent", USER_AGENT)];
+
 /// What to send.
 #[derive(Clone)]
 pub struct Request {
@@ -34,6 +38,8 @@ pub struct Request {
     pub body: Option<Body>,
     /// Whether sending it twice does what sending it once does.
     pub repeatable: bool,
+    /// Whether its answer is kept, and asked whether it still holds before it is sent again.
+    pub keeps: bool,
     /// The statuses that are an answer and not an error.
     pub expected: Expected,
     /// Decoded bytes of the answer at most, for [`crate::Connector::call`].
@@ -85,24 +91,32 @@ impl Request {
             headers: Vec::new(),
             body: None,
             repeatable: method.is_idempotent(),
+            keeps: false,
             expected: Expected::Success,
             body_bytes_max: CALL_BYTES_MAX,
             manner: Manner::default(),
         }
     }
 
-    /// The request with the headers that every request has unless it brings its own.
+    /// The request as it is sent, for showing: with what the wire adds.
     pub(crate) fn with_defaults(mut self) -> Self {
-        let content_type = self.body.as_ref().and_then(Body::content_type);
-        let defaults = [
-            ("accept", Some("application/json")),
-            ("user-agent", Some(USER_AGENT)),
-            ("content-type", content_type),
-        ];
-        for (name, value) in defaults {
-            if let Some(value) = value.filter(|_| !self.has_header(name)) {
-                self.headers.push((name.to_owned(), value.to_owned()));
-            }
+        for (name, value) in DEFAULTS {
+            self = self.with_default(name, value);
+        }
+        self.with_content_type()
+    }
+
+    /// The request with the content type of its body, unless it names one.
+    pub(crate) fn with_content_type(self) -> Self {
+        match self.body.as_ref().and_then(Body::content_type) {
+            Some(content_type) => self.with_default("content-type", content_type),
+            None => self,
+        }
+    }
+
+    fn with_default(mut self, name: &str, value: &str) -> Self {
+        if !self.has_header(name) {
+            self.headers.push((name.to_owned(), value.to_owned()));
         }
         self
     }

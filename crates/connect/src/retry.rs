@@ -6,6 +6,7 @@
 //! (`Retry-After`, a rate limit's reset) uses up no step, and is bounded by `max_wait` in all, so
 //! that an api which says "one more second" for ever does not hold a run for ever.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
@@ -48,7 +49,7 @@ pub(crate) enum Cause {
 /// The tries at one request so far.
 #[derive(Debug, Clone)]
 pub(crate) struct Schedule {
-    retry: Retry,
+    retry: Arc<Retry>,
     wait_max: Duration,
     started: Duration,
     steps: u32,
@@ -62,8 +63,8 @@ pub(crate) struct Schedule {
 struct Start(Option<Duration>);
 
 impl Schedule {
-    pub(crate) fn new(retry: &Retry, wait_max: Duration, now: Duration) -> Self {
-        let retry = retry.clone();
+    pub(crate) fn new(retry: &Arc<Retry>, wait_max: Duration, now: Duration) -> Self {
+        let retry = Arc::clone(retry);
         let declared = Duration::ZERO;
         Self { retry, wait_max, started: now, steps: 0, at_once: 0, declared, exact: None }
     }
@@ -71,7 +72,7 @@ impl Schedule {
     /// The same with the waits that are written down: no chance in them, none below what the api
     /// asks for, and the time counted from the first decision.
     pub(crate) fn exact(retry: &Retry, wait_max: Duration) -> Self {
-        let mut schedule = Self::new(retry, wait_max, Duration::ZERO);
+        let mut schedule = Self::new(&Arc::new(retry.clone()), wait_max, Duration::ZERO);
         schedule.exact = Some(Start::default());
         schedule
     }
@@ -148,10 +149,13 @@ pub(crate) fn exhausted_wait(headers: &[(String, String)], now: DateTime<Utc>) -
     if let Some(limits) = header(headers, "ratelimit") {
         return ratelimit::wait(limits, header(headers, "ratelimit-policy"));
     }
-    for prefix in ["ratelimit", "x-ratelimit", "x-rate-limit"] {
-        let part = |name: &str| header(headers, &format!("{prefix}-{name}"));
-        if part("remaining").map(str::trim) == Some("0") {
-            return part("reset").and_then(|text| reset(text, now));
+    for (remaining, until) in [
+        ("ratelimit-remaining", "ratelimit-reset"),
+        ("x-ratelimit-remaining", "x-ratelimit-reset"),
+        ("x-rate-limit-remaining", "x-rate-limit-reset"),
+    ] {
+        if header(headers, remaining).map(str::trim) == Some("0") {
+            return header(headers, until).and_then(|text| reset(text, now));
         }
     }
     None
@@ -214,7 +218,7 @@ mod tests {
             deadline: Timespan(Duration::from_secs(deadline)),
             ..Retry::default()
         };
-        Schedule::new(&retry, 60 * SECOND, Duration::ZERO)
+        Schedule::new(&Arc::new(retry), 60 * SECOND, Duration::ZERO)
     }
 
     /// Turns a clock by each wait and collects them until the end.
@@ -282,7 +286,7 @@ mod tests {
     fn odd_settings_still_end() {
         for multiplier in [f64::NAN, f64::INFINITY, -3.0, 0.0, 1e300] {
             let mut odd = schedule(20);
-            odd.retry.multiplier = multiplier;
+            Arc::make_mut(&mut odd.retry).multiplier = multiplier;
             let (_, end) = waits(odd, 0.5, &[Cause::Passing]);
             assert_eq!(end, Decision::GiveUp, "{multiplier}");
         }

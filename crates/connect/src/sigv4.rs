@@ -50,8 +50,8 @@ pub(crate) fn signed(hop: &Hop, signing: &Signing, now: DateTime<Utc>) -> Vec<(S
     let request = format!(
         "{}\n{}\n{}\n{lines}\n{names}\n{body}",
         hop.method.as_str(),
-        path(&hop.url, is_s3),
-        query(&hop.url),
+        path(hop.url.expose(), is_s3),
+        query(hop.url.expose()),
     );
     let scope = format!("{date}/{}/{}/aws4_request", signing.region, signing.service);
     let text = format!("AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{}", hash(request.as_bytes()));
@@ -76,7 +76,7 @@ fn signed_headers(hop: &Hop, added: &[(String, Secret)]) -> Vec<(String, String)
         name == "content-type" || name == "range" || (name.starts_with("x-amz-") && !is_added)
     };
     let tidy = |value: &str| value.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut all = vec![("host".to_owned(), host(&hop.url))];
+    let mut all = vec![("host".to_owned(), host(hop.url.expose()))];
     for (name, value) in &hop.headers {
         let name = name.to_ascii_lowercase();
         if !is_signed(&name) {
@@ -170,7 +170,7 @@ mod tests {
         let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
         let hop = Hop {
             method: Method::Get,
-            url: Url::parse(url).expect(url),
+            url: restway_model::SafeUrl::new(Url::parse(url).expect(url)),
             headers: headers.iter().map(owned).collect(),
             body: None,
             is_home: true,

@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use restway_model::definition::{self, ApiFile, ApiLimits, Auth, Retry};
-use restway_model::{Event, Limits, Name};
+use restway_model::{Event, Limits, Name, Values};
 use url::{Host, Url};
 
 use crate::digest::Digests;
+use crate::error::CallError;
 use crate::gate::Gate;
 use crate::patience::Patience;
+use crate::plan::{Address, addresses, urls};
 use crate::tls::Tls;
 use crate::token::TokenCache;
 use crate::x509::ending;
@@ -26,12 +28,14 @@ const TARGETS_MAX: usize = 4_096;
 /// What all calls to one api share.
 pub(crate) struct Target {
     pub(crate) name: Name,
+    /// Where its domains are, as they are written.
+    addresses: Vec<Address>,
     /// The domains that have credentials of their own; the first is that of `base_url`.
     sites: Vec<Site>,
     pub(crate) tls: definition::Tls,
     pub(crate) proxy: Option<definition::Proxy>,
     limits: ApiLimits,
-    pub(crate) retry: Retry,
+    pub(crate) retry: Arc<Retry>,
     pub(crate) wait_max: Duration,
     pub(crate) answer_timeout: Duration,
     pub(crate) gate: Gate,
@@ -59,7 +63,8 @@ impl Site {
 }
 
 impl Target {
-    fn new(api: &ApiFile, homes: Vec<Url>, limits: &Limits) -> Self {
+    fn new(api: &ApiFile, addresses: Vec<Address>, limits: &Limits) -> Result<Self, CallError> {
+        let homes = urls(&addresses)?;
         let own = &api.limits;
         let auths = std::iter::once(&api.auth).chain(api.domains.iter().map(|one| &one.auth));
         let sites = homes.into_iter().zip(auths).enumerate().map(|(index, (url, auth))| Site {
@@ -69,13 +74,14 @@ impl Target {
             tokens: TokenCache::default(),
             digests: Digests::default(),
         });
-        Self {
+        Ok(Self {
             name: api.api.clone(),
+            addresses,
             sites: sites.collect(),
             tls: api.tls.clone(),
             proxy: api.proxy.clone(),
             limits: own.clone(),
-            retry: api.retry.clone(),
+            retry: Arc::new(api.retry.clone()),
             wait_max: own.max_wait.map_or(limits.wait_max, |span| span.0),
             answer_timeout: own.timeout.map_or(limits.answer_timeout, |span| span.0),
             gate: Gate::new(own),
@@ -83,17 +89,17 @@ impl Target {
             has_warned: AtomicBool::new(false),
             has_warned_alone: AtomicBool::new(false),
             has_warned_ending: AtomicBool::new(false),
-        }
+        })
     }
 
-    fn is_of(&self, api: &ApiFile, homes: &[Url]) -> bool {
+    fn is_of(&self, api: &ApiFile, addresses: &[Address]) -> bool {
         let auths = std::iter::once(&api.auth).chain(api.domains.iter().map(|one| &one.auth));
-        self.sites.iter().map(|site| &site.url).eq(homes)
+        self.addresses == addresses
             && self.sites.iter().map(|site| &site.auth).eq(auths)
             && self.tls == api.tls
             && self.proxy == api.proxy
             && self.limits == api.limits
-            && self.retry == api.retry
+            && *self.retry == api.retry
     }
 
     /// Whether the address belongs to the api.
@@ -103,7 +109,7 @@ impl Target {
 
     /// Whether the address is on the origin of `base_url`, which `tls` is for.
     pub(crate) fn is_own(&self, url: &Url) -> bool {
-        self.sites.first().is_some_and(|site| site.url.origin() == url.origin())
+        self.sites.first().is_some_and(|site| is_same_origin(&site.url, url))
     }
 
     /// All declared domains; the first is that of `base_url`.
@@ -113,7 +119,7 @@ impl Target {
 
     /// The declared domain that the address is on; credentials go nowhere else.
     pub(crate) fn site(&self, url: &Url) -> Option<&Site> {
-        self.sites.iter().find(|site| site.url.origin() == url.origin())
+        self.sites.iter().find(|site| is_same_origin(&site.url, url))
     }
 
     /// A warning, once, when the rates hold for this process alone.
@@ -146,6 +152,15 @@ impl Target {
     }
 }
 
+/// Whether both have one scheme, host and port (RFC 6454), asked for each hop several times.
+pub(crate) fn is_same_origin(one: &Url, other: &Url) -> bool {
+    let has_origin = |url: &Url| matches!(url.scheme(), "http" | "https");
+    has_origin(one)
+        && one.scheme() == other.scheme()
+        && one.host_str() == other.host_str()
+        && one.port_or_known_default() == other.port_or_known_default()
+}
+
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -162,16 +177,22 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    pub(crate) fn of(&self, api: &ApiFile, homes: Vec<Url>, limits: &Limits) -> Arc<Target> {
+    pub(crate) fn of(
+        &self,
+        api: &ApiFile,
+        values: &dyn Values,
+        limits: &Limits,
+    ) -> Result<Arc<Target>, CallError> {
+        let addresses = addresses(api, values)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(target) = known.get(&api.api).filter(|target| target.is_of(api, &homes)) {
-            return Arc::clone(target);
+        if let Some(target) = known.get(&api.api).filter(|target| target.is_of(api, &addresses)) {
+            return Ok(Arc::clone(target));
         }
         if known.len() >= TARGETS_MAX {
             known.clear();
         }
-        let target = Arc::new(Target::new(api, homes, limits));
+        let target = Arc::new(Target::new(api, addresses, limits)?);
         known.insert(api.api.clone(), Arc::clone(&target));
-        target
+        Ok(target)
     }
 }

@@ -253,7 +253,7 @@ pub(crate) async fn post(
     let method = request.method;
     connector.observe(&Event::RequestSent {
         api: target.name.clone(),
-        method: method.as_str().into(),
+        method,
         url: url.clone(),
         attempt,
     });
@@ -269,7 +269,7 @@ pub(crate) async fn post(
         answer_timeout: target.answer_timeout,
         route: Route { tls, connect_timeout: None, proxy },
         read_timeout: None,
-        ends_at: None,
+        end: None,
     };
     let passing = |failure: Failure| {
         let cause = if failure.is_stubborn() { Cause::Stubborn } else { Cause::Passing };

@@ -191,7 +191,12 @@ impl Walk {
 
     /// What the walk did so far; rows are the tables' to count.
     pub fn counts(&self) -> Counts {
-        Counts { requests: self.tally.requests(), retries: self.tally.retries(), ..self.counts }
+        Counts {
+            requests: self.tally.requests(),
+            retries: self.tally.retries(),
+            unchanged: self.tally.unchanged(),
+            ..self.counts
+        }
     }
 
     fn broken(&self) -> CallError {
@@ -326,7 +331,7 @@ impl Walk {
         }
         let total = self.pager.total(&end.envelope).or_else(|| likely_total(&end.envelope));
         self.total = total.or(self.total);
-        let seen = Seen { url: &opened.url, headers: &opened.incoming.headers, end: &end };
+        let seen = Seen { url: opened.url.expose(), headers: &opened.incoming.headers, end: &end };
         let next = self.pager.next(exchange.request(), &seen);
         let next = next.map_err(|failure| exchange.error(failure))?;
         let bytes = opened.incoming.bytes();

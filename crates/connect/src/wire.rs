@@ -9,19 +9,24 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, RANGE};
+use futures::poll;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RANGE};
 use restway_model::definition::Method;
 use restway_model::{Clock, Redactor};
 use tokio::time::timeout;
-use url::Url;
+use url::{Position, Url};
 
 use crate::egress::{CheckedResolver, Denial, EgressPolicy, check_behind_proxy, check_proxy};
 use crate::error::Failure;
+use crate::kept::{Keeping, KeptBody, Met};
 use crate::proxy::{self, Proxy};
+use crate::request::DEFAULTS;
 use crate::tape::{Played, Recording, Tape};
 use crate::tls::Tls;
 use crate::unpack::{ACCEPTED, Coding, Unpacking, Unreadable};
@@ -33,6 +38,12 @@ const CLIENTS_MAX: usize = 256;
 const ROUTES_MAX: usize = 8;
 /// A body that brings less than this for as long as an answer may take is as good as silent.
 const BYTES_PER_SECOND_MIN: u64 = 1024;
+
+/// What did not happen when a try reached its end.
+pub(crate) const TOTAL: &str = "the answer has not ended";
+
+/// Headers that are added here at most.
+const ADDED_MAX: usize = DEFAULTS.len() + 2;
 
 /// What the client says of an answer whose head has no end, or more than its bounds.
 const HEAD_TOO_LARGE: &str = "message head is too large";
@@ -65,8 +76,25 @@ pub(crate) struct Outgoing {
     pub(crate) route: Route,
     /// Silence in the answer's body; the process's own without it.
     pub(crate) read_timeout: Option<Duration>,
-    /// When the answer must have ended, on the clock.
-    pub(crate) ends_at: Option<Duration>,
+    /// When the answer must have ended.
+    pub(crate) end: Option<End>,
+}
+
+/// When all of a try must have ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    /// How long the try may take.
+    pub(crate) total: Duration,
+    /// The moment, on the clock.
+    pub(crate) at: Duration,
+    /// What was left of it when the request went out.
+    pub(crate) left: Duration,
+}
+
+impl End {
+    fn reached(self) -> Failure {
+        Failure::Timeout { what: TOTAL, after: self.total }
+    }
 }
 
 /// An answer whose body is still to be read.
@@ -74,9 +102,10 @@ pub(crate) struct Incoming {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     source: Source,
-    recording: Option<Recording>,
+    recording: Option<Box<Recording>>,
+    keeping: Option<Box<Keeping>>,
     read_timeout: Duration,
-    ends_at: Option<Duration>,
+    end: Option<End>,
     /// None where the request brought bounds of its own.
     pace: Option<Pace>,
     bytes: u64,
@@ -86,6 +115,7 @@ pub(crate) struct Incoming {
 enum Source {
     Network(Box<reqwest::Response>),
     Packed(Box<Unpacking>),
+    Kept(KeptBody),
     Tape(Option<Bytes>),
 }
 
@@ -121,7 +151,7 @@ impl Wire {
         let mut incoming = self.open(outgoing).await?;
         if let Some(mut recording) = recording {
             recording.answered(incoming.status, &incoming.headers);
-            incoming.recording = Some(recording);
+            incoming.recording = Some(Box::new(recording));
         }
         Ok(incoming)
     }
@@ -132,8 +162,9 @@ impl Wire {
             headers: played.headers,
             source: Source::Tape(Some(played.body).filter(|body| !body.is_empty())),
             recording: None,
+            keeping: None,
             read_timeout: self.read_timeout,
-            ends_at: None,
+            end: None,
             pace: None,
             bytes: 0,
         }
@@ -166,18 +197,21 @@ impl Wire {
         let connect_timeout = outgoing.route.connect_timeout.unwrap_or(self.connect_timeout);
         let after = outgoing.answer_timeout;
         let method = reqwest_method(outgoing.method);
-        let headers = packable(headers(outgoing.headers)?);
-        let mut builder = client.request(method, outgoing.url).headers(headers);
+        let headers = completed(headers(outgoing.headers)?);
+        let mut request = reqwest::Request::new(method, outgoing.url);
+        *request.headers_mut() = headers;
         if let Some(body) = outgoing.body {
-            builder = match body.in_memory() {
-                Some(bytes) => builder.body(bytes),
-                None => builder
-                    .header(reqwest::header::CONTENT_LENGTH, body.length())
-                    .body(reqwest::Body::wrap_stream(body.chunks())),
-            };
+            *request.body_mut() = Some(match body.in_memory() {
+                Some(bytes) => bytes.into(),
+                None => {
+                    request.headers_mut().insert(CONTENT_LENGTH, body.length().into());
+                    reqwest::Body::wrap_stream(body.chunks())
+                }
+            });
         }
-        let too_slow = || Failure::Timeout { what: "no answer", after };
-        let response = timeout(after, builder.send())
+        let end = outgoing.end.filter(|end| end.left <= after);
+        let too_slow = || end.map_or(Failure::Timeout { what: "no answer", after }, End::reached);
+        let response = timeout(end.map_or(after, |end| end.left), client.execute(request))
             .await
             .map_err(|_| too_slow())?
             .map_err(|error| send_failure(error, connect_timeout))?;
@@ -194,17 +228,19 @@ impl Wire {
             headers,
             source,
             recording: None,
+            keeping: None,
             read_timeout: outgoing.read_timeout.unwrap_or(self.read_timeout),
-            ends_at: outgoing.ends_at,
+            end: outgoing.end,
             pace: Some(pace).filter(|_| !has_own_bounds),
             bytes: 0,
         })
     }
 
     fn client(&self, url: &Url, route: &Route) -> Result<reqwest::Client, Failure> {
-        let origin = url.origin().ascii_serialization();
+        // No URL with a user name comes here, so this is its origin.
+        let origin = &url[..Position::BeforePath];
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_origin = clients.get(&origin).map(Vec::as_slice).unwrap_or_default();
+        let of_origin = clients.get(origin).map(Vec::as_slice).unwrap_or_default();
         if let Some((_, client)) = of_origin.iter().find(|(known, _)| known == route) {
             return Ok(client.clone());
         }
@@ -240,7 +276,7 @@ impl Wire {
         if clients.len() >= CLIENTS_MAX {
             clients.clear();
         }
-        let of_origin = clients.entry(origin).or_default();
+        let of_origin = clients.entry(origin.to_owned()).or_default();
         if of_origin.len() >= ROUTES_MAX {
             of_origin.remove(0);
         }
@@ -252,31 +288,64 @@ impl Wire {
 impl Incoming {
     /// The next chunk of the decoded body; `None` at its proper end.
     pub(crate) async fn chunk(&mut self, clock: &dyn Clock) -> Result<Option<Bytes>, Failure> {
-        let begun = clock.monotonic();
-        let left = self.ends_at.map(|end| end.saturating_sub(begun));
-        let after = left.map_or(self.read_timeout, |left| left.min(self.read_timeout));
-        let silence = |_| Failure::Timeout { what: "no further byte of the answer", after };
-        let chunk = match &mut self.source {
-            Source::Tape(body) => body.take(),
-            Source::Network(response) => timeout(after, response.chunk())
-                .await
-                .map_err(silence)?
-                .map_err(|error| body_failure(&error, self.bytes))?,
-            Source::Packed(unpacking) => {
-                let chunk = timeout(after, unpacking.chunk()).await.map_err(silence)?;
-                chunk.map_err(|unreadable| unpack_failure(unreadable, unpacking, self.bytes))?
-            }
-        };
+        let (chunk, waited) = self.arrived(clock).await?;
         self.record(chunk.as_deref())?;
+        self.keep(chunk.as_ref()).await?;
         let length = chunk.as_ref().map_or(0, Bytes::len) as u64;
         self.bytes += length;
         if let Some(pace) = self.pace.as_mut().filter(|_| chunk.is_some())
-            && pace.is_too_slow(clock.monotonic() - begun, length)
+            && pace.is_too_slow(waited, length)
         {
             let what = "less than 1 KiB per second of the answer";
             return Err(Failure::Timeout { what, after: pace.window });
         }
         Ok(chunk)
+    }
+
+    /// The next chunk, and how long it was waited for. One that is there already costs no look at
+    /// the clock, unless all of the answer has an end.
+    async fn arrived(&mut self, clock: &dyn Clock) -> Result<(Option<Bytes>, Duration), Failure> {
+        let left = |end: End| (end.at.saturating_sub(clock.monotonic()), end);
+        let left = self.end.map(left);
+        if let Some((_, end)) = left.filter(|(left, _)| left.is_zero()) {
+            return Err(end.reached());
+        }
+        let mut coming = pin!(self.source.chunk(self.bytes));
+        if let Poll::Ready(chunk) = poll!(coming.as_mut()) {
+            return Ok((chunk?, Duration::ZERO));
+        }
+        let begun = clock.monotonic();
+        let (after, failure) = match left {
+            Some((left, end)) if left <= self.read_timeout => (left, end.reached()),
+            _ => {
+                let (what, after) = ("no further byte of the answer", self.read_timeout);
+                (after, Failure::Timeout { what, after })
+            }
+        };
+        let chunk = timeout(after, coming).await.map_err(|_| failure)??;
+        Ok((chunk, clock.monotonic().saturating_sub(begun)))
+    }
+
+    /// Takes over what the kept answers know of it.
+    pub(crate) fn met(&mut self, met: Met) {
+        match met {
+            Met::Unchanged(headers, body) => {
+                self.status = 200;
+                self.headers = headers;
+                self.source = Source::Kept(body);
+            }
+            Met::Keeping(keeping) => self.keeping = Some(keeping),
+            Met::Passing => {}
+        }
+    }
+
+    async fn keep(&mut self, chunk: Option<&Bytes>) -> Result<(), Failure> {
+        let Some(mut keeping) = self.keeping.take() else { return Ok(()) };
+        let Some(chunk) = chunk else { return keeping.finish().await };
+        if keeping.chunk(chunk).await? {
+            self.keeping = Some(keeping);
+        }
+        Ok(())
     }
 
     fn record(&mut self, chunk: Option<&[u8]>) -> Result<(), Failure> {
@@ -300,6 +369,23 @@ impl Incoming {
     /// Decoded bytes so far.
     pub(crate) const fn bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+impl Source {
+    /// The next chunk, after so many bytes of the body.
+    async fn chunk(&mut self, offset: u64) -> Result<Option<Bytes>, Failure> {
+        match self {
+            Self::Tape(body) => Ok(body.take()),
+            Self::Kept(body) => body.chunk().await,
+            Self::Network(response) => {
+                response.chunk().await.map_err(|error| body_failure(&error, offset))
+            }
+            Self::Packed(unpacking) => {
+                let chunk = unpacking.chunk().await;
+                chunk.map_err(|unreadable| unpack_failure(unreadable, unpacking, offset))
+            }
+        }
     }
 }
 
@@ -330,7 +416,7 @@ fn reqwest_method(method: Method) -> reqwest::Method {
 }
 
 fn headers(pairs: Vec<(String, String)>) -> Result<HeaderMap, Failure> {
-    let mut map = HeaderMap::with_capacity(pairs.len());
+    let mut map = HeaderMap::with_capacity(pairs.len() + ADDED_MAX);
     for (name, value) in pairs {
         let subject = || format!("the header `{name}`");
         let header = HeaderName::from_bytes(name.as_bytes())
@@ -344,9 +430,14 @@ fn headers(pairs: Vec<(String, String)>) -> Result<HeaderMap, Failure> {
     Ok(map)
 }
 
-/// The headers with what the wire can unpack, unless the request says itself what it takes. A part
-/// of a body is asked for as it is: its bytes are counted packed.
-fn packable(mut headers: HeaderMap) -> HeaderMap {
+/// The headers with what every request has, and with what the wire can unpack, unless the request
+/// says itself what it takes. A part of a body is asked for as it is: its bytes are counted packed.
+fn completed(mut headers: HeaderMap) -> HeaderMap {
+    for (name, value) in DEFAULTS {
+        if !headers.contains_key(name) {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+    }
     if !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE) {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
     }

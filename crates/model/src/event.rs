@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::definition::Method;
 use crate::{ColumnType, Counts, Name, RunId, RunKind, RunStatus, SafeUrl, TableName};
 
 /// Who needs to read of an event.
@@ -44,7 +45,7 @@ pub enum Event {
     /// A resource's sync ended.
     ResourceEnded { resource: TableName, status: RunStatus, counts: Counts, duration: Duration },
     /// A request goes out.
-    RequestSent { api: Name, method: String, url: SafeUrl, attempt: u32 },
+    RequestSent { api: Name, method: Method, url: SafeUrl, attempt: u32 },
     /// The head of an answer came.
     AnswerReceived { api: Name, url: SafeUrl, status: u16, duration: Duration },
     /// A request will be sent again.

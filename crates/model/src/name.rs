@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,10 +10,10 @@ use serde::{Deserialize, Serialize};
 const LENGTH_MAX: usize = 63;
 
 /// A name that is safe as an identifier in SQL, as a folder and in a URL: lower-case letters,
-/// digits and `_`, not starting with a digit, at most 63 characters.
+/// digits and `_`, not starting with a digit, at most 63 characters. A clone is cheap.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
-pub struct Name(String);
+pub struct Name(Arc<str>);
 
 /// A text that is not a [`Name`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,8 +42,10 @@ impl Name {
         let slug = slug.trim_end_matches('_');
         match slug.chars().next() {
             None => Name("unnamed".into()),
-            Some('0'..='9') => Name(format!("n{slug}").chars().take(LENGTH_MAX).collect()),
-            Some(_) => Name(slug.to_owned()),
+            Some('0'..='9') => {
+                Name(format!("n{slug}").chars().take(LENGTH_MAX).collect::<String>().into())
+            }
+            Some(_) => Name(slug.into()),
         }
     }
 }
@@ -55,7 +58,7 @@ impl FromStr for Name {
             text.starts_with(|first: char| first.is_ascii_lowercase() || first == '_');
         let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if starts_well && text.len() <= LENGTH_MAX && text.chars().all(is_plain) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(InvalidName(text.to_owned()))
         }

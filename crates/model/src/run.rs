@@ -91,6 +91,9 @@ pub struct Counts {
     /// Rows that went, or were closed, because the api says that they are gone.
     #[serde(default)]
     pub deleted: u64,
+    /// Answers that the server did not send again, because the kept ones still hold.
+    #[serde(default)]
+    pub unchanged: u64,
 }
 
 impl Counts {
@@ -104,5 +107,6 @@ impl Counts {
         self.bytes += other.bytes;
         self.rejected += other.rejected;
         self.deleted += other.deleted;
+        self.unchanged += other.unchanged;
     }
 }

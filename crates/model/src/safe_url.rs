@@ -1,6 +1,7 @@
 //! A URL that may be shown: user info and the values of telling query parameters are masked.
 
 use std::fmt;
+use std::sync::Arc;
 
 use url::Url;
 
@@ -27,14 +28,14 @@ const TELLING: [&str; 12] = [
 const HARMLESS: [&str; 6] =
     ["pagetoken", "page_token", "nextpagetoken", "next_page_token", "next_token", "author"];
 
-/// A URL as it was or will be sent, printable without its credentials.
+/// A URL as it was or will be sent, printable without its credentials. A clone is cheap.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SafeUrl(Url);
+pub struct SafeUrl(Arc<Url>);
 
 impl SafeUrl {
     /// Wraps a parsed URL.
     pub fn new(url: Url) -> Self {
-        Self(url)
+        Self(Arc::new(url))
     }
 
     /// The whole URL, for the one place that opens it.
@@ -50,7 +51,7 @@ impl SafeUrl {
 
 impl fmt::Display for SafeUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut url = self.0.clone();
+        let mut url = Url::clone(&self.0);
         if !url.username().is_empty() || url.password().is_some() {
             // Both calls fail only for URLs that cannot have user info, and this one has it.
             let _ = url.set_username(MASK);

@@ -76,6 +76,7 @@ impl Columns<'_> {
             bytes: self.get("bytes")?,
             rejected: self.get("rejected")?,
             deleted: self.get("deleted")?,
+            unchanged: self.get("unchanged")?,
         })
     }
 }

@@ -293,6 +293,7 @@ fn bind_counts<'query>(query: Statement<'query>, counts: &Counts) -> Statement<'
         .bind(number(counts.bytes))
         .bind(number(counts.rejected))
         .bind(number(counts.deleted))
+        .bind(number(counts.unchanged))
 }
 
 fn run_of(row: &SqliteRow) -> Result<RunRecord, StoreError> {

@@ -173,7 +173,13 @@ alter table batch drop column state;
 alter table run_resource add column detail text;
 ";
 
-const STEPS: &[&str] = &[FIRST, TOKENS, WEBHOOKS, WEBHOOK_VERSIONS, REJECTS, STATES];
+/// Answers that a run was not sent again.
+const UNCHANGED: &str = "
+alter table run add column unchanged integer not null default 0;
+alter table run_resource add column unchanged integer not null default 0;
+";
+
+const STEPS: &[&str] = &[FIRST, TOKENS, WEBHOOKS, WEBHOOK_VERSIONS, REJECTS, STATES, UNCHANGED];
 
 /// Brings the database up to this version's schema.
 pub(crate) async fn migrate(pool: &SqlitePool, now: &str) -> Result<(), StoreError> {

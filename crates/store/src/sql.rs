@@ -19,7 +19,7 @@ statements! {
         values ($1, $2, $3, 'running', $4)";
     RUN_END = "update run set status = $2, ended_at = $3, error_code = $4, error_message = $5,
             requests = $6, retries = $7, pages = $8, records = $9, row_count = $10, bytes = $11,
-            rejected = $12, deleted = $13
+            rejected = $12, deleted = $13, unchanged = $14
         where run_id = $1 and status = 'running'";
     RUN_LIST = "select * from run order by run_id desc limit $1";
     RUN_LIST_BEFORE = "select * from run where run_id < $2 order by run_id desc limit $1";
@@ -32,14 +32,15 @@ statements! {
         where status = 'running' and kind = $1 and started_at < $2";
     OUTCOME_SAVE = "insert into run_resource (run_id, resource, status, started_at, ended_at,
             error_code, error_message, requests, retries, pages, records, row_count, bytes,
-            rejected, deleted, detail)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+            rejected, deleted, unchanged, detail)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
         on conflict (run_id, resource) do update set status = excluded.status,
             started_at = excluded.started_at, ended_at = excluded.ended_at,
             error_code = excluded.error_code, error_message = excluded.error_message,
             requests = excluded.requests, retries = excluded.retries, pages = excluded.pages,
             records = excluded.records, row_count = excluded.row_count, bytes = excluded.bytes,
-            rejected = excluded.rejected, deleted = excluded.deleted, detail = excluded.detail";
+            rejected = excluded.rejected, deleted = excluded.deleted,
+            unchanged = excluded.unchanged, detail = excluded.detail";
     OUTCOME_LIST = "select * from run_resource where run_id = $1 order by resource limit $2";
 
     // Webhooks.

@@ -99,6 +99,7 @@ impl Workspace {
             rates: Some(Arc::new(store.rates())),
             tape: settings.tape,
             proxies: settings.proxies,
+            answers: Some(state.join("answers")),
         };
         let connector = Connector::with(connector_settings, extras);
         let workspace = Self {

@@ -31,7 +31,7 @@ fn auth(value: Value) -> Auth {
 fn hop(method: Method, url: &str, body: Option<&'static str>) -> Hop {
     Hop {
         method,
-        url: Url::parse(url).expect(url),
+        url: SafeUrl::new(Url::parse(url).expect(url)),
         headers: vec![("Content-Type".into(), "application/json".into())],
         body: body.map(|text| Upload::from(bytes::Bytes::from_static(text.as_bytes()))),
         is_home: true,
@@ -42,7 +42,7 @@ fn applied(auth: &Auth, hop: &Hop) -> Result<(String, Vec<(String, String)>), Fa
     let now = DateTime::from_timestamp_millis(1_499_827_319_559).expect("a moment");
     let redactor = Redactor::default();
     let credential = signed(auth, hop, &Outside, now, &redactor)?.expect("a signature");
-    let (mut url, mut headers) = (hop.url.clone(), Vec::new());
+    let (mut url, mut headers) = (hop.url.expose().clone(), Vec::new());
     credential.apply(&mut url, &mut headers);
     Ok((url.to_string(), headers))
 }

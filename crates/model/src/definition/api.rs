@@ -120,6 +120,9 @@ pub struct Defaults {
     pub max_rejects: Option<MaxRejects>,
     /// When a sync that adds or merges commits what it has read so far.
     pub checkpoint: Option<Checkpoint>,
+    /// Keeps the answers of GET requests that have an `ETag` or a `Last-Modified`, and asks whether
+    /// they still hold before they are sent again.
+    pub cache: Option<bool>,
     /// The most pages of one walk; 100000 without it.
     pub max_pages: Option<u64>,
     /// Reads so many records at most, and warns when there are more.
@@ -199,6 +202,9 @@ pub struct Resource {
     /// What other statuses than 2xx mean: `skip` reads the answer as no records.
     #[serde(default)]
     pub on_status: BTreeMap<String, OnStatus>,
+    /// Keeps the answers of GET requests that have an `ETag` or a `Last-Modified`, and asks whether
+    /// they still hold before they are sent again.
+    pub cache: Option<bool>,
     /// The most pages of one walk; 100000 without it.
     pub max_pages: Option<u64>,
     /// Reads so many records at most, and warns when there are more.
@@ -375,6 +381,7 @@ impl ApiFile {
             for_each: own.for_each,
             carry: own.carry,
             on_status: own.on_status,
+            cache: own.cache.or(defaults.cache).unwrap_or_default() && own.method == Method::Get,
             pages_max: own.max_pages.or(defaults.max_pages),
             records_max: own.max_records.or(defaults.max_records),
             fail_when,
@@ -409,6 +416,7 @@ impl Resource {
             for_each: None,
             carry: BTreeMap::new(),
             on_status: BTreeMap::new(),
+            cache: None,
             max_pages: None,
             max_records: None,
             fail_when: None,
@@ -466,6 +474,8 @@ pub struct ResourceSettings {
     pub carry: BTreeMap<String, String>,
     /// What other statuses than 2xx mean.
     pub on_status: BTreeMap<String, OnStatus>,
+    /// Whether answers are kept, and asked whether they still hold.
+    pub cache: bool,
     /// The definition's own bound on pages.
     pub pages_max: Option<u64>,
     /// The definition's own bound on records.

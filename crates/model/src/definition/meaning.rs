@@ -2,6 +2,7 @@
 //! credentials that must not stand in the file.
 
 mod auth;
+mod cache;
 mod format;
 mod inputs;
 mod job;
@@ -258,6 +259,7 @@ impl ApiFile {
             finder.report(&at("max_records"), "must be at least 1", None);
         }
         landing::check(finder, name, resource);
+        cache::check(finder, self, name, resource);
         format::check(finder, name, resource);
         job::check(self, finder, name, resource, scopes);
         for (problem, hint) in resource.paginate.problems(resource.method) {

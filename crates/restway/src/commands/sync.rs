@@ -64,9 +64,13 @@ pub(super) fn print(context: &Context, report: &SyncReport) {
     }
 }
 
-/// What did not land, and what went.
+/// What did not land, what went, and what need not be sent.
 fn aside(counts: &Counts) -> String {
-    let parts = [("rejected", counts.rejected), ("deleted", counts.deleted)];
+    let parts = [
+        ("rejected", counts.rejected),
+        ("deleted", counts.deleted),
+        ("answers unchanged", counts.unchanged),
+    ];
     let met = parts.iter().filter(|(_, met)| *met > 0);
     met.map(|(word, met)| format!(", {} {word}", count(*met))).collect()
 }

@@ -15,6 +15,7 @@ fn counts(requests: u64) -> Counts {
         bytes: 5,
         rejected: 6,
         deleted: 7,
+        unchanged: 8,
     }
 }
 
