@@ -14,6 +14,7 @@ mod grammar;
 mod incremental;
 mod inputs;
 mod landing;
+mod live;
 mod meaning;
 mod paging;
 mod param;
@@ -41,6 +42,7 @@ pub use inputs::{CallInputs, Multipart, Part, PartHeader, Preset, RetryBackoff};
 pub use landing::{
     ColumnRule, Contract, Deletes, InvalidPercent, Load, MaxRejects, Percent, TypeRule,
 };
+pub use live::Live;
 pub use paging::{Paginate, PaginateEntry, PaginateKind, Slot};
 pub use param::{Param, ValueProblem, ValueType};
 pub use problem::Problem;

@@ -12,6 +12,7 @@ mod commands;
 mod demo;
 mod imports;
 mod incremental;
+mod live;
 mod loads;
 mod peers;
 mod persons;
