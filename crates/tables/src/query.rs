@@ -74,8 +74,10 @@ pub(crate) async fn run(
     let references = references.into_iter().filter(is_landed).collect();
     let tables = wanted(shared, references, &statement, is_filled)?;
     register(shared, &context, tables, as_of).await?;
-    let live = live.into_iter().map(|table| (table.name, table.rows));
-    context.register_catalog(LIVE, catalog(live.collect())?);
+    if !live.is_empty() {
+        let live = live.into_iter().map(|table| (table.name, table.rows));
+        context.register_catalog(LIVE, catalog(live.collect())?);
+    }
     let plan =
         context.state().statement_to_plan(statement).await.map_err(|error| refused(&error))?;
     let read_only =

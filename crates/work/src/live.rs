@@ -1,10 +1,10 @@
 //! Queries, and the live tables in them: resources that are called while the query waits.
 //!
 //! In: a statement that names `live.api.resource`. Out: its answer, over what landed and over what
-//! the api says now. Each resource is called once, with the parameters that the statement fills, and
-//! read into memory up to its bounds; only then the query runs. What is read is whole or the query
-//! fails: a bound that is reached is an error, because a part would look like the answer. Nothing
-//! is landed and no run is recorded.
+//! the api says now. Each resource is called once, with the parameters that the statement fills,
+//! and read into memory up to its bounds; only then the query runs. What is read is whole or the
+//! query fails: a bound that is reached is an error, because a part would look like the answer.
+//! Nothing is landed and no run is recorded.
 
 use std::sync::Arc;
 

@@ -17,8 +17,8 @@ fn workspace(api: &Api, resources: &str) -> Workspace {
 /// The feed, asked by `above`, in pages of 10, with further keys.
 fn feed(live: &str) -> String {
     format!(
-        "  feed:\n    path: /feed\n    records: rows\n    query: {{ size: 10 }}\n    paginate: {{ type: \
-         token, next: next, param: after }}\n    live: {{ {live} }}\n"
+        "  feed:\n    path: /feed\n    records: rows\n    query: {{ size: 10 }}\n    paginate: \
+         {{ type: token, next: next, param: after }}\n    live: {{ {live} }}\n"
     )
 }
 
@@ -131,7 +131,8 @@ fn a_live_table_is_what_a_sync_lands() {
     };
     // A list is a table of its own when it lands, and JSON when it does not.
     let drift = "select id, int_then_text, int_then_decimal, null_then_typed, \
-                 object_then_scalar, object_then_scalar__a, int_then_huge, late from TABLE order by id";
+                 object_then_scalar, object_then_scalar__a, int_then_huge, late from TABLE \
+                 order by id";
     let fresh = columns("live.open.types", drift);
     let names = columns("live.open.customers", "select * except (tags) from TABLE order by id");
     assert!(workspace.files(".restway/tables").is_empty(), "nothing was landed");
@@ -186,6 +187,8 @@ fn what_cannot_be_asked_live_is_refused_before_any_call() {
         assert!(said.err.contains(code) && said.err.contains(text), "{arguments:?} {}", said.err);
     }
     assert_eq!(api.get().requests().len(), 0);
+    let shown = workspace.ok(&["query", "show tables"]).out;
+    assert!(!shown.contains("live"), "{shown}");
     workspace.write("apis/open.yaml", &api.open_file(&feed("params: [api_key, since, Since]")));
     let said = workspace.run(&["check"]);
     assert_eq!(said.code, 2);
