@@ -155,6 +155,8 @@ codes! {
     FileFailed "file.failed" Failed "A file could not be read or written",
     QueryInvalid "query.invalid" Asked "The SQL is wrong, or not a read-only query",
     QueryMemory "query.memory" Failed "The query needs more memory than it may have",
+    LiveBound "query.live_bound" Failed "A live table has more pages or rows, or takes longer, than a query may read",
+    LiveRefused "query.live_refused" Asked "The resource cannot be asked live",
     QueryFailed "query.failed" Failed "The query stopped with an error",
     StoreFailed "store.failed" Failed "The metadata store could not be read or written",
     ImportInvalid "import.invalid" Asked "The text to import is not what it should be, or says too little",

@@ -53,6 +53,8 @@ pub struct Limits {
     pub list_timeout: Duration,
     /// Memory that one query may hold before it fails or spills.
     pub query_memory_bytes_max: usize,
+    /// Memory that the rows of one live table may take in a query.
+    pub live_bytes_max: usize,
     /// Parents that one `for_each` walks.
     pub parents_max: usize,
 }
@@ -82,6 +84,7 @@ impl Default for Limits {
             list_offset_max: 1_000_000,
             list_timeout: Duration::from_secs(30),
             query_memory_bytes_max: 2 << 30,
+            live_bytes_max: 256 << 20,
             parents_max: 1_000_000,
         }
     }

@@ -5,21 +5,23 @@
 //! plain Delta table, and nothing but those folders is the state: there is no catalog beside them
 //! that could disagree.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use restway_model::{ColumnType, Limits, Name, Observer, TableName, nearest};
+use restway_model::{ColumnType, Limits, Name, Observer, RecordPath, TableName, nearest};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::Answer;
+use crate::asked::Asked;
 use crate::build::Stamp;
 use crate::commit;
 use crate::compact::{self, Compacted};
 use crate::delta::{self, Opened, is_table, open};
 use crate::error::TableError;
 use crate::history::{self, TableVersion};
+use crate::live::{LiveIntake, LiveTable};
 use crate::moment::{AsOf, Moment, check_files};
 use crate::naming::{SEPARATOR, may_be_child, rejects_table};
 use crate::profile::{self, Profile};
@@ -429,17 +431,43 @@ impl Lake {
         sql: &str,
         params: &[(String, serde_json::Value)],
     ) -> Result<Answer, TableError> {
-        query::run(&self.shared, sql, params, &AsOf::default()).await
+        query::run(&self.shared, sql, params, &AsOf::default(), Vec::new()).await
     }
 
-    /// Runs a read-only query over tables as they were.
-    pub async fn query_as_of(
+    /// The live tables that a query names, `live.api.resource`, which [`Lake::query_with`] wants
+    /// filled.
+    ///
+    /// # Errors
+    /// No query, or one that asks what live tables were at another time.
+    pub fn live_tables(
         &self,
         sql: &str,
         params: &[(String, serde_json::Value)],
         as_of: &AsOf,
+    ) -> Result<Vec<Asked>, TableError> {
+        query::live(&self.shared, sql, params, as_of)
+    }
+
+    /// Begins to fill a live table: `types` and `json` as in a [`Landing`].
+    pub async fn begin_live(
+        &self,
+        resource: &TableName,
+        types: BTreeMap<String, ColumnType>,
+        json: Vec<RecordPath>,
+    ) -> Result<LiveIntake, TableError> {
+        let landed = open(&self.shared.root, resource).await?.map(|opened| opened.def(resource));
+        LiveIntake::new(&self.shared, resource, landed, types, json)
+    }
+
+    /// Runs a read-only query over tables as they were, and live ones.
+    pub async fn query_with(
+        &self,
+        sql: &str,
+        params: &[(String, serde_json::Value)],
+        as_of: &AsOf,
+        live: Vec<LiveTable>,
     ) -> Result<Answer, TableError> {
-        query::run(&self.shared, sql, params, as_of).await
+        query::run(&self.shared, sql, params, as_of, live).await
     }
 }
 

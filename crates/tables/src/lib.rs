@@ -4,9 +4,10 @@
 //! and [`Answer`]s. Landing is a pipeline of stages, one module each: `parse` (bytes to cells),
 //! `infer` (the narrowest exact type), `shape` (which key is which column of which table), `build`
 //! and `convert` (columns that widen), `encode` and `write` (Parquet files), `stage` (the batch),
-//! `commit` (the Delta logs). Asking is another: `query` (plan and run) over tables as they are or, by `moment` and `history`, were;
-//! `answer` and `text` (write it out); `profile` and `sketch` (what columns hold). Keeping is the
-//! third: `compact`, `revise`, `vacuum`. `lake` is the door to all.
+//! `commit` (the Delta logs). Asking is another: `query` (plan and run) over tables as they are or,
+//! by `moment` and `history`, were, and over `live` ones, of which `asked` tells what a statement
+//! needs; `answer` and `text` (write it out); `profile` and `sketch` (what columns hold). Keeping
+//! is the third: `compact`, `revise`, `vacuum`. `lake` is the door to all.
 //!
 //! What never happens here: a request over the network, a secret, a decision what to sync. This
 //! is the only room that names Arrow, Parquet, DataFusion or Delta, and none of their types is in
@@ -22,6 +23,7 @@ use restway_model::{ColumnType, Limits, Observer, RecordPath, RunId, TableName};
 use serde::{Deserialize, Serialize};
 
 mod answer;
+mod asked;
 mod build;
 mod commit;
 mod compact;
@@ -34,6 +36,7 @@ mod history;
 mod infer;
 mod keys;
 mod lake;
+mod live;
 mod merge;
 mod moment;
 mod naming;
@@ -53,10 +56,12 @@ mod vacuum;
 mod write;
 
 pub use answer::{Answer, AnswerColumn, Format};
+pub use asked::Asked;
 pub use compact::Compacted;
 pub use error::{Cause, TableError};
 pub use history::TableVersion;
 pub use lake::{ColumnDetail, Lake, ListOf, ListedTable, TableDetail, TableSummary};
+pub use live::{LiveIntake, LiveTable};
 pub use merge::Tally;
 pub use moment::{AsOf, InvalidMoment, Moment};
 pub use parquet_file::ParquetFile;

@@ -21,7 +21,7 @@ use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
 };
-use datafusion::execution::context::SQLOptions;
+use datafusion::execution::context::{SQLOptions, SessionState};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -31,9 +31,11 @@ use restway_model::{Event, TableName, chain, nearest};
 use url::Url;
 
 use crate::answer::Answer;
+use crate::asked::{Asked, LIVE, asked};
 use crate::delta::{Opened, arrow_schema};
 use crate::error::TableError;
 use crate::lake::Shared;
+use crate::live::LiveTable;
 use crate::moment::{AsOf, Moment, check_files, open_at};
 
 /// In an Arrow field: the column type in our words.
@@ -51,20 +53,31 @@ pub(crate) async fn run(
     sql: &str,
     params: &[(String, serde_json::Value)],
     as_of: &AsOf,
+    live: Vec<LiveTable>,
 ) -> Result<Answer, TableError> {
     let context = session(shared)?;
     let state = context.state();
-    let statement =
-        state.sql_to_statement(sql, &Dialect::Generic).map_err(|error| refused(&error))?;
-    allow(&statement)?;
+    let statement = parsed(&state, sql)?;
     let references = state.resolve_table_references(&statement).map_err(|error| refused(&error))?;
     // A function that makes rows, as `range(1, 10)`, stands where a table could.
     let is_function = |reference: &TableReference| {
         reference.schema().is_none() && state.table_functions().contains_key(reference.table())
     };
-    let references = references.into_iter().filter(|one| !is_function(one)).collect();
-    let tables = wanted(shared, references, &statement)?;
+    let is_filled = |reference: &TableReference| {
+        let name = live.iter().find(|table| {
+            reference.schema() == Some(table.name.api.as_str())
+                && reference.table() == table.name.table.as_str()
+        });
+        reference.catalog() == Some(LIVE) && name.is_some()
+    };
+    let is_landed = |reference: &TableReference| !is_function(reference) && !is_filled(reference);
+    let references = references.into_iter().filter(is_landed).collect();
+    let tables = wanted(shared, references, &statement, is_filled)?;
     register(shared, &context, tables, as_of).await?;
+    if !live.is_empty() {
+        let live = live.into_iter().map(|table| (table.name, table.rows));
+        context.register_catalog(LIVE, catalog(live.collect())?);
+    }
     let plan =
         context.state().statement_to_plan(statement).await.map_err(|error| refused(&error))?;
     let read_only =
@@ -77,6 +90,32 @@ pub(crate) async fn run(
     let frame = context.execute_logical_plan(plan).await.map_err(failed)?;
     let stream = frame.execute_stream().await.map_err(failed)?;
     Ok(Answer::new(stream))
+}
+
+/// The live tables of a statement, which are to be filled before it runs.
+pub(crate) fn live(
+    shared: &Shared,
+    sql: &str,
+    params: &[(String, serde_json::Value)],
+    as_of: &AsOf,
+) -> Result<Vec<Asked>, TableError> {
+    let statement = parsed(&session(shared)?.state(), sql)?;
+    let asked = asked(&statement, params);
+    match asked.first() {
+        Some(Asked { name, .. }) if as_of.all.is_some() => Err(TableError::QueryInvalid {
+            problem: format!("`{LIVE}.{name}` is as it is now, not as of another time"),
+            hint: Some("name the other tables: `--as-of acme.orders@12`, once for each".into()),
+        }),
+        _ => Ok(asked),
+    }
+}
+
+/// One statement that only reads.
+fn parsed(state: &SessionState, sql: &str) -> Result<Parsed, TableError> {
+    let statement = state.sql_to_statement(sql, &Dialect::Generic);
+    let statement = statement.map_err(|error| refused(&error))?;
+    allow(&statement)?;
+    Ok(statement)
 }
 
 /// A session of its own for each query: its bound of memory is its own too.
@@ -130,6 +169,7 @@ fn wanted(
     shared: &Shared,
     references: Vec<TableReference>,
     statement: &Parsed,
+    is_filled: impl Fn(&TableReference) -> bool,
 ) -> Result<Wanted, TableError> {
     let mut wanted = Wanted { named: BTreeSet::new(), is_listing: false };
     let described = match statement {
@@ -141,6 +181,7 @@ fn wanted(
         },
         _ => None,
     };
+    let described = described.filter(|reference| !is_filled(reference));
     for reference in references.into_iter().chain(described) {
         if reference.schema() == Some(INFORMATION_SCHEMA) {
             wanted.is_listing = true;
@@ -187,6 +228,14 @@ async fn register(
             tables.extend(listed.map(|table| (name, table)));
         }
     }
+    context.register_catalog(CATALOG, catalog(tables)?);
+    Ok(())
+}
+
+/// Tables by the schema that each is in.
+fn catalog(
+    tables: Vec<(TableName, Arc<dyn TableProvider>)>,
+) -> Result<Arc<MemoryCatalogProvider>, TableError> {
     let catalog = MemoryCatalogProvider::new();
     let mut schemas: BTreeMap<String, Arc<MemorySchemaProvider>> = BTreeMap::new();
     for (name, table) in tables {
@@ -197,8 +246,7 @@ async fn register(
     for (name, schema) in schemas {
         catalog.register_schema(&name, schema).map_err(TableError::internal)?;
     }
-    context.register_catalog(CATALOG, Arc::new(catalog));
-    Ok(())
+    Ok(Arc::new(catalog))
 }
 
 /// A table for a list of tables. One that cannot be opened is in it without columns, and whoever
@@ -259,7 +307,7 @@ fn scan_schema(opened: &Opened) -> SchemaRef {
 }
 
 /// A parameter's value; lists and objects are their JSON text.
-fn scalar(value: &serde_json::Value) -> ScalarValue {
+pub(crate) fn scalar(value: &serde_json::Value) -> ScalarValue {
     match value {
         serde_json::Value::Null => ScalarValue::Null,
         serde_json::Value::Bool(value) => ScalarValue::from(*value),

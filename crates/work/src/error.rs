@@ -51,6 +51,22 @@ pub enum WorkError {
         /// The nearest name that there is.
         suggestion: Option<String>,
     },
+    /// A live table is larger than a query may read.
+    #[error("`live.{resource}` {bound}; a query reads no more of it")]
+    LiveBound {
+        /// The resource.
+        resource: TableName,
+        /// `has more than 10 pages`.
+        bound: String,
+    },
+    /// A resource that no query may call.
+    #[error("`{resource}` cannot be asked live: {why}")]
+    LiveRefused {
+        /// The resource.
+        resource: TableName,
+        /// What it is.
+        why: String,
+    },
     /// Nothing to sync.
     #[error("the workspace defines no resources")]
     NoResources,
@@ -214,6 +230,8 @@ impl Explain for WorkError {
             }
             Self::Unreadable { .. } => Code::ImportInvalid,
             Self::NotOfTheLake { .. } => Code::ArgumentInvalid,
+            Self::LiveBound { .. } => Code::LiveBound,
+            Self::LiveRefused { .. } => Code::LiveRefused,
             Self::ParentFailed { .. } | Self::TooManyParents { .. } => Code::RunFailed,
             Self::ParentsFailed { source, .. } | Self::ResumeRefused { source, .. } => {
                 source.code()
@@ -245,6 +263,14 @@ impl Explain for WorkError {
             Self::Definitions(problems) => problems.first().map_or(vec![], Explain::hints),
             Self::Unknown { suggestion: Some(near), .. } => vec![format!("did you mean `{near}`?")],
             Self::Unknown { .. } => vec!["`restway check` lists what is defined".into()],
+            Self::LiveBound { resource, .. } => vec![
+                "narrow it by `where PARAM = VALUE`, for a parameter under `live.params`".into(),
+                format!("or `restway sync {resource}` and ask `{resource}`"),
+                "or raise the bound under `live` of the resource".into(),
+            ],
+            Self::LiveRefused { resource, .. } => {
+                vec![format!("`restway sync {resource}`, and ask the table `{resource}`")]
+            }
             Self::NoResources => {
                 vec!["write `apis/NAME.yaml`, or let `restway probe URL` write it".into()]
             }

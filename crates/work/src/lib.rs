@@ -12,6 +12,7 @@ mod folder;
 mod import;
 mod keep;
 mod landing;
+mod live;
 mod recover;
 mod stop;
 mod sync;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::format::{Archive, Format, FormatEntry};
 use super::landing::{Contract, Deletes, Load, MaxRejects};
 use super::paging::{Paginate, PaginateEntry};
-use super::{Auth, Checkpoint, Domain, Incremental, Job, Proxy, Tls, Webhook};
+use super::{Auth, Checkpoint, Domain, Incremental, Job, Live, Proxy, Tls, Webhook};
 use crate::{ColumnType, Condition, Name, Rate, RecordPath, Template, Timespan};
 
 /// A REST API: where it is, how to log in, and its resources.
@@ -188,6 +188,9 @@ pub struct Resource {
     pub incremental: Option<Incremental>,
     /// When a sync that adds or merges commits what it has read so far.
     pub checkpoint: Option<Checkpoint>,
+    /// How a query may ask the api itself, as `live.api.resource`.
+    #[serde(default)]
+    pub live: Live,
     /// Types of columns, where they should not come from the data.
     #[serde(default)]
     pub types: BTreeMap<String, ColumnType>,
@@ -376,6 +379,7 @@ impl ApiFile {
             max_rejects: own.max_rejects.or(defaults.max_rejects).unwrap_or_default(),
             incremental: own.incremental,
             checkpoint: own.checkpoint.or(defaults.checkpoint).unwrap_or_default(),
+            live: own.live,
             types: own.types,
             nest: own.nest,
             for_each: own.for_each,
@@ -411,6 +415,7 @@ impl Resource {
             max_rejects: None,
             incremental: None,
             checkpoint: None,
+            live: Live::default(),
             types: BTreeMap::new(),
             nest: Nest::default(),
             for_each: None,
@@ -464,6 +469,8 @@ pub struct ResourceSettings {
     pub incremental: Option<Incremental>,
     /// When a sync that adds or merges commits what it has read so far.
     pub checkpoint: Checkpoint,
+    /// How a query may ask the api itself.
+    pub live: Live,
     /// Declared types of columns.
     pub types: BTreeMap<String, ColumnType>,
     /// How lists and objects become tables and columns.

@@ -12,10 +12,10 @@ mod tls;
 
 use std::collections::BTreeMap;
 
-use super::incremental;
 use super::problem::{At, Problem, Source};
 use super::yaml::{Node, Value};
 use super::{ApiFile, AppFile, ResourceSettings, WorkspaceFile};
+use super::{incremental, live};
 use crate::{Name, Scope, TableName, Template, is_telling, nearest};
 
 /// The name before the dot of tables that local files are landed in; no api may have it.
@@ -268,6 +268,10 @@ impl ApiFile {
         for (keys, problem, hint) in incremental::problems(resource) {
             let place = [&["resources", name.as_str()], keys].concat();
             finder.report(&place, problem, Some(hint.to_owned()));
+        }
+        for (keys, problem, hint) in live::problems(resource) {
+            let place = [&["resources", name.as_str()], keys].concat();
+            finder.report(&place, problem, hint.map(str::to_owned));
         }
         for status in resource.on_status.keys() {
             if !status.parse::<u16>().is_ok_and(|status| (100..600).contains(&status)) {

@@ -15,6 +15,7 @@ mod incremental;
 mod inputs;
 mod job;
 mod landing;
+mod live;
 mod meaning;
 mod paging;
 mod param;
@@ -43,6 +44,7 @@ pub use job::{Job, Poll};
 pub use landing::{
     ColumnRule, Contract, Deletes, InvalidPercent, Load, MaxRejects, Percent, TypeRule,
 };
+pub use live::Live;
 pub use paging::{Paginate, PaginateEntry, PaginateKind, Slot};
 pub use param::{Param, ValueProblem, ValueType};
 pub use problem::Problem;

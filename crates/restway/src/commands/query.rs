@@ -25,7 +25,7 @@ pub(super) async fn run(context: &Context, arguments: &Query) -> Result<Exit, Fa
         settings.limits.query_memory_bytes_max = memory(text)?;
     }
     let workspace = Workspace::open(&context.folder()?, settings).await?;
-    let answer = workspace.lake().query_as_of(&sql, &params, &as_of).await?;
+    let answer = workspace.query(&sql, &params, &as_of).await?;
     let format = arguments.format.unwrap_or_else(|| default_format(context, arguments));
     match (&arguments.output, format.file()) {
         (None, None) => table(context, answer, arguments.rows).await?,

@@ -15,6 +15,7 @@ mod imports;
 mod formats;
 mod incremental;
 mod kept;
+mod live;
 mod loads;
 mod peers;
 mod persons;

@@ -32,7 +32,7 @@ async fn compacting_keeps_every_row_and_landing_goes_on() {
     let again = fixture.lake.compact(&name("acme.items")).await.expect("compacted");
     assert_eq!((again.version, again.files), (done.version, 1), "nothing is left to do");
     let as_of = AsOf { all: Some(Moment::Version(done.version - 1)), ..AsOf::default() };
-    let old = fixture.lake.query_as_of(ALL, &[], &as_of).await.expect("an answer");
+    let old = fixture.lake.query_with(ALL, &[], &as_of, Vec::new()).await.expect("an answer");
     assert_eq!(old.json_rows(100).await.expect("rows"), before);
 
     // A column of nulls only is still in no file, so its first type rewrites nothing.

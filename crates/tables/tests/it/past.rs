@@ -9,7 +9,8 @@ use crate::support::{Fixture, name};
 const COUNT: &str = "select count(*) as n, max(id) as top from acme.items";
 
 async fn asked(fixture: &Fixture, sql: &str, as_of: &AsOf) -> Result<Vec<String>, Code> {
-    let answer = fixture.lake.query_as_of(sql, &[], as_of).await.map_err(|error| error.code())?;
+    let answer =
+        fixture.lake.query_with(sql, &[], as_of, Vec::new()).await.map_err(|error| error.code())?;
     answer.json_rows(100).await.map_err(|error| error.code())
 }
 
