@@ -223,9 +223,9 @@ impl Export<'_> {
             if !(200..300).contains(&opened.incoming.status) {
                 return Ok(None);
             }
-            if !target.is_home(&opened.url) {
+            if !target.is_home(opened.url.expose()) {
                 let problem = "an answer about a job counts only from the api's own domains".into();
-                let target = SafeUrl::new(opened.url).to_string();
+                let target = opened.url.to_string();
                 return Err(exchange.error(Failure::Redirect { target, problem }));
             }
             match exact_json(&body) {
@@ -261,7 +261,7 @@ impl Export<'_> {
             return Err(self.lacks(told, "the URL of what the job made", path, found));
         };
         let asked = told.exchange.request();
-        let stays = asked.url.expose().origin() == told.opened.url.origin();
+        let stays = asked.url.expose().origin() == told.opened.url.expose().origin();
         let hop = Hop {
             method: Method::Get,
             url: told.opened.url.clone(),
@@ -281,7 +281,7 @@ impl Export<'_> {
             Err(Failure::Redirect { problem, .. }) => return Err(refused(problem)),
             Err(other) => return Err(told.exchange.error(other)),
         };
-        let mut request = Request::new(Method::Get, SafeUrl::new(next.url));
+        let mut request = Request::new(Method::Get, next.url);
         request.headers = next.headers;
         request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("accept"));
         if let Some(accepted) = plan::accepted(self.resource) {
