@@ -25,9 +25,9 @@ use crate::places::Place;
 use crate::redirect::Hop;
 use crate::request::{Attempt, Redirects, Request};
 use crate::retry::{Cause, Decision, Schedule, declared_wait, exhausted_wait};
-use crate::target::Target;
+use crate::target::{Target, is_loopback};
 use crate::values::NoValues;
-use crate::wire::{Incoming, Outgoing, Route};
+use crate::wire::{End, Incoming, Outgoing, Route};
 use crate::{Connector, read_all};
 
 /// How many attempts are kept for showing; the oldest go first.
@@ -69,6 +69,8 @@ pub(crate) struct Exchange {
     begun: Duration,
     begun_at: DateTime<Utc>,
     redirected_to: Option<SafeUrl>,
+    /// Whether an answer from elsewhere chose where the chain is now; see [`is_led`].
+    is_led: bool,
 }
 
 /// An answer whose body is still to be read. Its place at the gate is free when it is dropped.
@@ -109,6 +111,7 @@ impl Exchange {
             begun: now,
             begun_at,
             redirected_to: None,
+            is_led: false,
         }
     }
 
@@ -128,6 +131,7 @@ impl Exchange {
             self.begun = self.connector.clock().monotonic();
             self.begun_at = self.connector.clock().now();
             self.redirected_to = None;
+            self.is_led = false;
             let mut opened = match self.chain().await {
                 Ok(opened) => opened,
                 Err(failure) => {
@@ -361,9 +365,20 @@ impl Exchange {
             let Some(mut next) = next else {
                 return Ok(Opened { incoming, url: hop.url, cookies, place });
             };
-            if next.is_home && self.request.manner.redirects.is_some() {
+            let is_definitions = self.request.manner.redirects.is_none();
+            if is_definitions && hop.loses_write(incoming.status, &next) {
+                return Err(Failure::Redirect {
+                    target: SafeUrl::new(next.url).to_string(),
+                    problem: "the POST would become a GET, which does not do it; write that \
+                              address in the definition"
+                        .into(),
+                });
+            }
+            if next.is_home && !is_definitions {
                 cookies.apply(&mut next.headers);
             }
+            let is_written = self.target.is_home(&next.url);
+            self.is_led = is_led(self.is_led, &hop.url, &next.url, is_written);
             hop = next;
             self.redirected_to = Some(SafeUrl::new(hop.url.clone()));
         }
@@ -390,7 +405,7 @@ impl Exchange {
         }
         let connect_timeout = manner.timeouts.map(|timeouts| timeouts.connect);
         let proxy = self.connector.proxy(self.target.proxy.as_ref(), &hop.url)?;
-        Ok(Route { tls, connect_timeout, proxy })
+        Ok(Route { tls, connect_timeout, proxy, is_led: self.is_led })
     }
 
     /// One hop; with a token that the api refuses, once more with a new one.
@@ -484,13 +499,13 @@ impl Exchange {
             answer_timeout: self.target.answer_timeout,
             route: self.route(hop).await?,
             read_timeout: None,
-            ends_at: None,
+            ends: self.target.answer_bound.map(|within| End { at: begun + within, within }),
         };
         if let Some(timeouts) = self.request.manner.timeouts {
             let ends_at = self.begun + timeouts.total;
             outgoing.answer_timeout = timeouts.read.min(ends_at.saturating_sub(begun));
             outgoing.read_timeout = Some(timeouts.read);
-            outgoing.ends_at = Some(ends_at);
+            outgoing.ends = Some(End { at: ends_at, within: timeouts.total });
         }
         credential.apply(&mut outgoing.url, &mut outgoing.headers);
         let incoming = self.connector.wire().send(outgoing).await?;
@@ -501,5 +516,30 @@ impl Exchange {
             duration: clock.monotonic().saturating_sub(begun),
         });
         Ok(incoming)
+    }
+}
+
+/// Whether a redirect leads to where the person at the command line did not point: to another
+/// origin than one that is written down, from a machine that is not their own. Their loopback is
+/// open to them alone.
+fn is_led(was_led: bool, from: &Url, to: &Url, is_written: bool) -> bool {
+    was_led || !(is_written || from.origin() == to.origin() || is_loopback(from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ones_own_machine_leads_to_ones_own_machine() {
+        let led = |was_led, from: &str, to: &str, is_written| {
+            let url = |text: &str| Url::parse(text).expect("a URL");
+            is_led(was_led, &url(from), &url(to), is_written)
+        };
+        assert!(led(false, "https://api.acme.example/", "http://127.0.0.1:9200/", false));
+        assert!(led(true, "http://127.0.0.1:1/", "http://127.0.0.1:2/", false));
+        assert!(!led(false, "http://127.0.0.1:1/", "http://127.0.0.1:2/", false));
+        assert!(!led(false, "https://api.acme.example/", "http://127.0.0.1:2/", true));
+        assert!(!led(false, "http://own.example:1/", "http://own.example:1/b", false));
     }
 }

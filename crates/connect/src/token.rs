@@ -267,9 +267,9 @@ pub(crate) async fn post(
         headers,
         body: body.as_ref().map(Body::upload),
         answer_timeout: target.answer_timeout,
-        route: Route { tls, connect_timeout: None, proxy },
+        route: Route { tls, connect_timeout: None, proxy, is_led: false },
         read_timeout: None,
-        ends_at: None,
+        ends: None,
     };
     let passing = |failure: Failure| {
         let cause = if failure.is_stubborn() { Cause::Stubborn } else { Cause::Passing };

@@ -40,6 +40,8 @@ const HEAD_TOO_LARGE: &str = "message head is too large";
 /// The clients, one for each origin.
 pub(crate) struct Wire {
     egress: Arc<EgressPolicy>,
+    /// The same without what is open to a person alone.
+    egress_led: Arc<EgressPolicy>,
     connect_timeout: Duration,
     read_timeout: Duration,
     clients: Mutex<HashMap<String, Vec<(Route, reqwest::Client)>>>,
@@ -52,6 +54,8 @@ pub(crate) struct Route {
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) proxy: Option<Arc<Proxy>>,
+    /// Whether an api's answer chose the host.
+    pub(crate) is_led: bool,
 }
 
 /// One hop's request, with credentials.
@@ -65,8 +69,17 @@ pub(crate) struct Outgoing {
     pub(crate) route: Route,
     /// Silence in the answer's body; the process's own without it.
     pub(crate) read_timeout: Option<Duration>,
-    /// When the answer must have ended, on the clock.
-    pub(crate) ends_at: Option<Duration>,
+    /// When the answer must have ended.
+    pub(crate) ends: Option<End>,
+}
+
+/// The end of the time that an answer has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    /// When, on the clock.
+    pub(crate) at: Duration,
+    /// How long that was from the beginning.
+    pub(crate) within: Duration,
 }
 
 /// An answer whose body is still to be read.
@@ -76,7 +89,7 @@ pub(crate) struct Incoming {
     source: Source,
     recording: Option<Recording>,
     read_timeout: Duration,
-    ends_at: Option<Duration>,
+    ends: Option<End>,
     /// None where the request brought bounds of its own.
     pace: Option<Pace>,
     bytes: u64,
@@ -103,8 +116,8 @@ impl Wire {
         read_timeout: Duration,
         tape: Option<(Arc<Tape>, Redactor)>,
     ) -> Self {
-        let egress = Arc::new(egress);
-        Self { egress, connect_timeout, read_timeout, clients: Mutex::default(), tape }
+        let (egress, egress_led) = (Arc::new(egress.clone()), Arc::new(egress.listed()));
+        Self { egress, egress_led, connect_timeout, read_timeout, clients: Mutex::default(), tape }
     }
 
     /// Sends and waits for the head of the answer.
@@ -133,18 +146,19 @@ impl Wire {
             source: Source::Tape(Some(played.body).filter(|body| !body.is_empty())),
             recording: None,
             read_timeout: self.read_timeout,
-            ends_at: None,
+            ends: None,
             pace: None,
             bytes: 0,
         }
     }
 
     async fn open(&self, outgoing: Outgoing) -> Result<Incoming, Failure> {
-        self.egress.check_url(&outgoing.url).map_err(Failure::Egress)?;
+        let egress = self.egress(&outgoing.route);
+        egress.check_url(&outgoing.url).map_err(Failure::Egress)?;
         let Some(proxy) = outgoing.route.proxy.clone() else {
             return self.ask(outgoing).await;
         };
-        self.check_way(&proxy, &outgoing.url).await.map_err(Failure::Egress)?;
+        self.check_way(&proxy, egress, &outgoing.url).await.map_err(Failure::Egress)?;
         let url = outgoing.url.clone();
         let asked = match self.ask(outgoing).await {
             Ok(incoming) => proxy.judge(&url, incoming.status).map(|()| incoming),
@@ -153,12 +167,21 @@ impl Wire {
         asked.map_err(|failure| failure.through(&proxy))
     }
 
+    fn egress(&self, route: &Route) -> &Arc<EgressPolicy> {
+        if route.is_led { &self.egress_led } else { &self.egress }
+    }
+
     /// Checks the proxy, and what it is to be asked for.
-    async fn check_way(&self, proxy: &Proxy, url: &Url) -> Result<(), Denial> {
+    async fn check_way(
+        &self,
+        proxy: &Proxy,
+        egress: &EgressPolicy,
+        url: &Url,
+    ) -> Result<(), Denial> {
         if let Some(host) = proxy.url.host().filter(|_| !proxy.is_own) {
             check_proxy(&self.egress, &host, proxy.port()).await?;
         }
-        check_behind_proxy(&self.egress, url, proxy.is_own).await
+        check_behind_proxy(egress, url, proxy.is_own).await
     }
 
     async fn ask(&self, outgoing: Outgoing) -> Result<Incoming, Failure> {
@@ -195,7 +218,7 @@ impl Wire {
             source,
             recording: None,
             read_timeout: outgoing.read_timeout.unwrap_or(self.read_timeout),
-            ends_at: outgoing.ends_at,
+            ends: outgoing.ends,
             pace: Some(pace).filter(|_| !has_own_bounds),
             bytes: 0,
         })
@@ -211,7 +234,7 @@ impl Wire {
         let resolver = match &route.proxy {
             None => {
                 let port = url.port_or_known_default().unwrap_or_default();
-                CheckedResolver::new(Arc::clone(&self.egress), port)
+                CheckedResolver::new(Arc::clone(self.egress(route)), port)
             }
             Some(proxy) if proxy.is_own => {
                 CheckedResolver::new(Arc::new(EgressPolicy::anywhere()), proxy.port())
@@ -253,9 +276,17 @@ impl Incoming {
     /// The next chunk of the decoded body; `None` at its proper end.
     pub(crate) async fn chunk(&mut self, clock: &dyn Clock) -> Result<Option<Bytes>, Failure> {
         let begun = clock.monotonic();
-        let left = self.ends_at.map(|end| end.saturating_sub(begun));
-        let after = left.map_or(self.read_timeout, |left| left.min(self.read_timeout));
-        let silence = |_| Failure::Timeout { what: "no further byte of the answer", after };
+        let silent = ("no further byte of the answer", self.read_timeout);
+        let (after, (what, told)) = match self.ends {
+            Some(End { at, within }) if at.saturating_sub(begun) < self.read_timeout => {
+                (at.saturating_sub(begun), ("no end of the answer", within))
+            }
+            _ => (self.read_timeout, silent),
+        };
+        let silence = |_| Failure::Timeout { what, after: told };
+        if after.is_zero() {
+            return Err(Failure::Timeout { what, after: told });
+        }
         let chunk = match &mut self.source {
             Source::Tape(body) => body.take(),
             Source::Network(response) => timeout(after, response.chunk())
