@@ -482,7 +482,9 @@ impl Failure {
                 "the certificate must be valid for the host and signed by an authority that this \
                  machine trusts"
             }
-            Self::Timeout { what: TOTAL, .. } => "allow the whole call more with `total_timeout`",
+            Self::Timeout { what: TOTAL, .. } => {
+                "allow the whole answer more: `limits.timeout` in an api file, `total_timeout` of one call"
+            }
             Self::Timeout { .. } => "a longer `limits.timeout` or smaller pages may help",
             Self::Unauthorized { status: 401, .. } => "check `auth` and the secrets it names",
             Self::Unauthorized { .. } => "the credentials are known and may not do this",

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use restway_model::definition::Auth;
 use restway_model::{Event, SafeUrl};
+use url::Url;
 
 use crate::authorize::{Credential, fixed, signed};
 use crate::error::{CallError, Excerpt, Failure};
@@ -26,7 +27,7 @@ use crate::places::Place;
 use crate::redirect::Hop;
 use crate::request::{Attempt, Redirects, Request};
 use crate::retry::{Cause, Decision, Schedule, declared_wait, exhausted_wait};
-use crate::target::Target;
+use crate::target::{Target, is_loopback};
 use crate::values::NoValues;
 use crate::wire::{End, Incoming, Outgoing, Route};
 use crate::{Connector, read_all};
@@ -76,6 +77,8 @@ pub(crate) struct Exchange {
     begun: Duration,
     begun_at: DateTime<Utc>,
     redirected_to: Option<SafeUrl>,
+    /// Whether an answer from elsewhere chose where the chain is now; see [`is_led`].
+    is_led: bool,
 }
 
 /// An answer whose body is still to be read. Its place at the gate is free when it is dropped.
@@ -116,6 +119,7 @@ impl Exchange {
             begun: now,
             begun_at,
             redirected_to: None,
+            is_led: false,
         }
     }
 
@@ -135,6 +139,7 @@ impl Exchange {
                 self.begun_at = self.connector.clock().now();
             }
             self.redirected_to = None;
+            self.is_led = false;
             let mut opened = match self.chain().await {
                 Ok(opened) => opened,
                 Err(failure) => {
@@ -386,9 +391,20 @@ impl Exchange {
             let Some(mut next) = next else {
                 return Ok(Opened { incoming, url: hop.url, cookies, place });
             };
-            if next.is_home && self.request.manner.redirects.is_some() {
+            let is_definitions = self.request.manner.redirects.is_none();
+            if is_definitions && hop.loses_write(incoming.status, &next) {
+                return Err(Failure::Redirect {
+                    target: next.url.to_string(),
+                    problem: "the POST would become a GET, which does not do it; write that \
+                              address in the definition"
+                        .into(),
+                });
+            }
+            if next.is_home && !is_definitions {
                 cookies.apply(&mut next.headers);
             }
+            let is_written = self.target.is_home(next.url.expose());
+            self.is_led = is_led(self.is_led, hop.url.expose(), next.url.expose(), is_written);
             hop = next;
             self.redirected_to = Some(hop.url.clone());
         }
@@ -415,7 +431,7 @@ impl Exchange {
         }
         let connect_timeout = manner.timeouts.map(|timeouts| timeouts.connect);
         let proxy = self.connector.proxy(self.target.proxy.as_ref(), hop.url.expose())?;
-        Ok(Route { tls, connect_timeout, proxy })
+        Ok(Route { tls, connect_timeout, proxy, is_led: self.is_led })
     }
 
     /// One hop; with a token that the api refuses, once more with a new one.
@@ -510,7 +526,11 @@ impl Exchange {
             answer_timeout: self.target.answer_timeout,
             route: self.route(hop).await?,
             read_timeout: None,
-            end: None,
+            end: self.target.answer_bound.map(|total| End {
+                total,
+                at: begun + total,
+                left: total,
+            }),
         };
         if let Some(timeouts) = self.request.manner.timeouts {
             let at = self.begun + timeouts.total;
@@ -554,5 +574,30 @@ impl Exchange {
             identity(&self.target, &site.auth, credential, &lookup)?
         };
         Ok(Some(kept.seek(hop, &identity).await))
+    }
+}
+
+/// Whether a redirect leads to where the person at the command line did not point: to another
+/// origin than one that is written down, from a machine that is not their own. Their loopback is
+/// open to them alone.
+fn is_led(was_led: bool, from: &Url, to: &Url, is_written: bool) -> bool {
+    was_led || !(is_written || from.origin() == to.origin() || is_loopback(from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ones_own_machine_leads_to_ones_own_machine() {
+        let led = |was_led, from: &str, to: &str, is_written| {
+            let url = |text: &str| Url::parse(text).expect("a URL");
+            is_led(was_led, &url(from), &url(to), is_written)
+        };
+        assert!(led(false, "https://api.acme.example/", "http://127.0.0.1:9200/", false));
+        assert!(led(true, "http://127.0.0.1:1/", "http://127.0.0.1:2/", false));
+        assert!(!led(false, "http://127.0.0.1:1/", "http://127.0.0.1:2/", false));
+        assert!(!led(false, "https://api.acme.example/", "http://127.0.0.1:2/", true));
+        assert!(!led(false, "http://own.example:1/", "http://own.example:1/b", false));
     }
 }

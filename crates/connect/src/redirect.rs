@@ -3,7 +3,8 @@
 //! In: the hop that was sent and the answer to it. Out: the next hop, nothing, or a refusal. Pure.
 //! On the same origin everything goes along. To another origin goes only what says nothing about
 //! anybody: no credentials, no header of a definition's but the harmless ones, no body. From https
-//! to http nothing goes at all.
+//! to http nothing goes at all. A write keeps its method, and so its origin; only 303 says that it
+//! is done and that a GET tells how, and 301 and 302 make a GET of a POST, as every client does.
 
 use restway_model::SafeUrl;
 use restway_model::definition::Method;
@@ -60,7 +61,11 @@ impl Hop {
         let stays = is_same_origin(&url, self.url.expose());
         let url = SafeUrl::new(url);
         let mut next = Self { url, is_home: self.is_home && stays, ..self.clone() };
-        let becomes_get = matches!(status, 301..=303) && self.method != Method::Head;
+        let becomes_get = match status {
+            303 => self.method != Method::Head,
+            301 | 302 => self.method == Method::Post,
+            _ => false,
+        };
         if becomes_get {
             next.method = Method::Get;
             next.body = None;
@@ -69,13 +74,20 @@ impl Hop {
         if !stays {
             let is_read = matches!(next.method, Method::Get | Method::Head | Method::Options);
             if next.body.is_some() || !is_read {
-                return Err(refused("it would send the request's body to another origin"));
+                let method = next.method.as_str();
+                return Err(refused(&format!("it would send a {method} to another origin")));
             }
             next.headers.retain(|(name, _)| {
                 HARMLESS.iter().any(|harmless| name.eq_ignore_ascii_case(harmless))
             });
         }
         Ok(Some(next))
+    }
+
+    /// Whether the hop after this one, which the status led to, leaves the write of this one
+    /// undone: 301 and 302 say that it belongs elsewhere, and a GET there writes nothing.
+    pub(crate) fn loses_write(&self, status: u16, next: &Self) -> bool {
+        matches!(status, 301 | 302) && self.method != next.method
     }
 
     /// The target as it may be shown.
@@ -124,9 +136,14 @@ mod tests {
             (Head, 302, Head, false),
             (Get, 302, Get, false),
             (Method::Put, 303, Get, false),
+            (Method::Put, 301, Method::Put, true),
+            (Method::Patch, 302, Method::Patch, true),
+            (Method::Delete, 302, Method::Delete, false),
+            (Method::Delete, 303, Get, false),
         ];
         for (method, status, then, has_body) in table {
-            let sent = hop(method, "https://h/a", matches!(method, Post | Method::Put));
+            let sent =
+                hop(method, "https://h/a", matches!(method, Post | Method::Put | Method::Patch));
             let next = follow(&sent, status, "/b").expect("it is followed");
             assert_eq!((next.method, next.body.is_some()), (then, has_body), "{status}");
             assert!(next.is_home && next.url.expose().as_str() == "https://h/b");
@@ -157,8 +174,10 @@ mod tests {
     fn what_must_not_be_followed_is_refused() {
         let post = hop(Method::Post, "https://h/a", true);
         let get = hop(Method::Get, "https://h/a", false);
+        let delete = hop(Method::Delete, "https://h/a", false);
         let table = [
-            (&post, 307, "https://other/x", "body"),
+            (&post, 307, "https://other/x", "a POST to another origin"),
+            (&delete, 302, "https://other/x", "a DELETE to another origin"),
             (&get, 302, "http://h/a", "https to http"),
             (&get, 302, "ftp://h/a", "not http"),
             (&get, 302, "", "no Location"),

@@ -38,6 +38,8 @@ pub(crate) struct Target {
     pub(crate) retry: Arc<Retry>,
     pub(crate) wait_max: Duration,
     pub(crate) answer_timeout: Duration,
+    /// How long one answer may take whole, where the definition says.
+    pub(crate) answer_bound: Option<Duration>,
     pub(crate) gate: Gate,
     pub(crate) patience: Patience,
     has_warned: AtomicBool,
@@ -84,6 +86,7 @@ impl Target {
             retry: Arc::new(api.retry.clone()),
             wait_max: own.max_wait.map_or(limits.wait_max, |span| span.0),
             answer_timeout: own.timeout.map_or(limits.answer_timeout, |span| span.0),
+            answer_bound: own.timeout.map(|span| span.0),
             gate: Gate::new(own),
             patience: Patience::default(),
             has_warned: AtomicBool::new(false),

@@ -267,7 +267,7 @@ pub(crate) async fn post(
         headers,
         body: body.as_ref().map(Body::upload),
         answer_timeout: target.answer_timeout,
-        route: Route { tls, connect_timeout: None, proxy },
+        route: Route { tls, connect_timeout: None, proxy, is_led: false },
         read_timeout: None,
         end: None,
     };

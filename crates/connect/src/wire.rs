@@ -51,6 +51,8 @@ const HEAD_TOO_LARGE: &str = "message head is too large";
 /// The clients, one for each origin.
 pub(crate) struct Wire {
     egress: Arc<EgressPolicy>,
+    /// The same without what is open to a person alone.
+    egress_led: Arc<EgressPolicy>,
     connect_timeout: Duration,
     read_timeout: Duration,
     clients: Mutex<HashMap<String, Vec<(Route, reqwest::Client)>>>,
@@ -63,6 +65,8 @@ pub(crate) struct Route {
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) proxy: Option<Arc<Proxy>>,
+    /// Whether an api's answer chose the host.
+    pub(crate) is_led: bool,
 }
 
 /// One hop's request, with credentials.
@@ -133,8 +137,8 @@ impl Wire {
         read_timeout: Duration,
         tape: Option<(Arc<Tape>, Redactor)>,
     ) -> Self {
-        let egress = Arc::new(egress);
-        Self { egress, connect_timeout, read_timeout, clients: Mutex::default(), tape }
+        let (egress, egress_led) = (Arc::new(egress.clone()), Arc::new(egress.listed()));
+        Self { egress, egress_led, connect_timeout, read_timeout, clients: Mutex::default(), tape }
     }
 
     /// Sends and waits for the head of the answer.
@@ -171,11 +175,12 @@ impl Wire {
     }
 
     async fn open(&self, outgoing: Outgoing) -> Result<Incoming, Failure> {
-        self.egress.check_url(&outgoing.url).map_err(Failure::Egress)?;
+        let egress = self.egress(&outgoing.route);
+        egress.check_url(&outgoing.url).map_err(Failure::Egress)?;
         let Some(proxy) = outgoing.route.proxy.clone() else {
             return self.ask(outgoing).await;
         };
-        self.check_way(&proxy, &outgoing.url).await.map_err(Failure::Egress)?;
+        self.check_way(&proxy, egress, &outgoing.url).await.map_err(Failure::Egress)?;
         let url = outgoing.url.clone();
         let asked = match self.ask(outgoing).await {
             Ok(incoming) => proxy.judge(&url, incoming.status).map(|()| incoming),
@@ -184,12 +189,21 @@ impl Wire {
         asked.map_err(|failure| failure.through(&proxy))
     }
 
+    fn egress(&self, route: &Route) -> &Arc<EgressPolicy> {
+        if route.is_led { &self.egress_led } else { &self.egress }
+    }
+
     /// Checks the proxy, and what it is to be asked for.
-    async fn check_way(&self, proxy: &Proxy, url: &Url) -> Result<(), Denial> {
+    async fn check_way(
+        &self,
+        proxy: &Proxy,
+        egress: &EgressPolicy,
+        url: &Url,
+    ) -> Result<(), Denial> {
         if let Some(host) = proxy.url.host().filter(|_| !proxy.is_own) {
             check_proxy(&self.egress, &host, proxy.port()).await?;
         }
-        check_behind_proxy(&self.egress, url, proxy.is_own).await
+        check_behind_proxy(egress, url, proxy.is_own).await
     }
 
     async fn ask(&self, outgoing: Outgoing) -> Result<Incoming, Failure> {
@@ -247,7 +261,7 @@ impl Wire {
         let resolver = match &route.proxy {
             None => {
                 let port = url.port_or_known_default().unwrap_or_default();
-                CheckedResolver::new(Arc::clone(&self.egress), port)
+                CheckedResolver::new(Arc::clone(self.egress(route)), port)
             }
             Some(proxy) if proxy.is_own => {
                 CheckedResolver::new(Arc::new(EgressPolicy::anywhere()), proxy.port())

@@ -27,7 +27,7 @@ pub struct Place {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// The line itself, without its end.
+    /// The line itself as it may be shown, without its end.
     pub text: String,
     /// How many characters to underline, at least 1.
     pub width: usize,

@@ -30,6 +30,7 @@ mod safe_url;
 mod secret;
 mod suggest;
 mod template;
+mod unescape;
 mod units;
 
 pub use call_path::{CallPath, InvalidCallPath};

@@ -5,18 +5,21 @@
 //! was looked up during the process is replaced, also where a server repeats it back to us.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::Secret;
-
 use serde_json::Value;
+
+use crate::Secret;
+use crate::unescape::{View, WAYS};
 
 /// Values shorter than this are not searched for: they would black out ordinary words. Whoever
 /// takes a secret from a person says so.
 pub const REDACTED_LENGTH_MIN: usize = 6;
 /// How many forms of values are remembered; beyond it the one goes that was not used for longest.
 const FORMS_MAX: usize = 4096;
-/// JSON inside a text inside JSON is as deep as servers repeat what they were sent.
+/// Escapes inside escapes inside escapes are as deep as servers repeat what they were sent.
 const ESCAPED_MAX: usize = 3;
 const MASK: &str = "***";
 
@@ -35,29 +38,11 @@ struct Known {
 }
 
 impl Redactor {
-    /// Remembers a value that must never be shown, in every form in which servers and URLs write
-    /// it: as it is, percent-encoded (with `+` and with `%20` for a space, as a query and as a
-    /// path), and escaped as JSON, also as JSON inside a text inside JSON.
+    /// Remembers a value that must never be shown, however servers and URLs escape it. A form
+    /// writes `+` for a space, which no escape tells from a plus.
     pub fn learn(&self, secret: &Secret) {
-        let value = secret.expose();
-        let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-        let mut forms = vec![form.replace('+', "%20"), form];
-        if let Ok(mut url) = url::Url::parse("http://h/") {
-            if let Ok(mut segments) = url.path_segments_mut() {
-                segments.push(value);
-            }
-            forms.push(url.path().trim_start_matches('/').to_owned());
-            url.set_query(Some(value));
-            forms.extend(url.query().map(str::to_owned));
-        }
-        let mut text = value.to_owned();
-        for _ in 0..ESCAPED_MAX {
-            let escaped = Value::from(text.as_str()).to_string();
-            text = escaped.get(1..escaped.len().saturating_sub(1)).unwrap_or_default().to_owned();
-            forms.push(text.clone());
-        }
-        for form in forms {
-            self.keep(Secret::new(form));
+        if secret.expose().contains(' ') {
+            self.keep(Secret::new(secret.expose().replace(' ', "+")));
         }
         self.keep(secret.clone());
     }
@@ -97,17 +82,61 @@ impl Redactor {
         }
     }
 
-    /// The text with every remembered value replaced by `***`.
+    /// The text with every remembered value replaced by `***`, also where it is written with
+    /// escapes of URLs, HTML or JSON, or of one inside the other.
     pub fn redact<'text>(&self, text: &'text str) -> Cow<'text, str> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let mut clean = Cow::Borrowed(text);
-        for (value, _) in &known.forms {
-            if clean.contains(value.expose()) {
-                clean = Cow::Owned(clean.replace(value.expose(), MASK));
-            }
+        if known.forms.is_empty() {
+            return Cow::Borrowed(text);
         }
-        clean
+        let mut found = Vec::new();
+        let plain = |(value, _): &(Secret, u64)| {
+            let finds = text.match_indices(value.expose());
+            finds.map(|(at, value)| at..at + value.len()).collect::<Vec<_>>()
+        };
+        found.extend(known.forms.iter().flat_map(plain));
+        if text.contains(['%', '&', '\\']) {
+            known.find_below(&View::of(text), 0, &mut found);
+        }
+        masked(text, found)
     }
+}
+
+impl Known {
+    /// Finds the values in what the text reads as without escapes.
+    fn find_below(&self, view: &View, depth: usize, found: &mut Vec<Range<usize>>) {
+        if depth >= ESCAPED_MAX {
+            return;
+        }
+        for below in WAYS.into_iter().filter_map(|way| view.without(way)) {
+            for (value, _) in &self.forms {
+                let value = value.expose().as_bytes();
+                found.extend(memchr::memmem::find_iter(&below.bytes, value).filter_map(|at| {
+                    Some(*below.starts.get(at)?..*below.starts.get(at + value.len())?)
+                }));
+            }
+            self.find_below(&below, depth + 1, found);
+        }
+    }
+}
+
+/// The text with a mask over each range; those that overlap have one.
+fn masked(text: &str, mut found: Vec<Range<usize>>) -> Cow<'_, str> {
+    if found.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    found.sort_unstable_by_key(|range| (range.start, Reverse(range.end)));
+    let mut clean = String::with_capacity(text.len());
+    let mut end = 0;
+    for range in found {
+        if range.start >= end {
+            clean.push_str(text.get(end..range.start).unwrap_or_default());
+            clean.push_str(MASK);
+        }
+        end = end.max(range.end);
+    }
+    clean.push_str(text.get(end..).unwrap_or_default());
+    Cow::Owned(clean)
 }
 
 #[cfg(test)]
@@ -140,5 +169,27 @@ mod tests {
             assert!(clean.contains("***") && !clean.contains("e-"), "{clean}");
         }
         assert_eq!(redactor.redact_json(&json), serde_json::json!({ "echo": ["***"] }));
+    }
+
+    #[test]
+    fn masks_a_secret_however_it_is_escaped() {
+        let redactor = Redactor::default();
+        redactor.learn(&Secret::new("aB3/x+y=&<z>é"));
+        let forms = [
+            "aB3/x%2By%3D%26%3Cz%3E%C3%A9",
+            "aB3%2fx%2by%3d%26%3cz%3e%c3%a9",
+            "aB3%252Fx%252By%253D%2526%253Cz%253E%25C3%25A9",
+            "aB3/x+y=&amp;&lt;z&gt;é",
+            "aB3&#x2F;x&#43;y=&amp;&lt;z&gt;&#233;",
+            "aB3\\/x+y=\\u0026\\u003cz\\u003e\\u00e9",
+            "aB3\\\\/x+y=\\\\u0026\\\\u003cz\\\\u003e\\\\u00e9",
+            "aB3/x%2By%3D&amp;%3Cz%3E%C3%A9",
+        ];
+        for form in forms {
+            assert_eq!(redactor.redact(&format!("<{form}>%zz&;\\")), "<***>%zz&;\\", "{form}");
+        }
+        redactor.learn(&Secret::new("100%41&amp;"));
+        assert_eq!(redactor.redact("100%41&amp; 100%2541%26amp; é%"), "*** *** é%");
+        assert!(matches!(redactor.redact("50% & \\u00e9 %41"), Cow::Borrowed(_)));
     }
 }

@@ -327,16 +327,23 @@ pub(crate) struct WebhookCall {
     )]
     pub(crate) name: Option<String>,
     /// A parameter of the webhook; may be given again
-    #[arg(long = "param", value_name = "NAME=VALUE", requires = "name")]
+    // `requires` alone lets them pass with `--url`, because `name` conflicts with it.
+    #[arg(
+        long = "param", value_name = "NAME=VALUE", requires = "name",
+        conflicts_with_all = ["url", "input"]
+    )]
     pub(crate) params: Vec<String>,
     /// A file with the parameters, as one JSON or YAML object; `-` reads standard input
-    #[arg(long = "params", id = "params_file", value_name = "FILE", requires = "name")]
+    #[arg(
+        long = "params", id = "params_file", value_name = "FILE", requires = "name",
+        conflicts_with_all = ["url", "input"]
+    )]
     pub(crate) file: Option<String>,
     /// Print the webhook's requests as curl lines, without sending them or showing a secret
-    #[arg(long, requires = "name", conflicts_with = "suggest")]
+    #[arg(long, requires = "name", conflicts_with_all = ["suggest", "url", "input"])]
     pub(crate) dry_run: bool,
     /// Call the api, and print the places in the answers that `outputs` could take
-    #[arg(long, requires = "name")]
+    #[arg(long, requires = "name", conflicts_with_all = ["url", "input"])]
     pub(crate) suggest: bool,
 }
 

@@ -104,6 +104,11 @@ impl EgressPolicy {
         Ok(Self { allowed: allow.iter().map(read).collect::<Result<_, _>>()?, loopback })
     }
 
+    /// The `allow` list alone.
+    pub(crate) fn listed(&self) -> Self {
+        Self { loopback: false, ..self.clone() }
+    }
+
     /// For a proxy that the person at the command line named.
     pub(crate) fn anywhere() -> Self {
         let all = |address: IpAddr| Entry { target: Target::Network(address, 0), port: None };
@@ -317,6 +322,8 @@ mod tests {
         for url in ["http://127.0.0.1:8081/", "http://[::1]/", "http://[::ffff:127.0.0.2]/"] {
             assert!(reaches(&own, url), "{url}");
         }
+        let led = own.listed();
+        assert!(!reaches(&led, "http://127.0.0.1:8081/") && reaches(&led, "http://1.1.1.1/"));
         for url in ["http://10.0.0.1/", "http://169.254.169.254/", "http://0.0.0.0/"] {
             assert!(!reaches(&own, url), "{url}");
         }

@@ -83,6 +83,35 @@ async fn a_body_that_falls_silent_is_a_timeout() {
 }
 
 #[tokio::test]
+async fn the_timeout_of_a_definition_is_for_the_whole_answer() {
+    let (url, _) = each("http", |mut socket, _| async move {
+        head(&mut socket).await?;
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n[").await.ok()?;
+        std::future::pending().await
+    })
+    .await;
+    let rig = Rig::with(Limits::default(), &[], true);
+    let parts = json!({"retry": {"deadline": "0s"}, "limits": {"timeout": "300ms"}});
+    let error = rig.connector.call(&api(&url, parts), get(&url)).await.expect_err("no end");
+    assert!(error.to_string().contains("no end of the answer within 300ms"), "{error}");
+}
+
+#[tokio::test]
+async fn a_write_is_not_done_by_a_redirect_that_makes_it_a_get() {
+    let (url, count) = each("http", |mut socket, _| async move {
+        head(&mut socket).await?;
+        let answer = b"HTTP/1.1 301 Moved\r\nlocation: /there\r\ncontent-length: 0\r\n\r\n";
+        socket.write_all(answer).await.ok()
+    })
+    .await;
+    let mut request = get(&url);
+    request.method = Method::Post;
+    let error = Rig::new().connector.call(&api(&url, json!({})), request).await;
+    let error = error.expect_err("the POST is not done");
+    assert_eq!((code(&error), count.load(Ordering::SeqCst)), ("call.redirect", 1), "{error}");
+}
+
+#[tokio::test]
 async fn a_head_without_end_is_refused_and_not_tried_again() {
     let many: String = (0..10_000).map(|n| format!("x-{n}: y\r\n")).collect();
     let long = format!("x: {}\r\n", "y".repeat(1 << 20));

@@ -63,7 +63,7 @@ pub struct ApiLimits {
     pub concurrency: Option<u16>,
     /// The longest wait that the api may ask for before the run stops; 15m without it.
     pub max_wait: Option<Timespan>,
-    /// How long the api may take to answer one request; 5m without it.
+    /// How long the api may take to answer one request, body and all; without it 5m to begin.
     pub timeout: Option<Timespan>,
 }
 

@@ -57,6 +57,18 @@ impl<'a> Finder<'a> {
         });
     }
 
+    /// Reports a value that must not be shown.
+    pub(super) fn report_hidden(
+        &mut self,
+        path: &[&str],
+        message: impl Into<String>,
+        hint: impl Into<Option<&'static str>>,
+    ) {
+        let problem = self.source.hidden_problem(self.at(path), message);
+        let hint = hint.into().map(str::to_owned);
+        self.problems.push(Problem { hint, ..problem });
+    }
+
     /// Where the value at the end of the path stands, or as much of the path as there is.
     fn at(&self, path: &[&str]) -> At {
         let mut node = self.root;
@@ -97,7 +109,7 @@ impl<'a> Finder<'a> {
             let hint = "use `auth`, or store it with `restway secret set NAME` and write \
                         `${secret.NAME}`";
             let message = format!("`{name}` looks like a credential that stands in the file");
-            self.report(path, message, Some(hint.to_owned()));
+            self.report_hidden(path, message, hint);
         }
     }
 
@@ -105,11 +117,8 @@ impl<'a> Finder<'a> {
     fn credential(&mut self, path: &[&str], template: &Template) {
         self.only(path, template, &[Scope::Secret, Scope::Env]);
         if template.references().next().is_none() {
-            self.report(
-                path,
-                "a credential stands in the file",
-                Some("store it with `restway secret set NAME` and write `${secret.NAME}`".into()),
-            );
+            let hint = "store it with `restway secret set NAME` and write `${secret.NAME}`";
+            self.report_hidden(path, "a credential stands in the file", hint);
         }
     }
 }
@@ -173,14 +182,18 @@ impl Meaning for ApiFile {
         let has_user = |url: &url::Url| !url.username().is_empty() || url.password().is_some();
         let has_key = |url: &url::Url| url.query_pairs().any(|(name, _)| is_telling(&name));
         if address.as_ref().is_some_and(|url| has_user(url) || has_key(url)) {
-            let hint = "leave it out of the address and use `auth`".to_owned();
-            finder.report(&["base_url"], "a credential stands in the address", Some(hint));
+            let hint = "leave it out of the address and use `auth`";
+            finder.report_hidden(&["base_url"], "a credential stands in the address", hint);
         }
         auth::check(self, finder);
         tls::check(self, finder);
         proxy::check(self, finder);
         if self.limits.concurrency == Some(0) {
             finder.report(&["limits", "concurrency"], "must be at least 1", None);
+        }
+        if self.limits.timeout.is_some_and(|timeout| timeout.0.is_zero()) {
+            let hint = "leave it out for the usual bound".to_owned();
+            finder.report(&["limits", "timeout"], "no answer comes in no time", Some(hint));
         }
         if self.retry.multiplier < 1.0 {
             finder.report(&["retry", "multiplier"], "must be at least 1", None);
@@ -274,9 +287,24 @@ impl ApiFile {
             finder.report(&place, problem, hint.map(str::to_owned));
         }
         for status in resource.on_status.keys() {
-            if !status.parse::<u16>().is_ok_and(|status| (100..600).contains(&status)) {
-                finder.report(&at("on_status"), format!("`{status}` is not a status"), None);
+            if let Some(problem) = self.status_problem(status) {
+                let place = ["resources", name.as_str(), "on_status", status];
+                finder.report(&place, format!("`{status}` {problem}"), None);
             }
+        }
+    }
+
+    /// Why a status cannot be a key of `on_status`.
+    fn status_problem(&self, status: &str) -> Option<&'static str> {
+        match status.parse::<u16>() {
+            Ok(200..300) => Some("is success; what it brings is records"),
+            Ok(401) => Some("asks for a login, and says nothing about records"),
+            Ok(429) => Some("asks to wait, and is sent again"),
+            Ok(status) if self.retry.status.contains(&status) => {
+                Some("is one of `status` of `retry`, and is sent again")
+            }
+            Ok(100..600) => None,
+            _ => Some("is not a status"),
         }
     }
 

@@ -21,6 +21,7 @@ mod paging;
 mod param;
 mod problem;
 mod proxy;
+mod shown;
 mod tls;
 mod webhook;
 mod webhook_meaning;

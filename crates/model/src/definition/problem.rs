@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::shown::shown;
 use crate::{Code, Explain, Place};
 
 /// A stretch of one line of a file. Lines and columns count from 1, in characters.
@@ -24,15 +25,26 @@ pub(super) struct Source<'a> {
 
 impl Source<'_> {
     pub(super) fn problem(&self, at: At, message: impl Into<String>) -> Problem {
+        self.problem_at(at, message.into(), false)
+    }
+
+    /// A problem with a value that must not be shown.
+    pub(super) fn hidden_problem(&self, at: At, message: impl Into<String>) -> Problem {
+        self.problem_at(at, message.into(), true)
+    }
+
+    fn problem_at(&self, at: At, message: String, hides: bool) -> Problem {
+        let line = self.text.lines().nth(at.line.saturating_sub(1)).unwrap_or("");
+        let start = at.column.saturating_sub(1);
         Problem {
             place: Place {
                 file: self.file.to_owned(),
                 line: at.line,
                 column: at.column,
-                text: self.text.lines().nth(at.line.saturating_sub(1)).unwrap_or("").to_owned(),
+                text: shown(line, start..start + at.width, hides),
                 width: at.width,
             },
-            message: message.into(),
+            message,
             hint: None,
         }
     }

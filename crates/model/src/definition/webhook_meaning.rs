@@ -84,7 +84,7 @@ fn check_param(finder: &mut Finder<'_>, path: &[&str], param: &Param) {
             finder.report(&at, "a parameter that is required needs no default", None);
         }
         if param.secret {
-            finder.report(&at, "a secret stands in the file", None);
+            finder.report_hidden(&at, "a secret stands in the file", None);
         }
         let mut problems = Vec::new();
         param.take(default.clone(), "the default", &mut problems);

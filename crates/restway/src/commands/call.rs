@@ -11,7 +11,7 @@ use base64::Engine;
 use restway_connect::{
     Answer, Attempt, Connector, ConnectorSettings, EgressPolicy, Extras, Payload,
 };
-use restway_model::definition::{ApiFile, CallInputs, check_inputs, read};
+use restway_model::definition::{ApiFile, CallInputs, WorkspaceFile, check_inputs, read};
 use restway_model::{Limits, MissingSecret, Name, Secret, SecretSource};
 use restway_work::WorkError;
 use serde_json::value::RawValue;
@@ -32,15 +32,16 @@ pub(super) async fn run(context: &Context, arguments: &Call) -> Result<Exit, Fai
     let grant = arguments.api.as_deref().or(inputs.grant.as_ref().map(Name::as_str));
     let wants_files = inputs.dst.is_some()
         || inputs.multipart.iter().flat_map(|body| &body.parts).any(|part| part.file.is_some());
+    let is_documented = arguments.input.is_some();
     let sent = if grant.is_some() || wants_files {
         let workspace = context.workspace_with(&arguments.tape).await?;
         let api = match grant {
             Some(name) => Some(Arc::clone(workspace.definitions.api(name)?)),
             None => None,
         };
-        send(workspace.connector(), &inputs, api).await?
+        send(workspace.connector(), &inputs, api, is_documented).await?
     } else {
-        send(&alone(context, &arguments.tape)?, &inputs, None).await?
+        send(&alone(context, &arguments.tape)?, &inputs, None, is_documented).await?
     };
     let is_expected = inputs.expected_status_code.contains(&sent.answer.status);
     print(context, &sent, inputs.dst.is_some());
@@ -53,16 +54,21 @@ struct Sent {
     notes: Vec<&'static str>,
 }
 
+/// `is_documented`: the inputs have the retries of their documents, and not the api's.
 async fn send(
     connector: &Connector,
     inputs: &CallInputs,
     api: Option<Arc<ApiFile>>,
+    is_documented: bool,
 ) -> Result<Sent, Failure> {
     let base = match &api {
         Some(api) => Some(connector.base_url(api)?.expose().clone()),
         None => None,
     };
-    let prepared = connector.prepare(inputs, base.as_ref())?;
+    let mut prepared = connector.prepare(inputs, base.as_ref())?;
+    if api.is_some() && !is_documented {
+        prepared.request.manner.retry = None;
+    }
     let api = match api {
         Some(api) => api,
         None => Arc::new(ApiFile::bare(Name::slug("call"), prepared.request.url.expose())),
@@ -148,8 +154,8 @@ fn add(all: &mut Map<String, Value>, name: &str, value: &str) {
     }
 }
 
-/// A connector outside of any workspace: no secrets, public addresses and the person's own
-/// loopback.
+/// A connector without a workspace's store: no secrets, public addresses, the person's own
+/// loopback, and what the workspace around, if there is one, allows.
 pub(super) fn alone(context: &Context, arguments: &TapeArguments) -> Result<Connector, Failure> {
     struct NoSecrets;
     impl SecretSource for NoSecrets {
@@ -159,7 +165,7 @@ pub(super) fn alone(context: &Context, arguments: &TapeArguments) -> Result<Conn
     }
     let settings = ConnectorSettings {
         limits: Limits::default(),
-        egress: EgressPolicy::new(&[], true).map_err(WorkError::Egress)?,
+        egress: EgressPolicy::new(&allowed(context)?, true).map_err(WorkError::Egress)?,
         secrets: Arc::new(NoSecrets),
         tokens: None,
         clock: Arc::clone(&context.clock),
@@ -169,6 +175,15 @@ pub(super) fn alone(context: &Context, arguments: &TapeArguments) -> Result<Conn
     };
     let extras = Extras { tape: tape(arguments)?, proxies: proxies(), ..Extras::default() };
     Ok(Connector::with(settings, extras))
+}
+
+/// What `egress.allow` of the workspace around says; nothing outside of one.
+fn allowed(context: &Context) -> Result<Vec<String>, Failure> {
+    let Ok(folder) = context.folder() else { return Ok(Vec::new()) };
+    let file = "restway.yaml";
+    let text = fs_err::read_to_string(folder.join(file)).map_err(WorkError::File)?;
+    let workspace = read::<WorkspaceFile>(file, &text).map_err(WorkError::Definitions)?;
+    Ok(workspace.egress.allow)
 }
 
 /// Prints the outputs. A JSON body is printed as it came, so that no digit of it changes.
@@ -183,7 +198,8 @@ fn print(context: &Context, sent: &Sent, is_in_file: bool) {
         cookies.map(|(name, value)| (name.clone(), json!(redacted(value)))).collect();
     outputs.insert("cookies".into(), Value::Object(cookies));
     let mut log: Vec<Value> = sent.notes.iter().map(|note| json!({ "warning": note })).collect();
-    log.extend(answer.attempts.iter().enumerate().map(|(at, one)| attempt(at + 1, one)));
+    let attempts = answer.attempts.iter().enumerate();
+    log.extend(attempts.map(|(at, one)| attempt(context, at + 1, one)));
     let mut body = None;
     match Payload::of(answer) {
         Payload::None => {
@@ -225,8 +241,8 @@ fn headers(context: &Context, headers: &[(String, String)]) -> Value {
     Value::Object(all)
 }
 
-fn attempt(number: usize, attempt: &Attempt) -> Value {
-    json!({
+fn attempt(context: &Context, number: usize, attempt: &Attempt) -> Value {
+    let log = json!({
         "attempt": number,
         "method": attempt.method.as_str(),
         "url": attempt.url.to_string(),
@@ -236,5 +252,6 @@ fn attempt(number: usize, attempt: &Attempt) -> Value {
         "redirected_to": attempt.redirected_to.as_ref().map(ToString::to_string),
         "duration_ms": attempt.duration.as_millis(),
         "retry_in_ms": attempt.wait.map(|wait| wait.as_millis()),
-    })
+    });
+    context.printer.redactor.redact_json(&log)
 }

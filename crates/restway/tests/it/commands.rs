@@ -98,6 +98,31 @@ fn call_prints_one_object_with_exactly_one_body() {
 }
 
 #[test]
+fn what_is_a_webhooks_alone_never_sends_a_plain_call() {
+    let api = Api::start();
+    let workspace = Workspace::new();
+    let url = format!("{}/fault/echo", api.url());
+    workspace.write("call.yaml", &format!("url: {url}\n"));
+    for call in [["--url", &url], ["--input", "call.yaml"]] {
+        for more in [&["--dry-run"][..], &["--suggest"], &["--param", "a=b"], &["--params", "-"]] {
+            let said = workspace.run(&[&["call"], &call[..], more].concat());
+            assert_eq!(said.code, 2, "{call:?} {more:?}: {}", said.out);
+        }
+    }
+}
+
+#[test]
+fn a_plain_call_keeps_to_what_its_workspace_allows() {
+    let workspace = Workspace::new();
+    let private = ["call", "--url", "http://0.0.0.0:1/"];
+    let said = workspace.run(&private);
+    assert!(said.err.contains("call.egress_denied"), "{}", said.err);
+    workspace.write("restway.yaml", "workspace: it\negress: { allow: ['0.0.0.0:1'] }\n");
+    let said = workspace.run(&private);
+    assert!(said.err.contains("call.connect"), "{}", said.err);
+}
+
+#[test]
 fn call_takes_every_documented_input_from_a_file() {
     let api = Api::start();
     let workspace = Workspace::new();

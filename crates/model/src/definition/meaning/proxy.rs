@@ -19,8 +19,8 @@ pub(super) fn check(api: &ApiFile, finder: &mut Finder<'_>) {
                 finder.report(&["proxy", "url"], "not a proxy's address", Some(hint.to_owned()));
             }
             Some(url) if !url.username().is_empty() || url.password().is_some() => {
-                let hint = "write `username` and `password` beside `url`".to_owned();
-                finder.report(&["proxy", "url"], "a credential stands in the address", Some(hint));
+                let hint = "write `username` and `password` beside `url`";
+                finder.report_hidden(&["proxy", "url"], "a credential stands in the address", hint);
             }
             Some(_) => {}
         }
