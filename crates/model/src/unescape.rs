@@ -3,8 +3,11 @@
 //! In: bytes. Out: the bytes that they stand for, or nothing where no escape is in them. What is
 //! no proper escape stands for itself, so that nothing is ever refused.
 
+/// Reads an escape at the beginning of a text: its length, and the bytes that it stands for.
+pub(crate) type Way = fn(&[u8]) -> Option<(usize, Vec<u8>)>;
+
 /// The ways in which servers and clients write a text inside another.
-pub(crate) const WAYS: [fn(&[u8]) -> Option<(usize, Vec<u8>)>; 3] = [percent, html, json];
+pub(crate) const WAYS: [Way; 3] = [percent, html, json];
 
 /// The longest name or number of an HTML entity that is looked for.
 const ENTITY_MAX: usize = 8;
@@ -23,7 +26,7 @@ impl View {
     }
 
     /// The same without escapes of one way; `None` when there are none.
-    pub(crate) fn without(&self, way: fn(&[u8]) -> Option<(usize, Vec<u8>)>) -> Option<Self> {
+    pub(crate) fn without(&self, way: Way) -> Option<Self> {
         let mut view = Self { bytes: Vec::new(), starts: Vec::new() };
         let mut at = 0;
         let mut has_escapes = false;
