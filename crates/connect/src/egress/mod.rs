@@ -15,8 +15,9 @@
 mod classify;
 mod resolver;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
+use restway_model::{EgressEntry, InvalidEgress};
 use url::{Host, Url};
 
 use classify::{LOOPBACK, special};
@@ -25,21 +26,8 @@ pub(crate) use resolver::{CheckedResolver, check_behind_proxy, check_proxy};
 /// What may be connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EgressPolicy {
-    allowed: Vec<Entry>,
+    allowed: Vec<EgressEntry>,
     loopback: bool,
-}
-
-/// A line of the `allow` list that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{entry}` {problem}; write a host, `*.` and a domain, an address or a network, as in \
-     `api.acme.example`, `*.acme.example:8443`, `127.0.0.1:8081` or `10.1.0.0/16`"
-)]
-pub struct InvalidEgress {
-    /// The line.
-    pub entry: String,
-    /// What stopped the reading of it.
-    pub problem: &'static str,
 }
 
 /// A connection that is not allowed.
@@ -76,20 +64,6 @@ impl Denial {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
-    target: Target,
-    port: Option<u16>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Target {
-    Name(String),
-    /// With the dot: `.acme.example`.
-    Suffix(String),
-    Network(IpAddr, u32),
-}
-
 impl EgressPolicy {
     /// Reads the `allow` list. `loopback` is for a person at the command line, who may reach their
     /// own machine; a server that acts for others does not set it.
@@ -97,11 +71,8 @@ impl EgressPolicy {
     /// # Errors
     /// The first line that cannot be read.
     pub fn new(allow: &[String], loopback: bool) -> Result<Self, InvalidEgress> {
-        let read = |entry: &String| {
-            Entry::read(entry.trim())
-                .map_err(|problem| InvalidEgress { entry: entry.clone(), problem })
-        };
-        Ok(Self { allowed: allow.iter().map(read).collect::<Result<_, _>>()?, loopback })
+        let allowed = allow.iter().map(|entry| entry.parse()).collect::<Result<_, _>>()?;
+        Ok(Self { allowed, loopback })
     }
 
     /// The `allow` list alone.
@@ -111,9 +82,7 @@ impl EgressPolicy {
 
     /// For a proxy that the person at the command line named.
     pub(crate) fn anywhere() -> Self {
-        let all = |address: IpAddr| Entry { target: Target::Network(address, 0), port: None };
-        let allowed = vec![all(Ipv4Addr::UNSPECIFIED.into()), all(Ipv6Addr::UNSPECIFIED.into())];
-        Self { allowed, loopback: true }
+        Self { allowed: EgressEntry::all().to_vec(), loopback: true }
     }
 
     /// Whether a line of the list names the host of a URL.
@@ -153,15 +122,7 @@ impl EgressPolicy {
 
     /// Whether a name may be connected to at whatever address it has.
     pub(crate) fn allows_name(&self, host: &str, port: u16) -> bool {
-        let host = plain_name(host);
-        self.allowed.iter().any(|entry| {
-            entry.port.is_none_or(|allowed| allowed == port)
-                && match &entry.target {
-                    Target::Name(name) => *name == host,
-                    Target::Suffix(suffix) => host.ends_with(suffix),
-                    Target::Network(..) => false,
-                }
-        })
+        self.allowed.iter().any(|entry| entry.names(host, port))
     }
 
     /// Checks one address of `host`; an empty `host` says that the URL names the address itself.
@@ -183,86 +144,6 @@ impl EgressPolicy {
         }
         let host = if host.is_empty() { address.to_string() } else { host.to_owned() };
         Err(Denial { host, port, address: Some(address), class })
-    }
-}
-
-/// A name without the dot of the root, which means the same host.
-fn plain_name(host: &str) -> String {
-    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
-}
-
-impl Entry {
-    fn read(text: &str) -> Result<Self, &'static str> {
-        if text.contains("//") {
-            return Err("is a URL");
-        }
-        if let Some((address, bits)) = text.split_once('/') {
-            return network(address, bits);
-        }
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self::address(address, None));
-        }
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) => {
-                let port = port.parse::<u16>().map_err(|_| "has no port after its `:`")?;
-                (host, Some(port))
-            }
-            None => (text, None),
-        };
-        if let Some(domain) = host.strip_prefix("*.") {
-            return Ok(Self { target: Target::Suffix(format!(".{}", name(domain)?)), port });
-        }
-        match Host::parse(host) {
-            Ok(Host::Ipv4(address)) => Ok(Self::address(address.into(), port)),
-            Ok(Host::Ipv6(address)) => Ok(Self::address(address.into(), port)),
-            _ => Ok(Self { target: Target::Name(name(host)?), port }),
-        }
-    }
-
-    fn address(address: IpAddr, port: Option<u16>) -> Self {
-        let address = address.to_canonical();
-        Self { target: Target::Network(address, bits_of(address)), port }
-    }
-
-    fn covers(&self, address: IpAddr, port: u16) -> bool {
-        let Target::Network(network, bits) = self.target else {
-            return false;
-        };
-        let same = match (network, address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                network.to_bits().checked_shr(u32::BITS - bits)
-                    == address.to_bits().checked_shr(u32::BITS - bits)
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                network.to_bits().checked_shr(u128::BITS - bits)
-                    == address.to_bits().checked_shr(u128::BITS - bits)
-            }
-            _ => false,
-        };
-        same && self.port.is_none_or(|allowed| allowed == port)
-    }
-}
-
-fn name(text: &str) -> Result<String, &'static str> {
-    match Host::parse(text) {
-        Ok(Host::Domain(domain)) if !domain.contains('*') => Ok(plain_name(&domain)),
-        _ => Err("is not a host name"),
-    }
-}
-
-fn network(address: &str, bits: &str) -> Result<Entry, &'static str> {
-    let address: IpAddr = address.parse().map_err(|_| "has no address before its `/`")?;
-    let bits: u32 = bits.parse().map_err(|_| "has no number after its `/`")?;
-    if bits > bits_of(address) {
-        return Err("has more bits after its `/` than an address has");
-    }
-    Ok(Entry { target: Target::Network(address, bits), port: None })
-}
-
-const fn bits_of(address: IpAddr) -> u32 {
-    match address {
-        IpAddr::V4(_) => u32::BITS,
-        IpAddr::V6(_) => u128::BITS,
     }
 }
 

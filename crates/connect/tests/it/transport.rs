@@ -93,7 +93,7 @@ async fn the_timeout_of_a_definition_is_for_the_whole_answer() {
     let rig = Rig::with(Limits::default(), &[], true);
     let parts = json!({"retry": {"deadline": "0s"}, "limits": {"timeout": "300ms"}});
     let error = rig.connector.call(&api(&url, parts), get(&url)).await.expect_err("no end");
-    assert!(error.to_string().contains("no end of the answer within 300ms"), "{error}");
+    assert!(error.to_string().contains("the answer has not ended within 300ms"), "{error}");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use super::problem::{At, Problem, Source};
 use super::yaml::{Node, Value};
 use super::{ApiFile, AppFile, ResourceSettings, WorkspaceFile};
 use super::{incremental, live};
-use crate::{Name, Scope, TableName, Template, is_telling, nearest};
+use crate::{EgressEntry, Name, Scope, TableName, Template, is_telling, nearest};
 
 /// The name before the dot of tables that local files are landed in; no api may have it.
 pub const LAKE: &str = "lake";
@@ -132,6 +132,17 @@ impl Meaning for WorkspaceFile {
                 "tables lie in a folder; object stores are not supported yet",
                 None,
             );
+        }
+        self.check_egress(finder);
+    }
+}
+
+impl WorkspaceFile {
+    fn check_egress(&self, finder: &mut Finder<'_>) {
+        for (at, entry) in self.egress.allow.iter().enumerate() {
+            if let Err(problem) = entry.parse::<EgressEntry>() {
+                finder.report(&["egress", "allow", &at.to_string()], problem.to_string(), None);
+            }
         }
     }
 }
