@@ -61,13 +61,16 @@ workspace: it
 egress:
   allow: [10.0.0.0/33, 'a.example:70000', '*', '', 'https://a.example', '*.a.example:1']
 ";
-    check::<WorkspaceFile>(text, expect![[r#"
+    check::<WorkspaceFile>(
+        text,
+        expect![[r#"
         4:11+11 `10.0.0.0/33` has more bits after its `/` than an address has; write a host, `*.` and a domain, an address or a network, as in `api.acme.example`, `*.acme.example:8443`, `127.0.0.1:8081` or `10.1.0.0/16`
         4:24+17 `a.example:70000` has no port after its `:`; write a host, `*.` and a domain, an address or a network, as in `api.acme.example`, `*.acme.example:8443`, `127.0.0.1:8081` or `10.1.0.0/16`
         4:43+3 `*` is not a host name; write a host, `*.` and a domain, an address or a network, as in `api.acme.example`, `*.acme.example:8443`, `127.0.0.1:8081` or `10.1.0.0/16`
         4:48+2 `` is not a host name; write a host, `*.` and a domain, an address or a network, as in `api.acme.example`, `*.acme.example:8443`, `127.0.0.1:8081` or `10.1.0.0/16`
         4:52+19 `https://a.example` is a URL; write a host, `*.` and a domain, an address or a network, as in `api.acme.example`, `*.acme.example:8443`, `127.0.0.1:8081` or `10.1.0.0/16`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
