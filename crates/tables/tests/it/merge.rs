@@ -277,3 +277,34 @@ async fn a_contract_freezes_or_rejects_what_the_table_does_not_have() {
     let summary = fixture.lake.table(&name("acme.items")).await.expect("a table").summary;
     assert_eq!(summary.rows, Some(4));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_whose_record_was_refused_is_not_taken_for_absent() {
+    let fixture = Fixture::new();
+    let absent = |sequence| {
+        let types = [("x".to_owned(), "int64".parse().expect("a type"))].into();
+        let max_rejects = MaxRejects::Count(9);
+        Landing { types, max_rejects, ..absent(sequence, LoadMode::Merge, 1.0) }
+    };
+    land(&fixture, absent(1), "{\"id\": 1, \"x\": 1}\n{\"id\": 2, \"x\": 2}").await;
+    let refused = "{\"id\": 1, \"x\": \"oops\"}\n{\"id\": 3, \"x\": 3}";
+    let tally = land(&fixture, absent(2), refused).await.tally();
+    assert_eq!((tally.rejected, tally.deleted), (1, 0));
+    let ids = fixture.rows("select id from acme.items order by id").await;
+    assert_eq!(ids, ["{\"id\":1}", "{\"id\":2}", "{\"id\":3}"]);
+    let whole = "{\"id\": 1, \"x\": 1}\n{\"id\": 3, \"x\": 3}";
+    assert_eq!(land(&fixture, absent(3), whole).await.tally().deleted, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_sweeps_its_own_leavings_and_nobody_elses() {
+    let fixture = Fixture::new();
+    let of = |resource: &str| {
+        let (resource, stream) = (name(resource), resource.to_owned());
+        Landing { resource, stream, ..landing(1, LoadMode::Append) }
+    };
+    land(&fixture, of("acme.items_"), "{\"id\": 1, \"l\": [1, 2]}").await;
+    land(&fixture, of("acme.items"), "{\"id\": 2}").await;
+    let rows = fixture.rows("select value from acme.items___l order by value").await;
+    assert_eq!(rows, ["{\"value\":1}", "{\"value\":2}"]);
+}

@@ -209,6 +209,24 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_every_part_of_it_or_the_whole_record() {
+        let incremental = incremental();
+        let known = |key: &[&str], first: &str, second: &str| {
+            let key = || key.iter().map(|field| field.parse().expect("a path")).collect();
+            let mut sieve = Sieve::new(&incremental, key(), true, Highest::default(), None);
+            assert!(sieve.takes(first.as_bytes()));
+            let low = sieve.reached();
+            !Sieve::new(&incremental, key(), true, low, None).takes(second.as_bytes())
+        };
+        let nested = ["owner.id", "kind"];
+        let of = |owner: &str| format!(r#"{{"owner":{{"id":{owner}}},"kind":"a","v":7}}"#);
+        assert!(!known(&nested, &of("1"), &of("2")));
+        assert!(known(&nested, &of("1"), &of("1")));
+        assert!(!known(&["id"], r#"{"id":null,"v":7,"w":1}"#, r#"{"id":null,"v":7,"w":2}"#));
+        assert!(known(&["id"], r#"{"id":1,"v":7,"w":1}"#, r#"{"id":1,"v":7,"w":2}"#));
+    }
+
+    #[test]
     fn rows_at_the_border_land_once_and_their_equals_later() {
         let first = [r#"{"id":1,"v":5}"#, r#"{"id":2,"v":7}"#, r#"{"id":3,"v":7}"#];
         let (taken, reached, _) = sift(Highest::default(), None, &first);
