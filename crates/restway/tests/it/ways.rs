@@ -33,7 +33,7 @@ fn nginx(workspace: &Workspace) -> Peer {
     Peer::begin(Path::new("nginx"), |port| {
         let text = format!(
             "\
-daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
 events {{}}
 http {{
   access_log off; default_type application/json;
