@@ -11,15 +11,19 @@ node_versions="oidc-provider@9.13.3"
 # Whether a part is installed at these versions.
 has() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
 
-if ! has "$folder/versions" "$python_versions"; then
-    echo "installing $python_versions into $folder"
-    rm -rf "$folder/venv" "$folder/versions"
-    mkdir -p "$folder"
-    python3 -m venv "$folder/venv"
+# Installs Python packages in a folder of their own, unless they are there at these versions.
+python_part() {
+    has "$1/versions" "$2" && return
+    echo "installing $2 into $1"
+    rm -rf "$1/venv" "$1/versions"
+    mkdir -p "$1"
+    python3 -m venv "$1/venv"
     # shellcheck disable=SC2086 # the versions are words
-    "$folder/venv/bin/pip" install --quiet --disable-pip-version-check $python_versions
-    echo "$python_versions" > "$folder/versions"
-fi
+    "$1/venv/bin/pip" install --quiet --disable-pip-version-check $2
+    echo "$2" > "$1/versions"
+}
+
+python_part "$folder" "$python_versions"
 # From Debian: a web server that asks for client certificates, proxies that ask for passwords, and
 # what the other parts run on.
 missing=()
@@ -36,7 +40,6 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 if ! has "$folder/wiremock/versions" "$wiremock_version"; then
     echo "installing wiremock $wiremock_version into $folder/wiremock"
-    java -version >/dev/null 2>&1 || { echo "wiremock needs Java 11 or later" >&2; exit 1; }
     rm -rf "$folder/wiremock"
     mkdir -p "$folder/wiremock"
     # The package is the jar and a script to start it; the jar is all that is needed.
@@ -47,25 +50,8 @@ if ! has "$folder/wiremock/versions" "$wiremock_version"; then
     rm "$folder/wiremock/wiremock-$wiremock_version.tgz"
     echo "$wiremock_version" > "$folder/wiremock/versions"
 fi
-if ! has "$folder/readers/versions" "$reader_versions"; then
-    echo "installing $reader_versions into $folder/readers"
-    rm -rf "$folder/readers"
-    mkdir -p "$folder/readers"
-    python3 -m venv "$folder/readers/venv"
-    # shellcheck disable=SC2086 # the versions are words
-    "$folder/readers/venv/bin/pip" install --quiet --disable-pip-version-check $reader_versions
-    echo "$reader_versions" > "$folder/readers/versions"
-fi
-if ! has "$folder/httpbin/versions" "$httpbin_versions"; then
-    echo "installing $httpbin_versions into $folder/httpbin"
-    rm -rf "$folder/httpbin"
-    mkdir -p "$folder/httpbin"
-    python3 -m venv "$folder/httpbin/venv"
-    # shellcheck disable=SC2086 # the versions are words
-    "$folder/httpbin/venv/bin/pip" install --quiet --disable-pip-version-check $httpbin_versions
-    echo "$httpbin_versions" > "$folder/httpbin/versions"
-fi
-
+python_part "$folder/readers" "$reader_versions"
+python_part "$folder/httpbin" "$httpbin_versions"
 if ! has "$folder/node/versions" "$node_versions"; then
     echo "installing $node_versions into $folder/node"
     rm -rf "$folder/node"
