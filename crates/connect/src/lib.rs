@@ -70,6 +70,7 @@ mod excerpt;
 mod outputs;
 
 mod ahead;
+mod download;
 mod held;
 mod job;
 mod link;
@@ -101,6 +102,7 @@ pub use clock::SystemClock;
 pub use compose::{Attachment, CallParts};
 pub use csv_file::CsvFile;
 pub use curl::curl_line;
+pub use download::{Download, Downloaded, FetchedFile, KnownFile};
 pub use egress::{Denial, EgressPolicy};
 pub use error::{CallError, Excerpt, Failure};
 pub use gate::{Turn, Turns};
@@ -264,6 +266,17 @@ impl Connector {
         values: Arc<dyn Values + Send + Sync>,
     ) -> Walk {
         Walk::new(self.clone(), api, name, resource, values)
+    }
+
+    /// Begins to fetch the file that is a resource's answer. Nothing is sent before
+    /// [`Download::fetch`]; `values` are as for [`Connector::walk`].
+    pub fn download(
+        &self,
+        api: Arc<ApiFile>,
+        resource: Arc<ResourceSettings>,
+        values: Arc<dyn Values + Send + Sync>,
+    ) -> Download {
+        Download::new(self.clone(), api, resource, values)
     }
 
     /// The requests that a walk begins with, as curl lines, one a line: the token request, if

@@ -4,7 +4,10 @@
 //! page is whole, so that a body which breaks is read again from its start and nobody notices.
 
 use crate::Connector;
-use crate::decode::{BodyReader, BodyShape, PageEnd};
+use restway_model::definition::Archive;
+use tokio::io::AsyncWriteExt;
+
+use crate::decode::{BodyReader, BodyShape, PageEnd, unzip};
 use crate::error::{CallError, Excerpt, Failure};
 use crate::exchange::{Exchange, Opened};
 use crate::held::{Held, Room};
@@ -21,6 +24,8 @@ pub(crate) struct PageShape {
 enum Reading {
     Begun,
     Body(Box<BodyReader>),
+    /// An archive that is read from its end, in a file without a name.
+    Archive(tokio::fs::File),
     Whole,
 }
 
@@ -71,6 +76,7 @@ impl OpenPage {
     async fn whole(&mut self, body: &[u8]) -> Result<(), Failure> {
         self.reading = match self.begun(Some(body)).await? {
             Reading::Body(reader) => self.body(reader, None).await?,
+            Reading::Archive(file) => self.archive(file, None).await?,
             other => other,
         };
         Ok(())
@@ -108,6 +114,7 @@ impl OpenPage {
         self.reading = match std::mem::replace(&mut self.reading, Reading::Begun) {
             Reading::Begun => self.begun(chunk.as_deref()).await?,
             Reading::Body(reader) => self.body(reader, chunk.as_deref()).await?,
+            Reading::Archive(file) => self.archive(file, chunk.as_deref()).await?,
             Reading::Whole => Reading::Whole,
         };
         Ok(())
@@ -115,6 +122,10 @@ impl OpenPage {
 
     async fn begun(&mut self, chunk: Option<&[u8]>) -> Result<Reading, Failure> {
         let shape = &self.shape.body;
+        if let Some(Archive::Zip { .. }) = &shape.archive {
+            let file = self.shape.room.unnamed()?;
+            return self.archive(tokio::fs::File::from_std(file), chunk).await;
+        }
         let content_type = header(&self.opened.incoming.headers, "content-type");
         let reader = BodyReader::new(shape, content_type.filter(|_| shape.archive.is_none()))?;
         self.body(Box::new(reader), chunk).await
@@ -140,6 +151,30 @@ impl OpenPage {
             }
         }
         Ok(Reading::Body(reader))
+    }
+
+    /// An archive comes into a file, and is read when it is whole.
+    async fn archive(
+        &mut self,
+        mut file: tokio::fs::File,
+        chunk: Option<&[u8]>,
+    ) -> Result<Reading, Failure> {
+        if let Some(chunk) = chunk {
+            file.write_all(chunk).await.map_err(Failure::Spool)?;
+            return Ok(Reading::Archive(file));
+        }
+        file.flush().await.map_err(Failure::Spool)?;
+        let file = file.into_std().await;
+        let shape = self.shape.body.clone();
+        let end = self.held.aside(move |held| {
+            let wanted = match &shape.archive {
+                Some(Archive::Zip { members }) => members.as_deref(),
+                _ => None,
+            };
+            unzip(file, &shape, wanted, &mut |batch| held.push(batch))
+        });
+        self.end = end.await?;
+        Ok(Reading::Whole)
     }
 
     /// The page broke: waits and begins it again.

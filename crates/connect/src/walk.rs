@@ -298,7 +298,7 @@ impl Walk {
         let body = BodyShape {
             records: self.resource.records.clone(),
             format: self.resource.format.clone(),
-            archive: self.resource.archive,
+            archive: self.resource.archive.clone(),
             bounds,
             types: self.resource.types.clone(),
             fail_when: self.resource.fail_when.clone(),

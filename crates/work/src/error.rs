@@ -166,6 +166,16 @@ pub enum WorkError {
         /// What the api answered.
         source: Box<WorkError>,
     },
+    /// A file that has no name of its own.
+    #[error("the name `{name}` of the files of `{resource}` {problem}")]
+    FileName {
+        /// The resource.
+        resource: TableName,
+        /// The name as it is written.
+        name: String,
+        /// What is wrong with what it makes.
+        problem: String,
+    },
     /// A batch of the journal that this version cannot read.
     #[error("batch {sequence} of `{stream}` in the journal cannot be read or written")]
     Journal {
@@ -240,6 +250,7 @@ impl Explain for WorkError {
             | Self::CursorChanged { .. }
             | Self::BorderFull { .. }
             | Self::TooManyWindows { .. } => Code::RunFailed,
+            Self::FileName { .. } => Code::FileName,
             Self::Stopped => Code::Interrupted,
             Self::File(error) if error.kind() == io::ErrorKind::StorageFull => Code::DiskFull,
             Self::File(_) => Code::FileFailed,
@@ -288,6 +299,12 @@ impl Explain for WorkError {
                  needs no border"
                     .into(),
             ],
+            Self::FileName { .. } => {
+                vec![
+                    "put what tells the rows apart into `files.name`, as in `${parent.id}.pdf`"
+                        .into(),
+                ]
+            }
             Self::NotOfTheLake { .. } => {
                 vec!["name it `lake.NAME`, without `__` in it".into()]
             }

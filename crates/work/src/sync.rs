@@ -11,6 +11,7 @@
 //! so a sync that is killed, stopped or refused loses nothing and doubles nothing.
 
 mod field;
+mod files;
 mod key;
 mod lander;
 mod parents;

@@ -1,13 +1,13 @@
 //! A body in any format: what is done to its bytes, one stage after the other.
 //!
 //! ```text
-//! archive ──▶ charset ──▶ page? ──▶ json | ndjson | csv | xml ──▶ batches
+//! gzip ──▶ charset ──▶ page? ──▶ json | ndjson | csv | xml ──▶ batches
 //! ```
 //!
 //! In: the decoded body in chunks, cut anywhere, and how the definition says that it is written.
 //! Out: batches of records as JSON text, and at the end what else there was. Each stage holds a
-//! bounded part of the body. What never happens here: a format guessed from the body. The one
-//! thing that the answer's own media type decides is NDJSON, which says so.
+//! bounded part of the body. What never happens here: a format guessed from the body. An archive of several members
+//! (`unzip.rs`) has such a reader for each of them. The one thing that the answer's own media type decides is NDJSON, which says so.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -118,7 +118,7 @@ impl BodyReader {
             Reader::Json(_) => Page::No,
             _ => Page::Unknown(Vec::new()),
         };
-        let is_gzip = shape.archive == Some(Archive::Gzip);
+        let is_gzip = matches!(shape.archive, Some(Archive::Gzip {}));
         let charset =
             Charset::new(named.map(encoding).or(declared), matches!(reader, Reader::Xml(_)));
         Ok(Self {

@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::Chosen;
+use super::files::FileTask;
 use super::lander::{Carried, Page, Way};
 use super::parents::Parent;
 use super::sieve::{BORDER_MAX, Highest, Sieve, Sifted};
@@ -30,6 +31,8 @@ pub(super) struct Part {
     pub(super) name: Arc<str>,
     pub(super) parent: Arc<Parent>,
     pub(super) carried: Carried,
+    /// What is fetched for it, where the answer is a file.
+    pub(super) file: Option<FileTask>,
 }
 
 /// What reading a part came to.
@@ -79,6 +82,9 @@ impl Values for LegValues {
 impl Reader<'_> {
     /// Reads what is new, leg by leg.
     pub(super) async fn read(&mut self, state: PartState) -> Result<(), WorkError> {
+        if let Some(task) = self.part.file.take() {
+            return self.file(task).await;
+        }
         let Some(incremental) = self.chosen.settings.incremental.as_ref() else {
             let half = state.walk.filter(|half| self.is_current(half));
             self.whole(half).await?;
@@ -259,7 +265,7 @@ impl Reader<'_> {
         self.send(held, None).await
     }
 
-    async fn send(
+    pub(super) async fn send(
         &mut self,
         records: Vec<Records>,
         state: Option<PartState>,

@@ -143,7 +143,7 @@ impl Workspace {
         way: Way,
     ) -> Result<Vec<(Part, PartState)>, WorkError> {
         let stream = chosen.table.to_string();
-        let all = self.parts(chosen).await?;
+        let all = self.with_files(chosen, way, self.parts(chosen).await?).await?;
         let count = all.len();
         let mut parts = Vec::with_capacity(count);
         for part in all {
@@ -171,7 +171,8 @@ impl Workspace {
     async fn parts(&self, chosen: &Chosen) -> Result<Vec<Part>, WorkError> {
         let Some(parent) = chosen.parent() else {
             let parent = Arc::new(Parent::none());
-            return Ok(vec![Part { name: "".into(), parent, carried: Arc::default() }]);
+            let (name, carried) = ("".into(), Arc::default());
+            return Ok(vec![Part { name, parent, carried, file: None }]);
         };
         let columns = request_columns(&chosen.settings);
         let mut parts = BTreeMap::new();
@@ -184,7 +185,8 @@ impl Workspace {
                 false => row.name(&columns).into(),
             };
             let carried = Arc::new(carried(&chosen.settings.carry, &row));
-            let part = Part { name: Arc::clone(&name), parent: Arc::new(row), carried };
+            let (name, parent) = (Arc::clone(&name), Arc::new(row));
+            let part = Part { name: Arc::clone(&name), parent, carried, file: None };
             parts.insert(name, part);
         }
         Ok(parts.into_values().collect())
