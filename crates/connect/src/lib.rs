@@ -77,6 +77,7 @@ mod link;
 mod open_page;
 mod page;
 mod place;
+mod raw;
 mod walk;
 
 mod error;
@@ -112,6 +113,7 @@ pub use outputs::Payload;
 pub use page::PageMark;
 pub use person::{LoggedOut, PersonLogin, PersonTask};
 pub use proxy::Proxies;
+pub use raw::{RawKeeper, TakeRecords};
 pub use request::{Answer, Attempt, Body, Expected, Manner, Redirects, Request, Timeouts};
 pub use restway_model::InvalidEgress;
 pub use tape::Tape;
@@ -122,6 +124,7 @@ use url::Url;
 
 use exchange::{Exchange, Opened};
 use files::Arriving;
+use held::Room;
 use kept::Answers;
 use keys::Keys;
 use target::{Target, Targets};
@@ -399,6 +402,11 @@ impl Connector {
             Some(folder) => folder.join(files::STATE).join("spill"),
             None => std::env::temp_dir(),
         }
+    }
+
+    /// How much of a page's records may wait, when so many bytes of it may in memory.
+    pub(crate) fn room(&self, memory: usize) -> Room {
+        Room { memory, file: self.limits().spool_bytes_max, folder: self.spool_folder() }
     }
 
     pub(crate) fn keeper(&self) -> Option<&dyn TokenKeeper> {

@@ -11,6 +11,7 @@ use crate::decode::{BodyReader, BodyShape, PageEnd, unzip};
 use crate::error::{CallError, Excerpt, Failure};
 use crate::exchange::{Exchange, Opened};
 use crate::held::{Held, Room};
+use crate::raw::check_bytes;
 use crate::request::header;
 
 /// How the records of a page are read, and where they wait.
@@ -18,6 +19,8 @@ use crate::request::header;
 pub(crate) struct PageShape {
     pub(crate) body: BodyShape,
     pub(crate) room: Room,
+    /// Whether the body is kept as it came, too.
+    pub(crate) keeps_raw: bool,
 }
 
 /// How far the body is.
@@ -39,6 +42,8 @@ pub(crate) struct OpenPage {
     /// What is known of the page once it is whole.
     pub(crate) end: PageEnd,
     reading: Reading,
+    /// The body so far, where it is kept.
+    pub(crate) raw: Option<Vec<u8>>,
 }
 
 impl OpenPage {
@@ -55,7 +60,8 @@ impl OpenPage {
     fn begin(connector: Connector, exchange: Exchange, opened: Opened, shape: PageShape) -> Self {
         let held = Held::new(shape.room.clone());
         let (end, reading) = (PageEnd::default(), Reading::Begun);
-        Self { connector, shape, exchange, opened, held, end, reading }
+        let raw = shape.keeps_raw.then(Vec::new);
+        Self { connector, shape, exchange, opened, held, end, reading, raw }
     }
 
     /// A page whose body has come already.
@@ -74,6 +80,7 @@ impl OpenPage {
     }
 
     async fn whole(&mut self, body: &[u8]) -> Result<(), Failure> {
+        self.keep(Some(body))?;
         self.reading = match self.begun(Some(body)).await? {
             Reading::Body(reader) => self.body(reader, None).await?,
             Reading::Archive(file) => self.archive(file, None).await?,
@@ -111,12 +118,21 @@ impl OpenPage {
             let bound = format!("{bound} bytes");
             return Err(Failure::TooLarge { what: "the answer", bound, hint: None });
         }
+        self.keep(chunk.as_deref())?;
         self.reading = match std::mem::replace(&mut self.reading, Reading::Begun) {
             Reading::Begun => self.begun(chunk.as_deref()).await?,
             Reading::Body(reader) => self.body(reader, chunk.as_deref()).await?,
             Reading::Archive(file) => self.archive(file, chunk.as_deref()).await?,
             Reading::Whole => Reading::Whole,
         };
+        Ok(())
+    }
+
+    fn keep(&mut self, chunk: Option<&[u8]>) -> Result<(), Failure> {
+        if let (Some(raw), Some(chunk)) = (&mut self.raw, chunk) {
+            check_bytes(raw.len() + chunk.len())?;
+            raw.extend_from_slice(chunk);
+        }
         Ok(())
     }
 
@@ -181,6 +197,7 @@ impl OpenPage {
     async fn reopen(&mut self, failure: Failure) -> Result<(), CallError> {
         self.held = Held::new(self.shape.room.clone());
         self.reading = Reading::Begun;
+        self.raw = self.shape.keeps_raw.then(Vec::new);
         // The place at the gate is free while this waits.
         self.opened.release();
         self.exchange.broke(failure).await?;

@@ -15,6 +15,7 @@ mod files;
 mod key;
 mod lander;
 mod parents;
+mod raw;
 mod reader;
 mod resource;
 mod sieve;
@@ -227,7 +228,10 @@ impl Workspace {
                         Some(places) => places.acquire().await.ok(),
                         None => None,
                     };
-                    self.sync_one(run, one, extent == Extent::Full, stop.clone()).await
+                    let report =
+                        self.sync_one(run, one, extent == Extent::Full, stop.clone()).await;
+                    self.prune_raw(one);
+                    report
                 }
             };
             if let Some(own) = ended.get(&one.table) {

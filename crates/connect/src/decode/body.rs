@@ -12,8 +12,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use encoding_rs::{Encoding, ISO_8859_15, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
-use restway_model::definition::{Archive, Charset as Named, Format};
-use restway_model::{ColumnType, Condition, RecordPath, Records};
+use restway_model::definition::{Archive, Charset as Named, Format, ResourceSettings};
+use restway_model::{ColumnType, Condition, Limits, RecordPath, Records};
 
 use super::batches::{Batches, Bounds};
 use super::charset::Charset;
@@ -54,6 +54,21 @@ pub(crate) struct BodyShape {
     pub(crate) bounds: Bounds,
     /// Bytes that an archive may hold.
     pub(crate) unpacked_bytes: u64,
+}
+
+impl BodyShape {
+    /// How the bodies of a resource are written.
+    pub(crate) fn of(resource: &ResourceSettings, limits: &Limits) -> Self {
+        Self {
+            records: resource.records.clone(),
+            format: resource.format.clone(),
+            archive: resource.archive.clone(),
+            types: resource.types.clone(),
+            fail_when: resource.fail_when.clone(),
+            bounds: Bounds::new(limits),
+            unpacked_bytes: limits.body_bytes_max,
+        }
+    }
 }
 
 /// The reader of one body; see the module.

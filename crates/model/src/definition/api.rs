@@ -124,6 +124,9 @@ pub struct Defaults {
     /// Keeps the answers of GET requests that have an `ETag` or a `Last-Modified`, and asks whether
     /// they still hold before they are sent again.
     pub cache: Option<bool>,
+    /// Keeps the bodies of a sync's pages as they came, so that `restway sync --replay RUN` can read
+    /// them again.
+    pub keep_raw: Option<bool>,
     /// The most pages of one walk; 100000 without it.
     pub max_pages: Option<u64>,
     /// Reads so many records at most, and warns when there are more.
@@ -211,6 +214,9 @@ pub struct Resource {
     /// Keeps the answers of GET requests that have an `ETag` or a `Last-Modified`, and asks whether
     /// they still hold before they are sent again.
     pub cache: Option<bool>,
+    /// Keeps the bodies of a sync's pages as they came, so that `restway sync --replay RUN` can read
+    /// them again.
+    pub keep_raw: Option<bool>,
     /// The most pages of one walk; 100000 without it.
     pub max_pages: Option<u64>,
     /// Reads so many records at most, and warns when there are more.
@@ -395,6 +401,7 @@ impl ApiFile {
             carry: own.carry,
             on_status: own.on_status,
             cache: own.cache.or(defaults.cache).unwrap_or_default() && own.method == Method::Get,
+            keeps_raw: own.keep_raw.or(defaults.keep_raw).unwrap_or_default(),
             pages_max: own.max_pages.or(defaults.max_pages),
             records_max: own.max_records.or(defaults.max_records),
             fail_when,
@@ -432,6 +439,7 @@ impl Resource {
             carry: BTreeMap::new(),
             on_status: BTreeMap::new(),
             cache: None,
+            keep_raw: None,
             max_pages: None,
             max_records: None,
             fail_when: None,
@@ -495,6 +503,8 @@ pub struct ResourceSettings {
     pub on_status: BTreeMap<String, OnStatus>,
     /// Whether answers are kept, and asked whether they still hold.
     pub cache: bool,
+    /// Whether the bodies of pages are kept as they came.
+    pub keeps_raw: bool,
     /// The definition's own bound on pages.
     pub pages_max: Option<u64>,
     /// The definition's own bound on records.

@@ -74,6 +74,7 @@ pub(super) fn of_records(own: &Resource) -> impl Iterator<Item = &'static str> {
         ("live", own.live != super::Live::default()),
         ("nest", own.nest != super::Nest::default()),
         ("cache", own.cache.is_some()),
+        ("keep_raw", own.keep_raw.is_some()),
         ("max_pages", own.max_pages.is_some()),
         ("max_records", own.max_records.is_some()),
         ("fail_when", own.fail_when.is_some()),

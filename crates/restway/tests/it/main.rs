@@ -21,6 +21,7 @@ mod loads;
 mod peers;
 mod persons;
 mod published;
+mod raw;
 mod readers;
 mod reference;
 mod secrets;

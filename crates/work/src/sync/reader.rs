@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use restway_connect::{PageMark, Walk};
+use restway_connect::{PageMark, RawKeeper, Walk};
 use restway_model::definition::Incremental;
 use restway_model::{Code, Counts, Cursor, Explain, RecordPath, Records, Scope, Values};
 use serde_json::Value;
@@ -18,6 +18,7 @@ use super::Chosen;
 use super::files::FileTask;
 use super::lander::{Carried, Page, Way};
 use super::parents::Parent;
+use super::raw::about;
 use super::sieve::{BORDER_MAX, Highest, Sieve, Sifted};
 use super::state::{HalfWalk, Kept, Leg, PartState, fingerprint};
 use crate::stop::Stop;
@@ -58,6 +59,8 @@ pub(super) struct Reader<'a> {
     pub(super) sender: &'a mpsc::Sender<Page>,
     pub(super) stop: Stop,
     pub(super) done: ReadPart,
+    /// Where pages are kept as they came.
+    pub(super) raw: Option<Arc<RawKeeper>>,
 }
 
 /// What `${…}` means in the requests of one leg.
@@ -223,6 +226,9 @@ impl Reader<'_> {
             Arc::clone(&chosen.settings),
             values,
         );
+        if let Some(raw) = &self.raw {
+            walk = walk.keeping(Arc::clone(raw), about(&self.part.carried));
+        }
         let resumed = mark.as_ref().map(|mark| mark.page);
         if let Some(mark) = mark {
             walk = walk.resumed(mark);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use restway_connect::RawKeeper;
 use restway_model::definition::Load;
 use restway_model::{Code, Counts, Event, Explain, RunId, TableName};
 use restway_tables::LoadMode;
@@ -95,10 +96,11 @@ impl Workspace {
         let way = self.way(chosen, is_full).await?;
         let parts = self.unfinished(chosen, way).await?;
         progress.parts = parts.len();
+        let raw = self.raw_keeper(run, chosen);
         let mut lander = Lander::begin(self, run, chosen, way).await?;
         let (sender, receiver) = mpsc::channel(self.limits.channel_batches_max);
         let (walked, taken) = tokio::join!(
-            self.read_all(chosen, way, parts, sender, stop, progress),
+            self.read_all(chosen, way, parts, (sender, raw), stop, progress),
             lander.take_all(receiver)
         );
         // The tables' own error says why nobody takes pages any more.
@@ -197,7 +199,7 @@ impl Workspace {
         chosen: &Chosen,
         way: Way,
         parts: Vec<(Part, PartState)>,
-        sender: mpsc::Sender<Page>,
+        (sender, raw): (mpsc::Sender<Page>, Option<Arc<RawKeeper>>),
         stop: Stop,
         progress: &mut Progress,
     ) -> Result<(), WorkError> {
@@ -212,7 +214,9 @@ impl Workspace {
                 let name = Arc::clone(&part.name);
                 let (stop, sender) = (stop.clone(), &sender);
                 let done = ReadPart::default();
-                let mut reader = Reader { workspace: self, chosen, way, part, sender, stop, done };
+                let raw = raw.clone();
+                let mut reader =
+                    Reader { workspace: self, chosen, way, part, sender, stop, done, raw };
                 under_way.push(async move {
                     let read = reader.read(state).await;
                     (name, read, reader.done)
