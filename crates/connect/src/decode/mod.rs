@@ -28,6 +28,9 @@ mod reader;
 mod unzip;
 mod xml;
 
+#[cfg(test)]
+mod mutated;
+
 pub(crate) use batches::Bounds;
 pub(crate) use body::{BodyReader, BodyShape};
 pub(crate) use envelope::PageEnd;
