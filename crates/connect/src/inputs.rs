@@ -15,11 +15,11 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::authorize::basic;
-use crate::error::CallError;
+use crate::error::{CallError, Failure};
 use crate::plan::{append, plain_text, web_url};
 use crate::request::{Body, Expected, Manner, Redirects, Request, Timeouts};
-use crate::tls::Tls;
-use crate::{files, multipart};
+use crate::tls::{Identity, Tls};
+use crate::{files, multipart, tls};
 
 /// A timeout that is off still ends: nothing waits for ever.
 const OFF: Duration = Duration::from_secs(24 * 60 * 60);
@@ -157,8 +157,7 @@ fn add_body(
         Body::Json(json.clone())
     } else if let Some(text) = &inputs.text {
         if !request.has_header("content-type") {
-            let plain = "text/plain; charset=utf-8";
-            request.headers.push(("content-type".into(), plain.into()));
+            request.headers.push(("content-type".into(), multipart::PLAIN.into()));
         }
         Body::Text(text.clone())
     } else if let Some(fields) = &inputs.urlencoded {
@@ -236,7 +235,7 @@ fn manner(inputs: &CallInputs) -> Result<Manner, CallError> {
     };
     let status = inputs.retry_status_code.clone().unwrap_or_else(|| vec![502, 503, 504]);
     let retry = Some(retry(&inputs.retry_backoff, status));
-    let tls = tls(inputs)?.map(Arc::new);
+    let tls = wanted_tls(inputs)?.map(Arc::new);
     Ok(Manner { redirects: Some(redirects), timeouts: Some(timeouts), retry, tls })
 }
 
@@ -254,7 +253,19 @@ fn span(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(OFF).min(OFF)
 }
 
-fn tls(inputs: &CallInputs) -> Result<Option<Tls>, CallError> {
+/// The client's certificate with its key. A key that is locked is opened here and now: this is a
+/// call of its own, and nothing waits beside it.
+fn identity(inputs: &CallInputs, text: &str) -> Result<Identity, Failure> {
+    let certificate = tls::written(text).unwrap_or_else(|| text.as_bytes().to_vec());
+    let identity = Identity::of(certificate, inputs.client_key.clone())?;
+    let Some(password) = &inputs.client_key_password else { return Ok(identity) };
+    let (locked, opener) = identity.locked();
+    let open = opener(locked.expose(), password.expose());
+    let open = open.map_err(|problem| Failure::invalid(identity.subject(), problem))?;
+    Ok(identity.opened(open))
+}
+
+fn wanted_tls(inputs: &CallInputs) -> Result<Option<Tls>, CallError> {
     let mut ca = String::new();
     for text in [&inputs.cacert, &inputs.server_ca].into_iter().flatten() {
         ca.push_str(text);
@@ -265,8 +276,9 @@ fn tls(inputs: &CallInputs) -> Result<Option<Tls>, CallError> {
     if !ca.is_empty() {
         tls.ca = Some(ca);
     }
-    if let (Some(cert), Some(key)) = (&inputs.client_cert, &inputs.client_key) {
-        tls.identity = Some((cert.clone(), key.clone()));
+    if let Some(text) = &inputs.client_cert {
+        let identity = identity(inputs, text).map_err(crate::plan_failure)?;
+        tls.identity = Some(identity);
     }
     if tls == Tls::default() {
         return Ok(None);

@@ -50,6 +50,7 @@ mod exchange;
 mod gate;
 mod kept;
 mod patience;
+mod pkcs12;
 mod places;
 mod proxy;
 mod redirect;
@@ -249,8 +250,7 @@ impl Connector {
     /// # Errors
     /// Inputs that make no request; files of theirs that are not there.
     pub fn prepare(&self, inputs: &CallInputs, base: Option<&Url>) -> Result<Prepared, CallError> {
-        let folder = self.shared.settings.folder.as_deref();
-        inputs::prepare(inputs, folder, base, self.redactor())
+        inputs::prepare(inputs, self.folder(), base, self.redactor())
     }
 
     /// Begins to read all pages of a resource. Nothing is sent before the first
@@ -281,7 +281,9 @@ impl Connector {
     ) -> Result<String, CallError> {
         let marks = Marks::new(values);
         let homes = plan::homes(api, &WithEnv(&marks))?;
-        let request = plan::resource_request(&homes, resource, &marks, &marks)?;
+        let folder = self.folder();
+        let values = plan::RequestValues { in_path: &marks, elsewhere: &marks, folder };
+        let request = plan::resource_request(&homes, resource, &values)?;
         let first = page::Pager::new(&resource.paginate).first(request).map_err(plan_failure)?;
         let mut requests = vec![first.with_defaults()];
         if let Some(job) = &resource.job {
@@ -332,15 +334,18 @@ impl Connector {
     ) -> Result<Option<Arc<tls::Tls>>, Failure> {
         let (made, password) = {
             let lookup = self.lookup(&NoValues, true);
-            let made = tls::Tls::of(tls, &lookup, self.shared.settings.folder.as_deref())?;
+            let made = tls::Tls::of(tls, &lookup, self.folder())?;
             let password = tls.client_key_password.as_ref();
             let password = password.map(|one| one.text(&lookup)).transpose();
             (made, password.map_err(Failure::Value)?.map(Secret::new))
         };
         let Some(mut made) = made else { return Ok(None) };
-        if let (Some((_, key)), Some(password)) = (&mut made.identity, password) {
-            let opened = self.keys().opened(key.clone(), password).await;
-            *key = opened.map_err(|problem| Failure::invalid("`client_key` of `tls`", problem))?;
+        if let (Some(identity), Some(password)) = (&made.identity, password) {
+            let (locked, opener) = identity.locked();
+            let open = self.keys().opened(locked, password, opener).await;
+            let subject = format!("{} of `tls`", identity.subject());
+            let open = open.map_err(|problem| Failure::invalid(subject, problem))?;
+            made.identity = made.identity.map(|identity| identity.opened(open));
         }
         Ok(Some(Arc::new(made)))
     }
@@ -349,17 +354,20 @@ impl Connector {
         &self.shared.keys
     }
 
-    /// The proxy on the way to a URL: the api's, or the environment's.
+    /// The proxy on the way to a URL: the one named for everything, the api's, or the
+    /// environment's.
     pub(crate) fn proxy(
         &self,
         proxy: Option<&definition::Proxy>,
         url: &Url,
     ) -> Result<Option<Arc<proxy::Proxy>>, Failure> {
-        match proxy {
-            None => self.extras().proxies.on_the_way(url),
+        let proxies = &self.extras().proxies;
+        let given = proxies.given();
+        match given.or(proxy) {
+            None => proxies.on_the_way(url),
             Some(proxy) => {
                 let lookup = self.lookup(&NoValues, false);
-                proxy::Proxy::of(proxy, url, &lookup, self.redactor())
+                proxy::Proxy::of(proxy, given.is_some(), url, &lookup, self.redactor())
             }
         }
     }
@@ -380,9 +388,14 @@ impl Connector {
         &self.shared.extras
     }
 
+    /// The workspace's folder.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.shared.settings.folder.as_deref()
+    }
+
     /// Where pages wait that are too large for memory.
     pub(crate) fn spool_folder(&self) -> PathBuf {
-        match &self.shared.settings.folder {
+        match self.folder() {
             Some(folder) => folder.join(files::STATE).join("spill"),
             None => std::env::temp_dir(),
         }

@@ -94,23 +94,29 @@ impl Context {
 
     /// What a workspace is opened with, for a person at the command line.
     pub(crate) fn settings(&self) -> Settings {
+        self.settings_through(Proxies::of(|name| std::env::var(name).ok()))
+    }
+
+    fn settings_through(&self, proxies: Proxies) -> Settings {
         Settings {
             limits: Limits::default(),
             observer: Arc::clone(&self.observer),
             clock: Arc::clone(&self.clock),
             redactor: self.printer.redactor.clone(),
             may_reach_loopback: true,
-            proxies: proxies(),
+            proxies,
             tape: None,
         }
     }
 
-    /// The open workspace, with its calls recorded or played.
+    /// The open workspace, with its calls recorded or played, or through a proxy.
     pub(crate) async fn workspace_with(
         &self,
         arguments: &TapeArguments,
+        proxy: Option<&str>,
     ) -> Result<Workspace, Failure> {
-        let settings = Settings { tape: tape(arguments)?, ..self.settings() };
+        let settings = self.settings_through(proxies(proxy)?);
+        let settings = Settings { tape: tape(arguments)?, ..settings };
         Ok(Workspace::open(&self.folder()?, settings).await?)
     }
 
@@ -171,7 +177,14 @@ fn restway_signal_exit() {
     std::process::exit(3);
 }
 
-/// The proxies that the environment names.
-pub(crate) fn proxies() -> Proxies {
-    Proxies::of(|name| std::env::var(name).ok())
+/// The proxies that the environment names, or the one that the person gives.
+pub(crate) fn proxies(given: Option<&str>) -> Result<Proxies, BadArgument> {
+    let proxies = Proxies::of(|name| std::env::var(name).ok());
+    let Some(address) = given else { return Ok(proxies) };
+    proxies.through(address).map_err(|problem| {
+        BadArgument::new(format!("`--proxy` {problem}")).with_hint(
+            "write `http://HOST:PORT` or `socks5://HOST:PORT`; a login is \
+             `'http://USER:${secret.NAME}@HOST:PORT'`, or stands in the variable `https_proxy`",
+        )
+    })
 }

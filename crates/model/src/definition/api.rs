@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::format::{Archive, Format, FormatEntry};
 use super::landing::{Contract, Deletes, Load, MaxRejects};
 use super::paging::{Paginate, PaginateEntry};
-use super::{Auth, Checkpoint, Domain, Incremental, Job, Live, Proxy, Tls, Webhook};
+use super::{Auth, Checkpoint, Domain, Incremental, Job, Live, Proxy, ResourceBody, Tls, Webhook};
 use crate::{ColumnType, Condition, Name, Rate, RecordPath, Template, Timespan};
 
 /// A REST API: where it is, how to log in, and its resources.
@@ -161,6 +161,14 @@ pub struct Resource {
     pub query: BTreeMap<String, QueryValue>,
     /// The JSON body; texts in it may hold `${…}`.
     pub json: Option<Value>,
+    /// A body of form fields, `application/x-www-form-urlencoded`; a lone null leaves one out, a
+    /// lone list repeats it.
+    pub urlencoded: Option<BTreeMap<String, QueryValue>>,
+    /// A text body, `text/plain` unless `headers` say otherwise; values go in as they are.
+    pub text: Option<Template>,
+    /// A file of the workspace that is the body, streamed; its content type is that of its ending
+    /// unless `headers` say otherwise.
+    pub file: Option<String>,
     /// The path to the list of records in an answer; `$` when the answer is the list.
     pub records: Option<RecordPath>,
     /// How records are written in an answer: `json` without it, `ndjson`, `csv` or `xml`.
@@ -338,10 +346,11 @@ impl ApiFile {
     }
 
     fn settings(&self, entry: &ResourceEntry) -> ResourceSettings {
-        let own = match entry {
+        let mut own = match entry {
             ResourceEntry::Path(path) => Resource::at(path.clone()),
             ResourceEntry::Full(resource) => resource.as_ref().clone(),
         };
+        let body = ResourceBody::of(&mut own);
         let defaults = &self.defaults;
         let over = |defaults: &BTreeMap<_, _>, own: BTreeMap<_, _>| {
             let mut all = defaults.clone();
@@ -366,7 +375,7 @@ impl ApiFile {
                 query.extend(own.query);
                 query
             },
-            json: own.json,
+            body,
             records,
             format,
             archive: own.archive,
@@ -403,6 +412,9 @@ impl Resource {
             headers: BTreeMap::new(),
             query: BTreeMap::new(),
             json: None,
+            urlencoded: None,
+            text: None,
+            file: None,
             records: None,
             format: None,
             archive: None,
@@ -442,8 +454,8 @@ pub struct ResourceSettings {
     pub headers: BTreeMap<String, Template>,
     /// Query parameters, in name order.
     pub query: BTreeMap<String, QueryValue>,
-    /// The JSON body with its templates.
-    pub json: Option<Value>,
+    /// The body with its templates.
+    pub body: Option<ResourceBody>,
     /// The path to the list of records; without one the answer itself is the list or the record.
     pub records: Option<RecordPath>,
     /// How records are written in an answer.

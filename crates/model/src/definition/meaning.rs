@@ -2,6 +2,7 @@
 //! credentials that must not stand in the file.
 
 mod auth;
+mod body;
 mod cache;
 mod format;
 mod inputs;
@@ -268,11 +269,7 @@ impl ApiFile {
             }
         }
         self.check_path(finder, &at("path"), &resource.path);
-        if resource.json.is_some() && !matches!(resource.method.as_str(), "POST" | "PUT" | "PATCH")
-        {
-            let hint = "write `method: POST`".to_owned();
-            finder.report(&at("json"), "a body needs POST, PUT or PATCH", Some(hint));
-        }
+        body::check(self, finder, name, resource, scopes);
         if !resource.carry.is_empty() && resource.for_each.is_none() {
             finder.report(&at("carry"), "`carry` needs `for_each`", None);
         }

@@ -7,6 +7,7 @@
 mod api;
 mod app;
 mod auth;
+mod body;
 mod decode;
 mod foreign;
 mod format;
@@ -37,6 +38,7 @@ pub use auth::{
     Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, HmacAlgorithm, JwtAlgorithm,
     KeyEncoding, ScopeIn, SignatureEncoding,
 };
+pub use body::ResourceBody;
 pub use foreign::foreign_value;
 pub use format::{Archive, Charset, CsvFormat, Format, FormatEntry, FormatKind, Header};
 pub use incremental::{Checkpoint, CursorScope, Incremental, SendCursor, StartValue};

@@ -1,5 +1,7 @@
 //! Each case is a file and what is said of it.
 
+mod options;
+
 use expect_test::{Expect, expect};
 
 use super::*;
@@ -312,7 +314,7 @@ multipart: { boundary: 'ü', parts: [{ name: a, value: b, file: c }, { name: d, 
             1:9+5 not a method -- use get, head, options, post, put, patch or delete
             3:7+1 `json` and `text` are both a body; only one can be sent
             5:8+4 `grant` and `username` are two logins
-            7:14+1 `client_cert` and `client_key` need each other
+            7:14+1 `client_cert` needs a `client_key` -- a PKCS#12 file, which brings its key, needs `client_key_password`
             8:16+4 at most 100
             9:27+2 a number of seconds, from 0 to 86400
             9:43+3 a number from 1 to 1000
@@ -360,7 +362,7 @@ auth: { type: mtls }
 tls: { ca: 'x${secret.ca}', client_key: my-key.pem }
 ",
         expect![[r#"
-            3:7+1 mtls shows a client certificate, and there is none -- write `client_cert` and `client_key` under `tls`
+            3:7+1 mtls shows a client certificate, and there is none -- write `client_cert` with `client_key` or `client_key_password` under `tls`
             4:12+15 a file's name, or one `${…}` and nothing else
             4:41+10 a credential stands in the file -- store it with `restway secret set NAME` and write `${secret.NAME}`
             4:41+10 `client_key` needs a `client_cert`

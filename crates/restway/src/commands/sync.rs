@@ -10,7 +10,7 @@ use crate::report::{Exit, Failure, as_json, as_text};
 use crate::text_table::{Head, bytes, count, render};
 
 pub(super) async fn run(context: &Context, arguments: &Sync) -> Result<Exit, Failure> {
-    let workspace = context.workspace_with(&arguments.tape).await?;
+    let workspace = context.workspace_with(&arguments.tape, None).await?;
     let stop = context.stop_on_signal();
     let extent = if arguments.full { Extent::Full } else { Extent::New };
     let report = workspace.sync(&Selection(arguments.what.clone()), extent, &stop).await?;

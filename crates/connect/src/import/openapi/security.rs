@@ -80,9 +80,12 @@ fn login(scheme: &Value, api: &Name, base: &Url) -> Result<(Auth, Option<String>
                  stands there as `token_url`"
             ))
         }
-        ("mutualTLS", _) => Err("is a client certificate: write `client_cert` and `client_key` \
-                                 under `tls`, and `auth: { type: mtls }`"
-            .into()),
+        ("mutualTLS", _) => {
+            Err("is a client certificate: write `auth: { type: mtls }`, and under \
+                                 `tls` `client_cert` with `client_key`, or with \
+                                 `client_key_password` for a PKCS#12 file"
+                .into())
+        }
         (other, _) => Err(format!("is of the type `{other}`, which is not known")),
     }
 }

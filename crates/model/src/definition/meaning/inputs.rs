@@ -73,9 +73,17 @@ impl CallInputs {
         if self.grant.is_some() && self.username.is_some() {
             finder.report(&["grant"], "`grant` and `username` are two logins", None);
         }
-        if self.client_cert.is_some() != self.client_key.is_some() {
-            let at = if self.client_cert.is_some() { "client_cert" } else { "client_key" };
-            finder.report(&[at], "`client_cert` and `client_key` need each other", None);
+        if self.client_cert.is_none() {
+            let keys = [
+                ("client_key", self.client_key.is_some()),
+                ("client_key_password", self.client_key_password.is_some()),
+            ];
+            for (at, _) in keys.into_iter().filter(|(_, is_given)| *is_given) {
+                finder.report(&[at], format!("`{at}` needs a `client_cert`"), None);
+            }
+        } else if self.client_key.is_none() && self.client_key_password.is_none() {
+            let hint = "a PKCS#12 file, which brings its key, needs `client_key_password`".into();
+            finder.report(&["client_cert"], "`client_cert` needs a `client_key`", Some(hint));
         }
     }
 
