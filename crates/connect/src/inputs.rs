@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use restway_model::definition::{CallInputs, Retry, RetryBackoff};
-use restway_model::{Name, Redactor, SafeUrl, Secret, Timespan};
+use restway_model::{Name, Redactor, SafeUrl, Secret, Timespan, is_credential, is_telling};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -66,6 +66,7 @@ pub(crate) fn prepare(
     add_body(&mut request, inputs, folder)?;
     add_cookies(&mut request, inputs)?;
     add_login(&mut request, inputs, redactor)?;
+    learn(&request, redactor);
     let is_keyed = request.has_header("idempotency-key");
     request.repeatable = method.is_idempotent() || inputs.retry_status_code.is_some() || is_keyed;
     request.expected = Expected::Listed(inputs.expected_status_code.clone());
@@ -217,6 +218,27 @@ fn add_login(
     request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("authorization"));
     request.headers.push(("authorization".into(), format!("Basic {}", pair.expose())));
     Ok(())
+}
+
+/// Teaches what may be a credential in the inputs: cookies, and what a name tells of. A server that
+/// repeats it would else bring it into a recording, or an error.
+fn learn(request: &Request, redactor: &Redactor) {
+    let url = request.url.expose();
+    for (_, value) in url.query_pairs().filter(|(name, value)| is_credential(name, value)) {
+        redactor.learn(&Secret::new(value));
+    }
+    for (name, value) in &request.headers {
+        if name.eq_ignore_ascii_case("cookie") {
+            let values = value.split(';').filter_map(|pair| pair.split_once('='));
+            values.for_each(|(_, value)| redactor.learn(&Secret::new(value.trim())));
+        } else if is_telling(name) {
+            redactor.learn(&Secret::new(value));
+            // What follows the scheme is the credential (RFC 9110, section 11.4).
+            if let Some((_, credential)) = value.split_once(' ') {
+                redactor.learn(&Secret::new(credential.trim()));
+            }
+        }
+    }
 }
 
 fn manner(inputs: &CallInputs) -> Result<Manner, CallError> {

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! plan ──▶ authorize ──▶ send ─────────────▶ retry ──▶ decode ──▶ page
-//! plan.rs  authorize.rs  exchange.rs         retry.rs  decode/    page.rs
+//! plan.rs  authorize.rs  exchange/           retry.rs  decode/    page.rs
 //!          token.rs      gate.rs redirect.rs                      walk.rs
 //!          grant.rs      wire.rs proxy.rs egress/                        job.rs
 //!          jwt.rs key.rs keys.rs login.rs renew.rs person/
@@ -45,6 +45,7 @@ mod renew;
 mod sigv4;
 mod token;
 
+mod cookies;
 mod egress;
 mod exchange;
 mod gate;

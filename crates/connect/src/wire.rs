@@ -214,6 +214,11 @@ impl Wire {
         let headers = completed(headers(outgoing.headers)?);
         let mut request = reqwest::Request::new(method, outgoing.url);
         *request.headers_mut() = headers;
+        // RFC 9110, section 8.6: servers refuse or await a body that is not announced as empty.
+        let is_awaited = matches!(outgoing.method, Method::Post | Method::Put | Method::Patch);
+        if outgoing.body.is_none() && is_awaited {
+            request.headers_mut().insert(CONTENT_LENGTH, 0.into());
+        }
         if let Some(body) = outgoing.body {
             *request.body_mut() = Some(match body.in_memory() {
                 Some(bytes) => bytes.into(),

@@ -24,6 +24,17 @@ pub(crate) struct Context {
     directory: Option<PathBuf>,
 }
 
+/// What a command wants of a workspace.
+#[derive(Default)]
+pub(crate) struct Wanted<'a> {
+    /// Its calls recorded or played.
+    pub(crate) tape: Option<&'a TapeArguments>,
+    /// Its calls through this proxy.
+    pub(crate) proxy: Option<&'a str>,
+    /// These apis only, so that the files of others may be broken.
+    pub(crate) apis: Option<Vec<String>>,
+}
+
 /// What was warned of, for answers in JSON; a bound number of the first.
 #[derive(Clone, Default)]
 pub(crate) struct Warnings(Arc<Mutex<Vec<(String, String)>>>);
@@ -106,17 +117,15 @@ impl Context {
             may_reach_loopback: true,
             proxies,
             tape: None,
+            apis: None,
         }
     }
 
-    /// The open workspace, with its calls recorded or played, or through a proxy.
-    pub(crate) async fn workspace_with(
-        &self,
-        arguments: &TapeArguments,
-        proxy: Option<&str>,
-    ) -> Result<Workspace, Failure> {
-        let settings = self.settings_through(proxies(proxy)?);
-        let settings = Settings { tape: tape(arguments)?, ..settings };
+    /// The open workspace, as a command wants it.
+    pub(crate) async fn workspace_with(&self, wanted: Wanted<'_>) -> Result<Workspace, Failure> {
+        let settings = self.settings_through(proxies(wanted.proxy)?);
+        let tape = wanted.tape.map(tape).transpose()?.flatten();
+        let settings = Settings { tape, apis: wanted.apis, ..settings };
         Ok(Workspace::open(&self.folder()?, settings).await?)
     }
 

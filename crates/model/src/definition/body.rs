@@ -64,7 +64,7 @@ impl ResourceBody {
 }
 
 /// The texts in a JSON value; names of members are none.
-fn texts(json: &Value) -> Vec<&str> {
+pub(super) fn texts(json: &Value) -> Vec<&str> {
     let (mut texts, mut left) = (Vec::new(), vec![json]);
     while let Some(value) = left.pop() {
         match value {

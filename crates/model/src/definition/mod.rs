@@ -24,6 +24,7 @@ mod problem;
 mod proxy;
 mod shown;
 mod tls;
+mod unused;
 mod webhook;
 mod webhook_meaning;
 mod workspace;

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::arguments::{Call, TapeArguments};
-use crate::context::{Context, proxies, tape};
+use crate::context::{Context, Wanted, proxies, tape};
 use crate::report::{BadArgument, Exit, Failure};
 
 pub(super) async fn run(context: &Context, arguments: &Call) -> Result<Exit, Failure> {
@@ -36,7 +36,9 @@ pub(super) async fn run(context: &Context, arguments: &Call) -> Result<Exit, Fai
     let proxy = arguments.proxy.as_deref();
     let wants_secrets = proxy.is_some_and(|proxy| proxy.contains("${secret."));
     let sent = if grant.is_some() || wants_files || wants_secrets {
-        let workspace = context.workspace_with(&arguments.tape, proxy).await?;
+        let apis = Some(grant.into_iter().map(str::to_owned).collect());
+        let wanted = Wanted { tape: Some(&arguments.tape), proxy, apis };
+        let workspace = context.workspace_with(wanted).await?;
         let api = match grant {
             Some(name) => Some(Arc::clone(workspace.definitions.api(name)?)),
             None => None,

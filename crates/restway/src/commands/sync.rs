@@ -5,12 +5,18 @@ use restway_work::{Extent, ResourceReport, Selection, SyncReport, WorkError};
 use serde_json::{Value, json};
 
 use crate::arguments::Sync;
-use crate::context::Context;
+use crate::context::{Context, Wanted};
 use crate::report::{Exit, Failure, as_json, as_text};
 use crate::text_table::{Head, bytes, count, render};
 
 pub(super) async fn run(context: &Context, arguments: &Sync) -> Result<Exit, Failure> {
-    let workspace = context.workspace_with(&arguments.tape, None).await?;
+    let workspace = context
+        .workspace_with(Wanted {
+            tape: Some(&arguments.tape),
+            apis: Some(arguments.what.clone()).filter(|what| !what.is_empty()),
+            ..Wanted::default()
+        })
+        .await?;
     let stop = context.stop_on_signal();
     let extent = if arguments.full { Extent::Full } else { Extent::New };
     let report = workspace.sync(&Selection(arguments.what.clone()), extent, &stop).await?;

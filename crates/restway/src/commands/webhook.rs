@@ -16,7 +16,9 @@ use crate::text_table::{Head, count, render};
 
 pub(super) async fn run(context: &Context, name: &str, arguments: &Call) -> Result<Exit, Failure> {
     let proxy = arguments.proxy.as_deref();
-    let workspace = context.workspace_with(&arguments.tape, proxy).await?;
+    let apis = Some(vec![name.to_owned()]);
+    let opened = crate::context::Wanted { tape: Some(&arguments.tape), proxy, apis };
+    let workspace = context.workspace_with(opened).await?;
     let arguments = &arguments.webhook;
     let given = given(arguments)?;
     if arguments.dry_run {

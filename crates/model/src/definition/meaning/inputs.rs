@@ -9,6 +9,8 @@ use crate::definition::inputs::{CallInputs, Multipart, PartHeader, is_plain, tim
 const BOUNDARY_MAX: usize = 70;
 /// No timeout, wait or deadline is longer than a day.
 const SECONDS_MAX: f64 = 86_400.0;
+/// Headers that say where a body ends; one that is wrong has the server wait, or read a part.
+const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
 /// Redirects of one request at most, whatever `max_redirects` says.
 const REDIRECTS_MAX: u16 = 100;
 
@@ -141,7 +143,11 @@ impl CallInputs {
         }
         for (key, value) in self.headers.iter().flatten() {
             let path = ["headers", key.as_str()];
-            check_header_name(finder, &path, key);
+            let lower = key.to_ascii_lowercase();
+            if check_header_name(finder, &path, key) && FRAMING.contains(&lower.as_str()) {
+                let hint = "leave it out: it follows from the body".to_owned();
+                finder.report(&path, format!("the header `{key}` is not yours to set"), Some(hint));
+            }
             let is_text = match value {
                 Value::Array(items) => items.iter().all(Value::is_string),
                 value => value.is_string(),
