@@ -103,7 +103,7 @@ pub use clock::SystemClock;
 pub use compose::{Attachment, CallParts};
 pub use csv_file::CsvFile;
 pub use curl::curl_line;
-pub use egress::{Denial, EgressPolicy};
+pub use egress::{Denial, EgressPolicy, Found, Names};
 pub use error::{CallError, Excerpt, Failure};
 pub use gate::{Turn, Turns};
 pub use inputs::Prepared;
@@ -159,6 +159,8 @@ pub struct Extras {
     pub proxies: Proxies,
     /// The folder in which answers are kept that need not be sent again; none are without one.
     pub answers: Option<PathBuf>,
+    /// Where the addresses of names come from; from the system without it.
+    pub names: Option<Arc<dyn Names>>,
 }
 
 /// The way to every api. A clone shares connections, tokens, rates and concurrency.
@@ -192,9 +194,11 @@ impl Connector {
     pub fn with(settings: ConnectorSettings, extras: Extras) -> Self {
         extras.proxies.teach(&settings.redactor);
         let limits = &settings.limits;
-        let egress = settings.egress.clone();
+        let policy = settings.egress.clone();
         let tape = extras.tape.clone().map(|tape| (tape, settings.redactor.clone()));
-        let wire = Wire::new(egress, limits.connect_timeout, limits.read_timeout, tape);
+        let names = extras.names.clone().unwrap_or_else(|| Arc::new(egress::SystemNames));
+        let waits = (limits.connect_timeout, limits.read_timeout);
+        let wire = Wire::new(policy, names, waits, tape);
         let (targets, keys) = (Targets::default(), Keys::default());
         let kept = extras.answers.clone().map(|folder| Arc::new(Answers::new(folder)));
         Self { shared: Arc::new(Shared { settings, extras, wire, targets, keys, kept }) }

@@ -113,6 +113,7 @@ impl Workspace {
             tape: settings.tape,
             proxies: settings.proxies,
             answers: Some(state.join("answers")),
+            names: None,
         };
         let connector = Connector::with(connector_settings, extras);
         let workspace = Self {

@@ -8,6 +8,7 @@ mod inputs;
 mod jobs;
 mod logins;
 mod manners;
+mod names;
 mod packed;
 mod paging;
 mod persons;
