@@ -263,7 +263,7 @@ async fn a_connection_that_is_reset_is_opened_again() {
                     }
                     _ => {
                         let mut stream = tls.accept(socket).await.ok()?;
-                        stream.read(&mut [0; 4096]).await.ok()?;
+                        let _ = stream.read(&mut [0; 4096]).await.ok()?;
                         stream.write_all(WHOLE).await.ok()?;
                         stream.shutdown().await.ok()?;
                     }
