@@ -25,6 +25,7 @@ mod reference;
 mod secrets;
 mod support;
 mod sync;
+mod tokens;
 mod ways;
 mod webhooks;
 mod wiremock;

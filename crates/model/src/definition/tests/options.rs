@@ -106,3 +106,28 @@ webhooks:
     let api: ApiFile = read("apis/acme.yaml", text).expect("it is valid");
     assert_eq!(api.warnings(), ["`gone` of the webhook `hook` is asked for, and no call uses it"]);
 }
+
+#[test]
+fn a_status_that_means_something_else_cannot_be_skipped_and_no_time_is_no_bound() {
+    let text = "
+api: acme
+base_url: https://a.example
+limits: { timeout: 0s }
+retry: { status: [503] }
+resources:
+  teams:
+    path: /teams
+    on_status: { 200: skip, 401: skip, 404: skip, 429: skip, 503: skip, 9: skip }
+";
+    check::<ApiFile>(
+        text,
+        expect![[r#"
+        4:20+2 no answer comes in no time -- leave it out for the usual bound
+        9:23+4 `200` is success; what it brings is records
+        9:34+4 `401` asks for a login, and says nothing about records
+        9:56+4 `429` asks to wait, and is sent again
+        9:67+4 `503` is one of `status` of `retry`, and is sent again
+        9:76+4 `9` is not a status
+    "#]],
+    );
+}
