@@ -1,11 +1,11 @@
 //! TLS as a definition or a call wants it.
 //!
 //! In: PEM texts, PKCS#12 files and switches. Out: a rustls configuration: the system's authorities
-//! and those given beside them, a client certificate, the least version. A server's certificate that is
-//! given itself is trusted as it stands, because self-signed certificates often say that they are
-//! authorities and then could not be a server's; its dates and its name count all the same.
-//! Turning off `verify` leaves the proof that the server has its key. A file is
-//! one of the workspace.
+//! and those given beside them, a client certificate, the least version. A server's certificate
+//! that is given itself is trusted as it stands, because self-signed certificates often say that
+//! they are authorities and then could not be a server's; its dates and its name count all the
+//! same. Turning off `verify` leaves the proof that the server has its key. A file is one of the
+//! workspace.
 
 use std::path::Path;
 use std::sync::Arc;
