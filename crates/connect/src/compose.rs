@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::error::CallError;
 use crate::multipart::{self, FormPart};
-use crate::plan::{append_query, filled, homes, query_texts, resource_url};
+use crate::plan::{append_query, filled, form_pairs, homes, query_texts, resource_url};
 use crate::request::{Body, Expected, Request};
 use crate::values::{Marks, NoValues, WithEnv};
 use crate::{Connector, authorize, curl, plan_failure};
@@ -54,7 +54,7 @@ impl Connector {
     pub fn compose(&self, api: &ApiFile, parts: &CallParts<'_>) -> Result<Request, CallError> {
         let homes = homes(api, &self.lookup(&NoValues, false))?;
         let in_url = self.lookup(parts.values, false);
-        // A variable in a header or a body may well be a credential.
+        // A variable in a query, a header or a body may well be a credential.
         let elsewhere = self.lookup(parts.values, true);
         compose(&homes, parts, &in_url, &elsewhere)
     }
@@ -90,7 +90,7 @@ fn compose(
     let call = parts.call;
     let mut url = resource_url(homes, &call.path, in_url)?;
     for (name, value) in &call.query {
-        append_query(&mut url, name, value, in_url)?;
+        append_query(&mut url, name, value, elsewhere)?;
     }
     let mut request = Request::new(call.method, SafeUrl::new(url));
     for (name, value) in &call.headers {
@@ -125,12 +125,7 @@ fn body(parts: &CallParts<'_>, values: &dyn Values) -> Result<BodyAndType, CallE
         return Ok((Some(Body::Json(filled(&present(json, parts.absent), values)?)), None));
     }
     if let Some(fields) = &call.urlencoded {
-        let mut pairs = Vec::new();
-        for (name, value) in fields {
-            let texts = query_texts(value, values)?;
-            pairs.extend(texts.into_iter().map(|text| (name.clone(), text)));
-        }
-        return Ok((Some(Body::Form(pairs)), None));
+        return Ok((Some(Body::Form(form_pairs(fields, values)?)), None));
     }
     if let Some(form) = &call.multipart {
         let mut all = Vec::new();
@@ -142,7 +137,7 @@ fn body(parts: &CallParts<'_>, values: &dyn Values) -> Result<BodyAndType, CallE
     }
     let escaped = |template: &Template| template.text_with(values, &|value| escaped(value));
     let (text, content_type) = if let Some(text) = &call.text {
-        (text.text(values)?, "text/plain; charset=utf-8")
+        (text.text(values)?, multipart::PLAIN)
     } else if let Some(xml) = &call.xml {
         (escaped(xml)?, "application/xml")
     } else if let Some(html) = &call.html {

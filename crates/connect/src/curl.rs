@@ -4,14 +4,10 @@
 //! credentials are masked, and the whole line has passed the redactor; only the line of a plan,
 //! which holds names of secrets and never looked one up, shows everything.
 
-use restway_model::Redactor;
 use restway_model::definition::Method;
+use restway_model::{Redactor, is_telling};
 
 use crate::request::Request;
-
-/// Parts of header names whose values are credentials, in lower case.
-const TELLING: [&str; 7] =
-    ["authorization", "cookie", "key", "token", "secret", "password", "signature"];
 
 /// The request as one redacted curl line.
 pub fn curl_line(request: &Request, redactor: &Redactor) -> String {
@@ -47,10 +43,8 @@ fn line(request: &Request, shown: for<'a> fn(&str, &'a str) -> &'a str) -> Strin
 }
 
 pub(crate) fn masked<'a>(name: &str, value: &'a str) -> &'a str {
-    let name = name.to_ascii_lowercase();
-    let is_telling = TELLING.iter().any(|part| name.contains(part));
-    let is_harmless = name.starts_with("idempotency");
-    if is_telling && !is_harmless { "***" } else { value }
+    let is_cookie = name.to_ascii_lowercase().contains("cookie");
+    if is_cookie || is_telling(name) { "***" } else { value }
 }
 
 /// A text as one word of a POSIX shell. Double quotes would let `${…}` be replaced by the shell.

@@ -13,12 +13,13 @@ use aws_lc_rs::digest::{Context, SHA256};
 use restway_model::definition::{ApiFile, ResourceSettings};
 use restway_model::{Counts, Values};
 
+use crate::Connector;
 use crate::error::{CallError, Failure};
 use crate::exchange::{Exchange, Opened, Tally};
 use crate::files::Arriving;
+use crate::plan::{self, RequestValues};
 use crate::request::{Expected, Request, header};
 use crate::sigv4::hex;
-use crate::{Connector, plan};
 
 /// What is known of a file that is there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -146,10 +147,12 @@ impl Download {
 
     /// The resource's request, under the conditions that the known file makes.
     fn request(&self, known: Option<&KnownFile>) -> Result<Request, CallError> {
-        let values = self.connector.lookup(self.values.as_ref(), false);
-        let header_values = self.connector.lookup(self.values.as_ref(), true);
-        let homes = plan::homes(&self.api, &values)?;
-        let mut request = plan::resource_request(&homes, &self.resource, &values, &header_values)?;
+        let in_path = self.connector.lookup(self.values.as_ref(), false);
+        let elsewhere = self.connector.lookup(self.values.as_ref(), true);
+        let homes = plan::homes(&self.api, &in_path)?;
+        let folder = self.connector.folder();
+        let values = RequestValues { in_path: &in_path, elsewhere: &elsewhere, folder };
+        let mut request = plan::resource_request(&homes, &self.resource, &values)?;
         let Some(known) = known else { return Ok(request) };
         let conditions =
             [("if-none-match", &known.etag), ("if-modified-since", &known.last_modified)];

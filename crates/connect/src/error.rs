@@ -8,7 +8,9 @@
 use std::time::Duration;
 
 use restway_model::definition::Method;
-use restway_model::{Code, Explain, Name, SafeUrl, TableName, TemplateError, Timespan};
+use restway_model::{
+    Code, Explain, MissingSecret, Name, SafeUrl, TableName, TemplateError, Timespan,
+};
 
 use crate::egress::Denial;
 use crate::proxy::Proxy;
@@ -543,14 +545,28 @@ impl Failure {
 
 fn value_code(error: &TemplateError) -> Code {
     match error.scope {
+        "secret" if unreadable(error).is_some() => Code::SecretUnreadable,
         "secret" | "env" => Code::SecretMissing,
         "param" => Code::ArgumentInvalid,
         _ => Code::DefinitionInvalid,
     }
 }
 
+/// Why a secret that is there does not open.
+fn unreadable(error: &TemplateError) -> Option<&str> {
+    error.problem.strip_prefix(MissingSecret::UNREADABLE)
+}
+
 fn value_hints(error: &TemplateError) -> Vec<String> {
     match error.scope {
+        // Setting it again would lose what the right key opens.
+        "secret" if unreadable(error).is_some_and(|problem| problem.starts_with("the key")) => {
+            vec![
+                "give the key back that the secrets were set with, as `.restway/key` or in \
+                 `RESTWAY_KEY`"
+                    .to_owned(),
+            ]
+        }
         "secret" => vec![format!("set it with `restway secret set {}`", error.name)],
         "env" => vec![format!("set the environment variable {}", error.name)],
         "param" => vec![format!("give it with `--param {}=…`", error.name)],

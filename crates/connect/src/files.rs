@@ -2,7 +2,8 @@
 //!
 //! In: the workspace's folder and a name that somebody wrote. Out: a path inside the folder, or an
 //! error before anything is sent. Links are followed first and judged by where they end. What lies
-//! in `.restway/` (the key of the secrets, the tables) is neither sent nor overwritten.
+//! in `.restway/` (the key of the secrets, the tables) is neither sent nor overwritten; what defines
+//! the workspace is not overwritten.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -13,6 +14,10 @@ use crate::error::{CallError, Failure};
 
 /// The folder of state inside a workspace.
 pub(crate) const STATE: &str = ".restway";
+/// The folders of a workspace whose files say what it does.
+const FOLDERS: [&str; 4] = ["apis", "apps", "queries", "transforms"];
+/// The files that do.
+const FILES: [&str; 1] = ["restway.yaml"];
 /// Names of files on their way that are tried before giving up.
 const NAMES_MAX: u32 = 100;
 
@@ -41,10 +46,24 @@ pub(crate) fn writable(folder: Option<&Path>, name: &str) -> Result<PathBuf, Cal
         .map_err(|error| invalid(format!("has no folder: {}", cause(&error))))?;
     within(folder, &parent, name)?;
     let path = parent.join(file);
+    if is_definition(folder, &path) {
+        return Err(invalid("is one of the workspace's own files".into()));
+    }
     if path.is_dir() {
         return Err(invalid("is a folder".into()));
     }
     Ok(path)
+}
+
+/// Whether a path is of a definition: an answer in its place would decide what is called, asked or
+/// published next. Names are compared as file systems that pass over case have them.
+fn is_definition(folder: Option<&Path>, path: &Path) -> bool {
+    let root = folder.and_then(|folder| fs_err::canonicalize(folder).ok()).unwrap_or_default();
+    let Ok(below) = path.strip_prefix(&root) else { return true };
+    let mut parts = below.components().map(|part| part.as_os_str().to_string_lossy());
+    let first = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let is_file = parts.next().is_none();
+    if is_file { FILES.contains(&first.as_str()) } else { FOLDERS.contains(&first.as_str()) }
 }
 
 fn subject(name: &str) -> String {

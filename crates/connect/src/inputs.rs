@@ -10,16 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use restway_model::definition::{CallInputs, Retry, RetryBackoff};
-use restway_model::{Name, Redactor, SafeUrl, Secret, Timespan};
+use restway_model::{Name, Redactor, SafeUrl, Secret, Timespan, is_credential, is_telling};
 use serde_json::{Map, Value};
 use url::Url;
 
 use crate::authorize::basic;
-use crate::error::CallError;
+use crate::error::{CallError, Failure};
 use crate::plan::{append, plain_text, web_url};
 use crate::request::{Body, Expected, Manner, Redirects, Request, Timeouts};
-use crate::tls::Tls;
-use crate::{files, multipart};
+use crate::tls::{Identity, Tls};
+use crate::{files, multipart, tls};
 
 /// A timeout that is off still ends: nothing waits for ever.
 const OFF: Duration = Duration::from_secs(24 * 60 * 60);
@@ -66,6 +66,7 @@ pub(crate) fn prepare(
     add_body(&mut request, inputs, folder)?;
     add_cookies(&mut request, inputs)?;
     add_login(&mut request, inputs, redactor)?;
+    learn(&request, redactor);
     let is_keyed = request.has_header("idempotency-key");
     request.repeatable = method.is_idempotent() || inputs.retry_status_code.is_some() || is_keyed;
     request.expected = Expected::Listed(inputs.expected_status_code.clone());
@@ -157,8 +158,7 @@ fn add_body(
         Body::Json(json.clone())
     } else if let Some(text) = &inputs.text {
         if !request.has_header("content-type") {
-            let plain = "text/plain; charset=utf-8";
-            request.headers.push(("content-type".into(), plain.into()));
+            request.headers.push(("content-type".into(), multipart::PLAIN.into()));
         }
         Body::Text(text.clone())
     } else if let Some(fields) = &inputs.urlencoded {
@@ -220,6 +220,27 @@ fn add_login(
     Ok(())
 }
 
+/// Teaches what may be a credential in the inputs: cookies, and what a name tells of. A server that
+/// repeats it would else bring it into a recording, or an error.
+fn learn(request: &Request, redactor: &Redactor) {
+    let url = request.url.expose();
+    for (_, value) in url.query_pairs().filter(|(name, value)| is_credential(name, value)) {
+        redactor.learn(&Secret::new(value));
+    }
+    for (name, value) in &request.headers {
+        if name.eq_ignore_ascii_case("cookie") {
+            let values = value.split(';').filter_map(|pair| pair.split_once('='));
+            values.for_each(|(_, value)| redactor.learn(&Secret::new(value.trim())));
+        } else if is_telling(name) {
+            redactor.learn(&Secret::new(value));
+            // What follows the scheme is the credential (RFC 9110, section 11.4).
+            if let Some((_, credential)) = value.split_once(' ') {
+                redactor.learn(&Secret::new(credential.trim()));
+            }
+        }
+    }
+}
+
 fn manner(inputs: &CallInputs) -> Result<Manner, CallError> {
     let redirects = match inputs.allow_redirects {
         true => Redirects::Followed(inputs.max_redirects),
@@ -236,7 +257,7 @@ fn manner(inputs: &CallInputs) -> Result<Manner, CallError> {
     };
     let status = inputs.retry_status_code.clone().unwrap_or_else(|| vec![502, 503, 504]);
     let retry = Some(retry(&inputs.retry_backoff, status));
-    let tls = tls(inputs)?.map(Arc::new);
+    let tls = wanted_tls(inputs)?.map(Arc::new);
     Ok(Manner { redirects: Some(redirects), timeouts: Some(timeouts), retry, tls })
 }
 
@@ -254,7 +275,19 @@ fn span(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(OFF).min(OFF)
 }
 
-fn tls(inputs: &CallInputs) -> Result<Option<Tls>, CallError> {
+/// The client's certificate with its key. A key that is locked is opened here and now: this is a
+/// call of its own, and nothing waits beside it.
+fn identity(inputs: &CallInputs, text: &str) -> Result<Identity, Failure> {
+    let certificate = tls::written(text).unwrap_or_else(|| text.as_bytes().to_vec());
+    let identity = Identity::of(certificate, inputs.client_key.clone())?;
+    let Some(password) = &inputs.client_key_password else { return Ok(identity) };
+    let (locked, opener) = identity.locked();
+    let open = opener(locked.expose(), password.expose());
+    let open = open.map_err(|problem| Failure::invalid(identity.subject(), problem))?;
+    Ok(identity.opened(open))
+}
+
+fn wanted_tls(inputs: &CallInputs) -> Result<Option<Tls>, CallError> {
     let mut ca = String::new();
     for text in [&inputs.cacert, &inputs.server_ca].into_iter().flatten() {
         ca.push_str(text);
@@ -265,8 +298,9 @@ fn tls(inputs: &CallInputs) -> Result<Option<Tls>, CallError> {
     if !ca.is_empty() {
         tls.ca = Some(ca);
     }
-    if let (Some(cert), Some(key)) = (&inputs.client_cert, &inputs.client_key) {
-        tls.identity = Some((cert.clone(), key.clone()));
+    if let Some(text) = &inputs.client_cert {
+        let identity = identity(inputs, text).map_err(crate::plan_failure)?;
+        tls.identity = Some(identity);
     }
     if tls == Tls::default() {
         return Ok(None);

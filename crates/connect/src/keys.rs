@@ -11,7 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use aws_lc_rs::digest::{SHA256, digest};
 use restway_model::Secret;
 
-use crate::key;
+/// Opens a key, or a file that holds one, by its passphrase.
+pub(crate) type Opener = fn(&str, &str) -> Result<Secret, String>;
 
 /// More keys than this at once are not remembered.
 const KEYS_MAX: usize = 64;
@@ -21,15 +22,20 @@ const KEYS_MAX: usize = 64;
 pub(crate) struct Keys(Mutex<HashMap<Vec<u8>, Secret>>);
 
 impl Keys {
-    /// The plain key. The error is to be read after the name of the key.
-    pub(crate) async fn opened(&self, key: Secret, passphrase: Secret) -> Result<Secret, String> {
+    /// What `open` makes of a key, or a file with one, and its passphrase. The error is to be read
+    /// after its name.
+    pub(crate) async fn opened(
+        &self,
+        key: Secret,
+        passphrase: Secret,
+        open: Opener,
+    ) -> Result<Secret, String> {
         let both = Secret::new(format!("{}\0{}", key.expose(), passphrase.expose()));
         let name = digest(&SHA256, both.expose().as_bytes()).as_ref().to_vec();
         if let Some(open) = self.known().get(&name) {
             return Ok(open.clone());
         }
-        let opening =
-            tokio::task::spawn_blocking(move || key::opened(key.expose(), passphrase.expose()));
+        let opening = tokio::task::spawn_blocking(move || open(key.expose(), passphrase.expose()));
         let open = opening.await.map_err(|_| "could not be opened".to_owned())??;
         let mut known = self.known();
         if known.len() >= KEYS_MAX {

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! plan ──▶ authorize ──▶ send ─────────────▶ retry ──▶ decode ──▶ page
-//! plan.rs  authorize.rs  exchange.rs         retry.rs  decode/    page.rs
+//! plan.rs  authorize.rs  exchange/           retry.rs  decode/    page.rs
 //!          token.rs      gate.rs redirect.rs                      walk.rs
 //!          grant.rs      wire.rs proxy.rs egress/                        job.rs
 //!          jwt.rs key.rs keys.rs login.rs renew.rs person/
@@ -45,11 +45,13 @@ mod renew;
 mod sigv4;
 mod token;
 
+mod cookies;
 mod egress;
 mod exchange;
 mod gate;
 mod kept;
 mod patience;
+mod pkcs12;
 mod places;
 mod proxy;
 mod redirect;
@@ -104,7 +106,7 @@ pub use compose::{Attachment, CallParts};
 pub use csv_file::CsvFile;
 pub use curl::curl_line;
 pub use download::{Download, Downloaded, FetchedFile, KnownFile};
-pub use egress::{Denial, EgressPolicy};
+pub use egress::{Denial, EgressPolicy, Found, Names};
 pub use error::{CallError, Excerpt, Failure};
 pub use gate::{Turn, Turns};
 pub use inputs::Prepared;
@@ -162,6 +164,8 @@ pub struct Extras {
     pub proxies: Proxies,
     /// The folder in which answers are kept that need not be sent again; none are without one.
     pub answers: Option<PathBuf>,
+    /// Where the addresses of names come from; from the system without it.
+    pub names: Option<Arc<dyn Names>>,
 }
 
 /// The way to every api. A clone shares connections, tokens, rates and concurrency.
@@ -195,9 +199,11 @@ impl Connector {
     pub fn with(settings: ConnectorSettings, extras: Extras) -> Self {
         extras.proxies.teach(&settings.redactor);
         let limits = &settings.limits;
-        let egress = settings.egress.clone();
+        let policy = settings.egress.clone();
         let tape = extras.tape.clone().map(|tape| (tape, settings.redactor.clone()));
-        let wire = Wire::new(egress, limits.connect_timeout, limits.read_timeout, tape);
+        let names = extras.names.clone().unwrap_or_else(|| Arc::new(egress::SystemNames));
+        let waits = (limits.connect_timeout, limits.read_timeout);
+        let wire = Wire::new(policy, names, waits, tape);
         let (targets, keys) = (Targets::default(), Keys::default());
         let kept = extras.answers.clone().map(|folder| Arc::new(Answers::new(folder)));
         Self { shared: Arc::new(Shared { settings, extras, wire, targets, keys, kept }) }
@@ -254,8 +260,7 @@ impl Connector {
     /// # Errors
     /// Inputs that make no request; files of theirs that are not there.
     pub fn prepare(&self, inputs: &CallInputs, base: Option<&Url>) -> Result<Prepared, CallError> {
-        let folder = self.shared.settings.folder.as_deref();
-        inputs::prepare(inputs, folder, base, self.redactor())
+        inputs::prepare(inputs, self.folder(), base, self.redactor())
     }
 
     /// Begins to read all pages of a resource. Nothing is sent before the first
@@ -297,7 +302,9 @@ impl Connector {
     ) -> Result<String, CallError> {
         let marks = Marks::new(values);
         let homes = plan::homes(api, &WithEnv(&marks))?;
-        let request = plan::resource_request(&homes, resource, &marks, &marks)?;
+        let folder = self.folder();
+        let values = plan::RequestValues { in_path: &marks, elsewhere: &marks, folder };
+        let request = plan::resource_request(&homes, resource, &values)?;
         let first = page::Pager::new(&resource.paginate).first(request).map_err(plan_failure)?;
         let mut requests = vec![first.with_defaults()];
         if let Some(job) = &resource.job {
@@ -348,15 +355,18 @@ impl Connector {
     ) -> Result<Option<Arc<tls::Tls>>, Failure> {
         let (made, password) = {
             let lookup = self.lookup(&NoValues, true);
-            let made = tls::Tls::of(tls, &lookup, self.shared.settings.folder.as_deref())?;
+            let made = tls::Tls::of(tls, &lookup, self.folder())?;
             let password = tls.client_key_password.as_ref();
             let password = password.map(|one| one.text(&lookup)).transpose();
             (made, password.map_err(Failure::Value)?.map(Secret::new))
         };
         let Some(mut made) = made else { return Ok(None) };
-        if let (Some((_, key)), Some(password)) = (&mut made.identity, password) {
-            let opened = self.keys().opened(key.clone(), password).await;
-            *key = opened.map_err(|problem| Failure::invalid("`client_key` of `tls`", problem))?;
+        if let (Some(identity), Some(password)) = (&made.identity, password) {
+            let (locked, opener) = identity.locked();
+            let open = self.keys().opened(locked, password, opener).await;
+            let subject = format!("{} of `tls`", identity.subject());
+            let open = open.map_err(|problem| Failure::invalid(subject, problem))?;
+            made.identity = made.identity.map(|identity| identity.opened(open));
         }
         Ok(Some(Arc::new(made)))
     }
@@ -365,17 +375,20 @@ impl Connector {
         &self.shared.keys
     }
 
-    /// The proxy on the way to a URL: the api's, or the environment's.
+    /// The proxy on the way to a URL: the one named for everything, the api's, or the
+    /// environment's.
     pub(crate) fn proxy(
         &self,
         proxy: Option<&definition::Proxy>,
         url: &Url,
     ) -> Result<Option<Arc<proxy::Proxy>>, Failure> {
-        match proxy {
-            None => self.extras().proxies.on_the_way(url),
+        let proxies = &self.extras().proxies;
+        let given = proxies.given();
+        match given.or(proxy) {
+            None => proxies.on_the_way(url),
             Some(proxy) => {
                 let lookup = self.lookup(&NoValues, false);
-                proxy::Proxy::of(proxy, url, &lookup, self.redactor())
+                proxy::Proxy::of(proxy, given.is_some(), url, &lookup, self.redactor())
             }
         }
     }
@@ -396,9 +409,14 @@ impl Connector {
         &self.shared.extras
     }
 
+    /// The workspace's folder.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.shared.settings.folder.as_deref()
+    }
+
     /// Where pages wait that are too large for memory.
     pub(crate) fn spool_folder(&self) -> PathBuf {
-        match &self.shared.settings.folder {
+        match self.folder() {
             Some(folder) => folder.join(files::STATE).join("spill"),
             None => std::env::temp_dir(),
         }

@@ -16,7 +16,7 @@ use crate::error::CallError;
 use crate::files;
 use crate::upload::{Segment, Upload};
 
-const PLAIN: &str = "text/plain; charset=utf-8";
+pub(crate) const PLAIN: &str = "text/plain; charset=utf-8";
 const FORM_DATA: &str = "multipart/form-data";
 
 /// A part of a form that is composed in memory.
@@ -165,7 +165,7 @@ fn content_type(part: &Part) -> &'static str {
 }
 
 /// The type of a file by its ending; of any other, bytes.
-fn type_of(file: &str) -> &'static str {
+pub(crate) fn type_of(file: &str) -> &'static str {
     let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
     match ending.as_str() {
         "txt" | "log" => PLAIN,

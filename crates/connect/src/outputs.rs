@@ -75,58 +75,6 @@ pub(crate) fn charset(content_type: &str) -> Option<&'static Encoding> {
     })
 }
 
-/// The cookies that answers set, as a person's browser would keep them for this one call.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Jar(Vec<(String, String)>);
-
-impl Jar {
-    /// Takes over what an answer sets; a cookie with an end in the past is one that is gone
-    /// (RFC 6265, section 5.3). Dates are not compared: `Max-Age`, or an empty value, ends one.
-    pub(crate) fn read(&mut self, headers: &[(String, String)]) {
-        /// Cookies of one call at most.
-        const COOKIES_MAX: usize = 1_000;
-        for (_, line) in headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"))
-        {
-            let mut parts = line.split(';').map(str::trim);
-            let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
-                continue;
-            };
-            let name = name.trim().to_owned();
-            self.0.retain(|(known, _)| *known != name);
-            let is_over = parts.any(|part| {
-                part.split_once('=').is_some_and(|(key, seconds)| {
-                    key.trim().eq_ignore_ascii_case("max-age")
-                        && seconds.trim().parse::<i64>().is_ok_and(|seconds| seconds <= 0)
-                })
-            });
-            if !is_over && !name.is_empty() && self.0.len() < COOKIES_MAX {
-                self.0.push((name, value.trim().to_owned()));
-            }
-        }
-    }
-
-    /// The `Cookie` header of the next hop: the request's own cookies, and over them these.
-    pub(crate) fn apply(&self, headers: &mut Vec<(String, String)>) {
-        if self.0.is_empty() {
-            return;
-        }
-        let own = header(headers, "cookie").unwrap_or_default().to_owned();
-        let is_kept = |pair: &&str| {
-            let name = pair.split_once('=').map_or(*pair, |(name, _)| name).trim();
-            !name.is_empty() && !self.0.iter().any(|(known, _)| known == name)
-        };
-        let mut pairs: Vec<String> =
-            own.split(';').map(str::trim).filter(is_kept).map(str::to_owned).collect();
-        pairs.extend(self.0.iter().map(|(name, value)| format!("{name}={value}")));
-        headers.retain(|(name, _)| !name.eq_ignore_ascii_case("cookie"));
-        headers.push(("cookie".into(), pairs.join("; ")));
-    }
-
-    pub(crate) fn into_pairs(self) -> Vec<(String, String)> {
-        self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,19 +113,5 @@ mod tests {
         for (content_type, body, expected) in table {
             assert_eq!(read(content_type, body), expected, "{content_type} {body:?}");
         }
-    }
-
-    #[test]
-    fn cookies_are_kept_replaced_and_ended() {
-        let set = |lines: &[&str]| -> Vec<(String, String)> {
-            lines.iter().map(|line| ("set-cookie".to_owned(), (*line).to_owned())).collect()
-        };
-        let mut jar = Jar::default();
-        jar.read(&set(&["a=1; Path=/; HttpOnly", "b=x=y", "c=3", "junk"]));
-        jar.read(&set(&["a=2", "c=; Max-Age=0"]));
-        let mut headers = vec![("Cookie".to_owned(), "a=0; own=o".to_owned())];
-        jar.apply(&mut headers);
-        assert_eq!(headers, [("cookie".into(), "own=o; b=x=y; a=2".into())]);
-        assert_eq!(jar.into_pairs(), [("b".into(), "x=y".into()), ("a".into(), "2".into())]);
     }
 }

@@ -6,8 +6,10 @@
 //! `DELETE /accounts/` is not what `DELETE /accounts/${param.id}` means. Nothing is sent here.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
 
-use restway_model::definition::{ApiFile, Format, QueryValue, ResourceSettings};
+use restway_model::definition::{ApiFile, Format, QueryValue, ResourceBody, ResourceSettings};
 use restway_model::{SafeUrl, Scope, Template, Values};
 use serde_json::{Map, Value};
 use url::Url;
@@ -16,6 +18,8 @@ use crate::error::CallError;
 use crate::place::put;
 use crate::request::{Body, Expected, Request};
 use crate::target::is_same_origin;
+use crate::upload::{Segment, Upload};
+use crate::{files, multipart};
 
 pub(crate) const USER_AGENT: &str = concat!("restway/", env!("CARGO_PKG_VERSION"));
 
@@ -68,20 +72,29 @@ pub(crate) fn web_url(text: &str, subject: &str) -> Result<Url, CallError> {
     Ok(url)
 }
 
+/// Where the values of a request come from.
+pub(crate) struct RequestValues<'a> {
+    /// For the path, which is shown.
+    pub(crate) in_path: &'a dyn Values,
+    /// For the rest, where a variable of the environment may well be a credential.
+    pub(crate) elsewhere: &'a dyn Values,
+    /// The workspace, whose files a body may be.
+    pub(crate) folder: Option<&'a Path>,
+}
+
 /// A resource's first request, before its paginator adds to it.
 pub(crate) fn resource_request(
     homes: &[Url],
     resource: &ResourceSettings,
-    values: &dyn Values,
-    header_values: &dyn Values,
+    values: &RequestValues<'_>,
 ) -> Result<Request, CallError> {
-    let mut url = resource_url(homes, &resource.path, values)?;
+    let mut url = resource_url(homes, &resource.path, values.in_path)?;
     for (name, value) in &resource.query {
-        append_query(&mut url, name, value, values)?;
+        append_query(&mut url, name, value, values.elsewhere)?;
     }
     let mut request = Request::new(resource.method, SafeUrl::new(url));
     for (name, value) in &resource.headers {
-        request.headers.push((name.clone(), value.text(header_values)?));
+        request.headers.push((name.clone(), value.text(values.elsewhere)?));
     }
     if !request.has_header("accept")
         && resource.job.is_none()
@@ -89,14 +102,17 @@ pub(crate) fn resource_request(
     {
         request.headers.push(("accept".to_owned(), accepted.to_owned()));
     }
-    request.body = match &resource.json {
-        Some(json) => Some(Body::Json(filled(json, values)?)),
-        None => None,
-    };
+    if let Some(body) = &resource.body {
+        let (body, content_type) = resource_body(body, values)?;
+        request.body = Some(body);
+        if let Some(content_type) = content_type.filter(|_| !request.has_header("content-type")) {
+            request.headers.push(("content-type".to_owned(), content_type.to_owned()));
+        }
+    }
     request.repeatable = resource.repeatable;
     request.keeps = resource.cache;
     if let Some(slot) = resource.incremental.as_ref().and_then(|own| own.send.slot()) {
-        let start = values.value(Scope::Window, "start").map_err(|problem| {
+        let start = values.in_path.value(Scope::Window, "start").map_err(|problem| {
             let (scope, name) = (Scope::Window.as_str(), "start".into());
             restway_model::TemplateError { scope, name, problem }
         })?;
@@ -110,6 +126,38 @@ pub(crate) fn resource_request(
     });
     request.expected = Expected::SuccessOr(skipped.collect());
     Ok(request)
+}
+
+/// A resource's body, and its content type where that does not follow from the body.
+fn resource_body(
+    body: &ResourceBody,
+    values: &RequestValues<'_>,
+) -> Result<(Body, Option<&'static str>), CallError> {
+    Ok(match body {
+        ResourceBody::Json(json) => (Body::Json(filled(json, values.elsewhere)?), None),
+        ResourceBody::Form(fields) => (Body::Form(form_pairs(fields, values.elsewhere)?), None),
+        ResourceBody::Text(text) => {
+            (Body::Text(text.text(values.elsewhere)?), Some(multipart::PLAIN))
+        }
+        ResourceBody::File(name) => {
+            let (path, length) = files::readable(values.folder, name)?;
+            let upload = Upload::from(vec![Segment::File { path, length }]);
+            (Body::Upload(upload), Some(multipart::type_of(name)))
+        }
+    })
+}
+
+/// Form fields with the templates in their values replaced.
+pub(crate) fn form_pairs(
+    fields: &BTreeMap<String, QueryValue>,
+    values: &dyn Values,
+) -> Result<Vec<(String, String)>, CallError> {
+    let mut pairs = Vec::new();
+    for (name, value) in fields {
+        let texts = query_texts(value, values)?;
+        pairs.extend(texts.into_iter().map(|text| (name.clone(), text)));
+    }
+    Ok(pairs)
 }
 
 /// The media types that a resource's format has; none for plain JSON, which every call accepts.

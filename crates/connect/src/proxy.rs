@@ -15,7 +15,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderValue;
-use restway_model::{Redactor, SafeUrl, Secret, Values, definition};
+use restway_model::{Redactor, SafeUrl, Secret, Template, Values, definition};
 use url::Url;
 
 use crate::egress::EgressPolicy;
@@ -56,6 +56,8 @@ impl Login {
 /// error of the first request that it would be for.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies {
+    /// The one that was named for everything, whatever an api says.
+    given: Option<Arc<definition::Proxy>>,
     https: Named,
     http: Named,
     direct: Direct,
@@ -90,7 +92,24 @@ impl Proxies {
             },
         };
         let direct = first(&DIRECT).map(|(_, list)| Direct::lenient(&list)).unwrap_or_default();
-        Self { https: named(&HTTPS), http: named(&HTTP), direct }
+        Self { given: None, https: named(&HTTPS), http: named(&HTTP), direct }
+    }
+
+    /// The same, but everything goes through one proxy: also what an api or the environment would
+    /// send another way. Its address may have a login, `http://user:${secret.NAME}@host:port`;
+    /// a password that stands there itself is refused, because everybody on the machine reads the
+    /// arguments of a process.
+    ///
+    /// # Errors
+    /// What is wrong with the address, without the address.
+    pub fn through(self, address: &str) -> Result<Self, &'static str> {
+        let given = given(address)?;
+        Ok(Self { given: Some(Arc::new(given)), ..self })
+    }
+
+    /// The proxy that was named for everything.
+    pub(crate) fn given(&self) -> Option<&definition::Proxy> {
+        self.given.as_deref()
     }
 
     /// Teaches the passwords to the redactor.
@@ -118,6 +137,37 @@ impl Proxies {
     }
 }
 
+/// The address of a proxy as a person gives it, with references in the place of secrets.
+fn given(address: &str) -> Result<definition::Proxy, &'static str> {
+    const NONSENSE: &str = "is not the address of a proxy";
+    let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
+    let scheme = if scheme == "socks5h" { "socks5" } else { scheme };
+    let (login, host) = match rest.rsplit_once('@') {
+        Some((login, host)) => (Some(login), host),
+        None => (None, rest),
+    };
+    let url = format!("{scheme}://{host}");
+    Url::parse(&url).ok().filter(is_proxy).ok_or(NONSENSE)?;
+    let (username, password) = match login.map(|login| login.split_once(':').unwrap_or((login, "")))
+    {
+        None => (None, None),
+        Some((username, password)) => {
+            (Some(username), Some(password).filter(|one| !one.is_empty()))
+        }
+    };
+    let template = |text: &str| text.parse::<Template>().map_err(|_| NONSENSE);
+    let password = password.map(template).transpose()?;
+    if password.as_ref().is_some_and(|password| password.references().next().is_none()) {
+        return Err("holds a password, which everybody on this machine can read");
+    }
+    Ok(definition::Proxy {
+        url: Template::literal(&url),
+        username: username.map(template).transpose()?,
+        password,
+        no_proxy: Vec::new(),
+    })
+}
+
 /// A proxy of the environment: `host:port` is an HTTP proxy, and a login stands in the address.
 fn own(text: &str) -> Option<Proxy> {
     let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
@@ -141,9 +191,11 @@ fn is_proxy(url: &Url) -> bool {
 }
 
 impl Proxy {
-    /// The `proxy` of an api on the way to a URL; `None` when `no_proxy` names it.
+    /// The `proxy` of an api on the way to a URL; `None` when `no_proxy` names it. `is_own`: the
+    /// person at the command line named it.
     pub(crate) fn of(
         proxy: &definition::Proxy,
+        is_own: bool,
         url: &Url,
         values: &dyn Values,
         redactor: &Redactor,
@@ -159,7 +211,7 @@ impl Proxy {
         let login = match &proxy.username {
             None => None,
             Some(username) => {
-                let text = |template: &restway_model::Template| template.text(values);
+                let text = |template: &Template| template.text(values);
                 let username = text(username).map_err(Failure::Value)?;
                 let password = proxy.password.as_ref().map_or(Ok(String::new()), text);
                 let login = Login::new(username, password.map_err(Failure::Value)?);
@@ -167,7 +219,7 @@ impl Proxy {
                 Some(login)
             }
         };
-        Ok(Some(Arc::new(Self { url: address, login, is_own: false })))
+        Ok(Some(Arc::new(Self { url: address, login, is_own })))
     }
 
     /// The address for people.

@@ -1,15 +1,17 @@
 //! TLS as a definition or a call wants it.
 //!
-//! In: PEM texts and switches. Out: a rustls configuration: the system's authorities and those
-//! given beside them, a client certificate, the least version. A server's certificate that is
-//! given itself is trusted as it stands, because self-signed certificates often say that they are
-//! authorities and then could not be a server's; its dates and its name count all the same.
-//! Turning off `verify` leaves the proof that the server has its key. A file is
-//! one of the workspace.
+//! In: PEM texts, PKCS#12 files and switches. Out: a rustls configuration: the system's authorities
+//! and those given beside them, a client certificate, the least version. A server's certificate
+//! that is given itself is trusted as it stands, because self-signed certificates often say that
+//! they are authorities and then could not be a server's; its dates and its name count all the
+//! same. Turning off `verify` leaves the proof that the server has its key. A file is one of the
+//! workspace.
 
 use std::path::Path;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use restway_model::definition;
 use restway_model::{Secret, Template, Values};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -24,12 +26,13 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 
 use crate::error::{CallError, Failure};
-use crate::files;
+use crate::keys::Opener;
 use crate::x509::Facts;
+use crate::{files, key, pkcs12};
 
 /// Certificates in one text at most.
 const CERTIFICATES_MAX: usize = 1_000;
-/// Bytes of one PEM file at most; the system's own bundle has a quarter of a million.
+/// Bytes of one file at most; the system's own bundle has a quarter of a million.
 const PEM_BYTES_MAX: u64 = 4 << 20;
 
 /// What TLS should be like.
@@ -37,13 +40,66 @@ const PEM_BYTES_MAX: u64 = 4 << 20;
 pub(crate) struct Tls {
     /// PEM certificates that are trusted beside the system's.
     pub(crate) ca: Option<String>,
-    /// PEM certificate with its chain, and its PEM key.
-    pub(crate) identity: Option<(String, Secret)>,
+    pub(crate) identity: Option<Identity>,
     pub(crate) verify: bool,
     pub(crate) check_hostname: bool,
     pub(crate) sni: bool,
     /// TLS 1.3 only.
     pub(crate) only_1_3: bool,
+}
+
+/// What a client shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// A PEM certificate with its chain, and its PEM key.
+    Pem(String, Secret),
+    /// A PKCS#12 file in base64, to be opened before it is shown.
+    Packed(Secret),
+}
+
+impl Identity {
+    /// What a password opens, and how.
+    pub(crate) fn locked(&self) -> (Secret, Opener) {
+        match self {
+            Self::Pem(_, key) => (key.clone(), key::opened),
+            Self::Packed(file) => (file.clone(), pkcs12::opened),
+        }
+    }
+
+    /// The same with what was opened.
+    pub(crate) fn opened(self, open: Secret) -> Self {
+        match self {
+            Self::Pem(chain, _) => Self::Pem(chain, open),
+            Self::Packed(_) => {
+                let (chain, key) = pkcs12::parts(&open);
+                Self::Pem(chain, key)
+            }
+        }
+    }
+
+    /// The input that a password opens.
+    pub(crate) const fn subject(&self) -> &'static str {
+        match self {
+            Self::Pem(..) => "`client_key`",
+            Self::Packed(_) => "`client_cert`",
+        }
+    }
+
+    /// What is shown by a certificate, as text or PKCS#12, and a key.
+    pub(crate) fn of(certificate: Vec<u8>, key: Option<Secret>) -> Result<Self, Failure> {
+        let invalid = |problem: &str| Err(Failure::invalid("`client_cert`", problem));
+        match (pkcs12::is_one(&certificate), key) {
+            (true, None) => Ok(Self::Packed(Secret::new(STANDARD.encode(certificate)))),
+            (true, Some(_)) => {
+                invalid("is a PKCS#12 file and brings its key: leave out `client_key`")
+            }
+            (false, Some(key)) => match String::from_utf8(certificate) {
+                Ok(chain) => Ok(Self::Pem(chain, key)),
+                Err(_) => invalid("is neither a PEM text nor a PKCS#12 file"),
+            },
+            (false, None) => invalid("is not a PKCS#12 file: write its `client_key`"),
+        }
+    }
 }
 
 impl Default for Tls {
@@ -69,17 +125,23 @@ impl Tls {
         if *tls == definition::Tls::default() {
             return Ok(None);
         }
-        let read = |template: &Option<Template>| match template {
-            None => Ok(None),
-            Some(template) => pem(template, values, folder).map(Some),
+        let ca = match &tls.ca {
+            None => None,
+            Some(ca) => Some(String::from_utf8(given(ca, values, folder)?).map_err(|_| {
+                Failure::invalid("the authority's certificate", "is not a PEM text")
+            })?),
         };
         let key = match &tls.client_key {
             None => None,
             Some(key) => Some(Secret::new(key.text(values).map_err(Failure::Value)?)),
         };
+        let identity = match &tls.client_cert {
+            None => None,
+            Some(certificate) => Some(Identity::of(given(certificate, values, folder)?, key)?),
+        };
         Ok(Some(Self {
-            ca: read(&tls.ca)?,
-            identity: read(&tls.client_cert)?.zip(key),
+            ca,
+            identity,
             verify: tls.verify,
             check_hostname: tls.check_hostname,
             sni: tls.sni,
@@ -89,7 +151,7 @@ impl Tls {
 
     /// What the client's certificate says of itself.
     pub(crate) fn client_facts(&self) -> Option<Facts> {
-        let (chain, _) = self.identity.as_ref()?;
+        let Some(Identity::Pem(chain, _)) = &self.identity else { return None };
         Facts::of(CertificateDer::from_pem_slice(chain.as_bytes()).ok()?.as_ref())
     }
 
@@ -120,7 +182,11 @@ impl Tls {
             .with_custom_certificate_verifier(Arc::new(verifier));
         let mut configuration = match &self.identity {
             None => builder.with_no_client_auth(),
-            Some((chain, key)) => {
+            Some(Identity::Packed(_)) => {
+                let problem = "is a PKCS#12 file, and `client_key_password` is not given";
+                return Err(Failure::invalid("`client_cert`", problem));
+            }
+            Some(Identity::Pem(chain, key)) => {
                 let chain = certificates(chain, "the client's certificate")?;
                 builder
                     .with_client_auth_cert(chain, private_key(key)?)
@@ -133,11 +199,17 @@ impl Tls {
     }
 }
 
-/// The PEM text of a file of the workspace, or of a secret.
-fn pem(template: &Template, values: &dyn Values, folder: Option<&Path>) -> Result<String, Failure> {
+/// PEM text or the bytes of PKCS#12: of a file of the workspace, or of a secret.
+fn given(
+    template: &Template,
+    values: &dyn Values,
+    folder: Option<&Path>,
+) -> Result<Vec<u8>, Failure> {
     let text = template.text(values).map_err(Failure::Value)?;
-    if template.references().next().is_some() && text.contains("-----BEGIN") {
-        return Ok(text);
+    if template.references().next().is_some()
+        && let Some(bytes) = written(&text)
+    {
+        return Ok(bytes);
     }
     let unreadable = |problem: String| Failure::invalid(format!("the file `{text}`"), problem);
     let (path, length) = files::readable(folder, &text).map_err(|error| match error {
@@ -147,7 +219,16 @@ fn pem(template: &Template, values: &dyn Values, folder: Option<&Path>) -> Resul
     if length > PEM_BYTES_MAX {
         return Err(unreadable("is too large for certificates".into()));
     }
-    fs_err::read_to_string(path).map_err(|error| unreadable(format!("cannot be read: {error}")))
+    fs_err::read(path).map_err(|error| unreadable(format!("cannot be read: {error}")))
+}
+
+/// A certificate that stands in a text: PEM, or PKCS#12 in base64.
+pub(crate) fn written(text: &str) -> Option<Vec<u8>> {
+    if text.contains("-----BEGIN") {
+        return Some(text.as_bytes().to_vec());
+    }
+    let bare: String = text.split_ascii_whitespace().collect();
+    STANDARD.decode(bare).ok().filter(|bytes| pkcs12::is_one(bytes))
 }
 
 fn unusable(subject: &str, error: &Error) -> Failure {

@@ -210,7 +210,7 @@ pub(crate) async fn assertion_key(
         let text = |one: &Template| one.text(&lookup).map(Secret::new).map_err(Failure::Value);
         (text(&assertion.key)?, text(passphrase)?)
     };
-    let opened = connector.keys().opened(key, passphrase).await;
+    let opened = connector.keys().opened(key, passphrase, crate::key::opened).await;
     opened.map(Some).map_err(|problem| Failure::invalid("`key` of `assertion`", problem))
 }
 

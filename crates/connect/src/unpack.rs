@@ -10,12 +10,14 @@
 //! bytes of a body, which its reader knows, counts unpacked ones. A zstd frame may ask for a window
 //! of 8 MiB and no more (RFC 9659).
 
+mod inflate;
+
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
+use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZstdDecoder};
 use async_compression::zstd::DParameter;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
@@ -23,6 +25,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt};
 use tokio_util::io::StreamReader;
 
 use crate::error::Failure;
+use inflate::Inflate;
 
 /// What is unpacked at once.
 const CHUNK_BYTES: usize = 32 << 10;
@@ -52,7 +55,7 @@ enum Decoder {
     Gzip(Box<GzipDecoder<Source>>),
     Brotli(Box<BrotliDecoder<Source>>),
     Zstd(Box<ZstdDecoder<Source>>),
-    Deflate(Box<ZlibDecoder<Source>>),
+    Deflate(Box<Inflate>),
 }
 
 /// A body that is being unpacked.
@@ -94,13 +97,8 @@ impl Coding {
             Self::Gzip => same(&[0x1f, 0x8b]),
             // RFC 8878, sections 3.1.1 and 3.1.2.
             Self::Zstd => same(&[0x28, 0xb5, 0x2f, 0xfd]) || (start[0] & 0xf0) == 0x50,
-            // RFC 1950, section 2.2.
-            Self::Deflate => match start {
-                [first, second, ..] => {
-                    first & 15 == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0
-                }
-                _ => true,
-            },
+            // JSON as it is. Packed without a head, none begins so.
+            Self::Deflate => !matches!(start[0], b'{' | b'['),
             Self::Brotli => true,
         }
     }
@@ -143,7 +141,7 @@ impl Unpacking {
                 decoder.multiple_members(true);
                 Decoder::Zstd(Box::new(decoder))
             }
-            Coding::Deflate => Decoder::Deflate(Box::new(ZlibDecoder::new(source))),
+            Coding::Deflate => Decoder::Deflate(Box::new(Inflate::new(source))),
         };
         Self { coding, decoder, packed, unpacked: 0 }
     }
@@ -177,6 +175,15 @@ impl Unpacking {
         Ok(Some(chunk.freeze()))
     }
 
+    /// Whether nothing but the data itself tells that it is whole.
+    fn has_no_sum(&self) -> bool {
+        match &self.decoder {
+            Decoder::Gzip(_) => false,
+            Decoder::Brotli(_) | Decoder::Zstd(_) => true,
+            Decoder::Deflate(inflate) => inflate.is_bare(),
+        }
+    }
+
     /// What an error comes to that is not the network's. A body without a check sum that is wrong
     /// from its start was not spoiled on its way.
     pub(crate) fn failure(&self, unreadable: &Unreadable) -> Failure {
@@ -193,9 +200,7 @@ impl Unpacking {
             Unreadable::Error(error) if is_cut(error) => {
                 Failure::Interrupted { problem: format!("its {coding} has no end"), offset }
             }
-            Unreadable::Error(error)
-                if offset == 0 && matches!(self.coding, Coding::Brotli | Coding::Zstd) =>
-            {
+            Unreadable::Error(error) if offset == 0 && self.has_no_sum() => {
                 Failure::Packed { problem: format!("it is called {coding}, but: {error}") }
             }
             Unreadable::Error(error) => {
@@ -205,9 +210,9 @@ impl Unpacking {
     }
 }
 
-/// Whether the body ended too early; the decoder of deflate has other words for it.
+/// Whether the body ended too early.
 fn is_cut(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::UnexpectedEof || error.to_string().contains("BufError")
+    error.kind() == ErrorKind::UnexpectedEof
 }
 
 /// Why there is no next chunk.
@@ -241,7 +246,7 @@ impl Decoder {
             Self::Gzip(decoder) => decoder.get_mut(),
             Self::Brotli(decoder) => decoder.get_mut(),
             Self::Zstd(decoder) => decoder.get_mut(),
-            Self::Deflate(decoder) => decoder.get_mut(),
+            Self::Deflate(decoder) => decoder.source(),
         }
     }
 }

@@ -33,6 +33,7 @@ use crate::held::Held;
 use crate::job::{Export, Found};
 use crate::open_page::{OpenPage, PageShape, redacted};
 use crate::page::{PageMark, Pager, Seen};
+use crate::plan::{RequestValues, homes, resource_request};
 use crate::raw::RawKeeper;
 use crate::request::{Request, header};
 use crate::retry::http_date;
@@ -220,11 +221,12 @@ impl Walk {
     }
 
     fn first_request(&mut self) -> Result<Request, CallError> {
-        let values = self.connector.lookup(self.values.as_ref(), false);
-        let header_values = self.connector.lookup(self.values.as_ref(), true);
-        let homes = crate::plan::homes(&self.api, &values)?;
-        let request =
-            crate::plan::resource_request(&homes, &self.resource, &values, &header_values)?;
+        let in_path = self.connector.lookup(self.values.as_ref(), false);
+        let elsewhere = self.connector.lookup(self.values.as_ref(), true);
+        let homes = homes(&self.api, &in_path)?;
+        let folder = self.connector.folder();
+        let values = RequestValues { in_path: &in_path, elsewhere: &elsewhere, folder };
+        let request = resource_request(&homes, &self.resource, &values)?;
         let first = self.pager.first(request).map_err(crate::plan_failure)?;
         match &self.resumed {
             Some(mark) => self.pager.resume(first, mark).map_err(crate::plan_failure),

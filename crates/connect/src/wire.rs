@@ -22,7 +22,9 @@ use restway_model::{Clock, Redactor};
 use tokio::time::timeout;
 use url::{Position, Url};
 
-use crate::egress::{CheckedResolver, Denial, EgressPolicy, check_behind_proxy, check_proxy};
+use crate::egress::{
+    CheckedResolver, Denial, EgressPolicy, Names, check_behind_proxy, check_proxy,
+};
 use crate::error::Failure;
 use crate::kept::{Keeping, KeptBody, Met};
 use crate::proxy::{self, Proxy};
@@ -53,6 +55,7 @@ pub(crate) struct Wire {
     egress: Arc<EgressPolicy>,
     /// The same without what is open to a person alone.
     egress_led: Arc<EgressPolicy>,
+    names: Arc<dyn Names>,
     connect_timeout: Duration,
     read_timeout: Duration,
     clients: Mutex<HashMap<String, Vec<(Route, reqwest::Client)>>>,
@@ -133,12 +136,13 @@ struct Pace {
 impl Wire {
     pub(crate) fn new(
         egress: EgressPolicy,
-        connect_timeout: Duration,
-        read_timeout: Duration,
+        names: Arc<dyn Names>,
+        (connect_timeout, read_timeout): (Duration, Duration),
         tape: Option<(Arc<Tape>, Redactor)>,
     ) -> Self {
         let (egress, egress_led) = (Arc::new(egress.clone()), Arc::new(egress.listed()));
-        Self { egress, egress_led, connect_timeout, read_timeout, clients: Mutex::default(), tape }
+        let clients = Mutex::default();
+        Self { egress, egress_led, names, connect_timeout, read_timeout, clients, tape }
     }
 
     /// Sends and waits for the head of the answer.
@@ -201,9 +205,9 @@ impl Wire {
         url: &Url,
     ) -> Result<(), Denial> {
         if let Some(host) = proxy.url.host().filter(|_| !proxy.is_own) {
-            check_proxy(&self.egress, &host, proxy.port()).await?;
+            check_proxy(self.names.as_ref(), &self.egress, &host, proxy.port()).await?;
         }
-        check_behind_proxy(egress, url, proxy.is_own).await
+        check_behind_proxy(self.names.as_ref(), egress, url, proxy.is_own).await
     }
 
     async fn ask(&self, outgoing: Outgoing) -> Result<Incoming, Failure> {
@@ -214,6 +218,11 @@ impl Wire {
         let headers = completed(headers(outgoing.headers)?);
         let mut request = reqwest::Request::new(method, outgoing.url);
         *request.headers_mut() = headers;
+        // RFC 9110, section 8.6: servers refuse or await a body that is not announced as empty.
+        let is_awaited = matches!(outgoing.method, Method::Post | Method::Put | Method::Patch);
+        if outgoing.body.is_none() && is_awaited {
+            request.headers_mut().insert(CONTENT_LENGTH, 0.into());
+        }
         if let Some(body) = outgoing.body {
             *request.body_mut() = Some(match body.in_memory() {
                 Some(bytes) => bytes.into(),
@@ -258,16 +267,14 @@ impl Wire {
         if let Some((_, client)) = of_origin.iter().find(|(known, _)| known == route) {
             return Ok(client.clone());
         }
-        let resolver = match &route.proxy {
+        let (policy, port) = match &route.proxy {
             None => {
-                let port = url.port_or_known_default().unwrap_or_default();
-                CheckedResolver::new(Arc::clone(self.egress(route)), port)
+                (Arc::clone(self.egress(route)), url.port_or_known_default().unwrap_or_default())
             }
-            Some(proxy) if proxy.is_own => {
-                CheckedResolver::new(Arc::new(EgressPolicy::anywhere()), proxy.port())
-            }
-            Some(proxy) => CheckedResolver::new(Arc::clone(&self.egress), proxy.port()),
+            Some(proxy) if proxy.is_own => (Arc::new(EgressPolicy::anywhere()), proxy.port()),
+            Some(proxy) => (Arc::clone(&self.egress), proxy.port()),
         };
+        let resolver = CheckedResolver::new(Arc::clone(&self.names), policy, port);
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)

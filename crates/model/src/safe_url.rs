@@ -5,28 +5,9 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::is_telling;
+
 const MASK: &str = "***";
-
-/// Parts of parameter names whose values are credentials, compared in lower case.
-const TELLING: [&str; 12] = [
-    "token",
-    "secret",
-    "password",
-    "passwd",
-    "apikey",
-    "api_key",
-    "api-key",
-    "signature",
-    "sig",
-    "auth",
-    "credential",
-    "assertion",
-];
-
-/// Parameter names that contain a telling part and still hold nothing secret: page tokens are
-/// positions in a list, and a person who looks for a loop needs to see them.
-const HARMLESS: [&str; 6] =
-    ["pagetoken", "page_token", "nextpagetoken", "next_page_token", "next_token", "author"];
 
 /// A URL as it was or will be sent, printable without its credentials. A clone is cheap.
 #[derive(Clone, PartialEq, Eq)]
@@ -71,12 +52,6 @@ fn mask_pair(pair: &str) -> String {
         Some((name, _)) if is_telling(name) => format!("{name}={MASK}"),
         _ => pair.to_owned(),
     }
-}
-
-/// Whether a parameter or header of that name holds a credential, as far as names tell.
-pub fn is_telling(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    !HARMLESS.contains(&name.as_str()) && TELLING.iter().any(|part| name.contains(part))
 }
 
 impl fmt::Debug for SafeUrl {

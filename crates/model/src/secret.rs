@@ -38,6 +38,11 @@ pub trait SecretSource: Send + Sync {
     fn secret(&self, name: &Name) -> Result<Secret, MissingSecret>;
 }
 
+impl MissingSecret {
+    /// How the problem of a secret begins that is there and does not open.
+    pub const UNREADABLE: &str = "cannot be read: ";
+}
+
 /// A secret that a definition names and no store holds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the secret `{name}` {problem}")]

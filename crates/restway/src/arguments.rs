@@ -315,6 +315,10 @@ pub(crate) struct Call {
     /// A status that counts as success; may be given again [default: 200 201 202 204]
     #[arg(long = "expect", value_name = "STATUS")]
     pub(crate) expected: Vec<u16>,
+    /// Go through this proxy, whatever the api or the environment says: http, https or socks5, with
+    /// a login as in `http://USER:${secret.NAME}@HOST:PORT`
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
     #[command(flatten)]
     pub(crate) tape: TapeArguments,
 }

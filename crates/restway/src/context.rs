@@ -24,6 +24,17 @@ pub(crate) struct Context {
     directory: Option<PathBuf>,
 }
 
+/// What a command wants of a workspace.
+#[derive(Default)]
+pub(crate) struct Wanted<'a> {
+    /// Its calls recorded or played.
+    pub(crate) tape: Option<&'a TapeArguments>,
+    /// Its calls through this proxy.
+    pub(crate) proxy: Option<&'a str>,
+    /// These apis only, so that the files of others may be broken.
+    pub(crate) apis: Option<Vec<String>>,
+}
+
 /// What was warned of, for answers in JSON; a bound number of the first.
 #[derive(Clone, Default)]
 pub(crate) struct Warnings(Arc<Mutex<Vec<(String, String)>>>);
@@ -94,23 +105,27 @@ impl Context {
 
     /// What a workspace is opened with, for a person at the command line.
     pub(crate) fn settings(&self) -> Settings {
+        self.settings_through(Proxies::of(|name| std::env::var(name).ok()))
+    }
+
+    fn settings_through(&self, proxies: Proxies) -> Settings {
         Settings {
             limits: Limits::default(),
             observer: Arc::clone(&self.observer),
             clock: Arc::clone(&self.clock),
             redactor: self.printer.redactor.clone(),
             may_reach_loopback: true,
-            proxies: proxies(),
+            proxies,
             tape: None,
+            apis: None,
         }
     }
 
-    /// The open workspace, with its calls recorded or played.
-    pub(crate) async fn workspace_with(
-        &self,
-        arguments: &TapeArguments,
-    ) -> Result<Workspace, Failure> {
-        let settings = Settings { tape: tape(arguments)?, ..self.settings() };
+    /// The open workspace, as a command wants it.
+    pub(crate) async fn workspace_with(&self, wanted: Wanted<'_>) -> Result<Workspace, Failure> {
+        let settings = self.settings_through(proxies(wanted.proxy)?);
+        let tape = wanted.tape.map(tape).transpose()?.flatten();
+        let settings = Settings { tape, apis: wanted.apis, ..settings };
         Ok(Workspace::open(&self.folder()?, settings).await?)
     }
 
@@ -171,7 +186,14 @@ fn restway_signal_exit() {
     std::process::exit(3);
 }
 
-/// The proxies that the environment names.
-pub(crate) fn proxies() -> Proxies {
-    Proxies::of(|name| std::env::var(name).ok())
+/// The proxies that the environment names, or the one that the person gives.
+pub(crate) fn proxies(given: Option<&str>) -> Result<Proxies, BadArgument> {
+    let proxies = Proxies::of(|name| std::env::var(name).ok());
+    let Some(address) = given else { return Ok(proxies) };
+    proxies.through(address).map_err(|problem| {
+        BadArgument::new(format!("`--proxy` {problem}")).with_hint(
+            "write `http://HOST:PORT` or `socks5://HOST:PORT`; a login is \
+             `'http://USER:${secret.NAME}@HOST:PORT'`, or stands in the variable `https_proxy`",
+        )
+    })
 }

@@ -49,7 +49,20 @@ impl Definitions {
     /// # Errors
     /// [`WorkError::Definitions`] with every problem of every file, or [`WorkError::File`].
     pub fn read(folder: &Path) -> Result<Self, WorkError> {
-        let mut problems = Vec::new();
+        Self::gathered(folder, None).map(|(definitions, _)| definitions)
+    }
+
+    /// Reads what the `named` apis need, by their names, aliases or resources: the files of others
+    /// may be broken, and are left out then. Answers with those that are.
+    ///
+    /// # Errors
+    /// As [`Definitions::read`]; also when an api is not found and a broken file may define it.
+    pub fn read_for(folder: &Path, named: &[String]) -> Result<(Self, Vec<String>), WorkError> {
+        Self::gathered(folder, Some(named))
+    }
+
+    fn gathered(folder: &Path, named: Option<&[String]>) -> Result<(Self, Vec<String>), WorkError> {
+        let (mut problems, mut of_files) = (Vec::new(), Vec::new());
         let text = fs_err::read_to_string(folder.join(WORKSPACE_FILE))?;
         let workspace = match definition::read::<WorkspaceFile>(WORKSPACE_FILE, &text) {
             Ok(workspace) => Some(workspace),
@@ -58,13 +71,25 @@ impl Definitions {
                 None
             }
         };
-        let apis: Vec<(String, String, ApiFile)> = read_all(folder, "apis", &mut problems)?;
-        let apps: Vec<(String, String, AppFile)> = read_all(folder, "apps", &mut problems)?;
+        let apis: Vec<(String, String, ApiFile)> = read_all(folder, "apis", &mut of_files)?;
+        let apps: Vec<(String, String, AppFile)> = read_all(folder, "apps", &mut of_files)?;
         check_unique(apis.iter().map(|(file, text, api)| (file, text, &api.api)), &mut problems);
         check_unique(apps.iter().map(|(file, text, app)| (file, text, &app.app)), &mut problems);
         check_aliases(&apis, &mut problems);
-        match workspace {
-            Some(workspace) if problems.is_empty() => Ok(Self {
+        let is_here = |word: &String| {
+            let name = word.split('.').next().unwrap_or(word);
+            let is_it =
+                |api: &ApiFile| api.api.as_str() == name || api.aliases.iter().any(|a| a == name);
+            apis.iter().any(|(_, _, api)| is_it(api))
+        };
+        let mut left_out: Vec<String> = Vec::new();
+        match named.filter(|named| named.iter().all(is_here)) {
+            None => problems.append(&mut of_files),
+            Some(_) => left_out.extend(of_files.into_iter().map(|problem| problem.place.file)),
+        }
+        left_out.dedup();
+        let definitions = match workspace {
+            Some(workspace) if problems.is_empty() => Self {
                 workspace,
                 apis: apis
                     .into_iter()
@@ -74,9 +99,10 @@ impl Definitions {
                     })
                     .collect(),
                 apps: apps.into_iter().map(|(file, _, app)| AppDefinition { file, app }).collect(),
-            }),
-            _ => Err(WorkError::Definitions(problems)),
-        }
+            },
+            _ => return Err(WorkError::Definitions(problems)),
+        };
+        Ok((definitions, left_out))
     }
 
     /// The definition of the webhook `api.webhook` as it is written, as JSON.

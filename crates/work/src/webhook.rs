@@ -405,7 +405,7 @@ impl<'a> Chain<'a> {
                     done: self.done(),
                 }
             })?;
-            Ok((name.clone(), value))
+            Ok((name.clone(), answers::masked(value, &self.workspace.redactor)))
         });
         taken.collect()
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use restway_connect::{Connector, ConnectorSettings, EgressPolicy, Extras, Proxies, Tape};
-use restway_model::{Clock, Limits, Observer, Redactor, Scope, TableName, Values};
+use restway_model::{Clock, Event, Limits, Observer, Redactor, Scope, TableName, Values};
 use restway_store::Store;
 use restway_tables::{Lake, LakeSettings};
 use serde_json::Value;
@@ -45,6 +45,9 @@ pub struct Settings {
     pub proxies: Proxies,
     /// Where calls are recorded, or what is played instead of calling.
     pub tape: Option<Arc<Tape>>,
+    /// The apis that are needed, as a person names them and their resources; all without it. The
+    /// files of others may be broken.
+    pub apis: Option<Vec<String>>,
 }
 
 /// An open workspace.
@@ -72,7 +75,17 @@ impl Workspace {
     /// # Errors
     /// Problems in the files, or a store or tables that cannot be opened.
     pub async fn open(folder: &Path, settings: Settings) -> Result<Self, WorkError> {
-        let definitions = Definitions::read(folder)?;
+        let definitions = match &settings.apis {
+            None => Definitions::read(folder)?,
+            Some(named) => {
+                let (definitions, left_out) = Definitions::read_for(folder, named)?;
+                for about in left_out {
+                    let message = "is left out: `restway check` says what is wrong".to_owned();
+                    settings.observer.observe(&Event::Warned { about, message });
+                }
+                definitions
+            }
+        };
         let state = folder.join(STATE);
         let store = Store::open(&state, Arc::clone(&settings.clock)).await?;
         let secrets = store.secrets().load(settings.redactor.clone()).await?;
@@ -100,6 +113,7 @@ impl Workspace {
             tape: settings.tape,
             proxies: settings.proxies,
             answers: Some(state.join("answers")),
+            names: None,
         };
         let connector = Connector::with(connector_settings, extras);
         let workspace = Self {

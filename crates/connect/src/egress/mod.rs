@@ -21,7 +21,8 @@ use restway_model::{EgressEntry, InvalidEgress};
 use url::{Host, Url};
 
 use classify::{LOOPBACK, special};
-pub(crate) use resolver::{CheckedResolver, check_behind_proxy, check_proxy};
+pub(crate) use resolver::{CheckedResolver, SystemNames, check_behind_proxy, check_proxy};
+pub use resolver::{Found, Names};
 
 /// What may be connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]

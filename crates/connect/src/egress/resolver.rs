@@ -5,7 +5,9 @@
 //! check and the socket. Some forbidden and some public addresses: the public ones are used; only
 //! forbidden ones: the first one's denial is the error.
 
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -16,25 +18,46 @@ use super::{Denial, EgressPolicy};
 /// More addresses of one name than this are not looked at.
 const ADDRESSES_MAX: usize = 64;
 
+/// The addresses of a name, or why there are none.
+pub type Found<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>>;
+
+/// Where the addresses of names come from.
+pub trait Names: Send + Sync {
+    /// The addresses of a host, with the port.
+    fn look_up<'a>(&'a self, host: &'a str, port: u16) -> Found<'a>;
+}
+
+/// The names that the system knows.
+#[derive(Debug)]
+pub(crate) struct SystemNames;
+
+impl Names for SystemNames {
+    fn look_up<'a>(&'a self, host: &'a str, port: u16) -> Found<'a> {
+        Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
+    }
+}
+
 /// The resolver of one client, which connects to one port only.
 pub(crate) struct CheckedResolver {
+    names: Arc<dyn Names>,
     policy: Arc<EgressPolicy>,
     port: u16,
 }
 
 impl CheckedResolver {
-    pub(crate) fn new(policy: Arc<EgressPolicy>, port: u16) -> Self {
-        Self { policy, port }
+    pub(crate) fn new(names: Arc<dyn Names>, policy: Arc<EgressPolicy>, port: u16) -> Self {
+        Self { names, policy, port }
     }
 }
 
 impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (policy, port) = (Arc::clone(&self.policy), self.port);
+        let (names, policy, port) = (Arc::clone(&self.names), Arc::clone(&self.policy), self.port);
         Box::pin(async move {
             let host = name.as_str();
-            let found = tokio::net::lookup_host((host, port)).await?;
-            let allowed = allowed(&policy, host, port, found.take(ADDRESSES_MAX))?;
+            let found = names.look_up(host, port).await?;
+            let found = found.into_iter().take(ADDRESSES_MAX);
+            let allowed = allowed(&policy, host, port, found)?;
             let addresses: Addrs = Box::new(allowed.into_iter());
             Ok(addresses)
         })
@@ -43,6 +66,7 @@ impl Resolve for CheckedResolver {
 
 /// Checks the address of a proxy.
 pub(crate) async fn check_proxy(
+    names: &dyn Names,
     policy: &EgressPolicy,
     host: &Host<&str>,
     port: u16,
@@ -50,7 +74,7 @@ pub(crate) async fn check_proxy(
     match host {
         Host::Ipv4(address) => policy.check_address("", port, (*address).into()),
         Host::Ipv6(address) => policy.check_address("", port, (*address).into()),
-        Host::Domain(name) => match look_up(name, port).await {
+        Host::Domain(name) => match look_up(names, name, port).await {
             Some(found) => allowed(policy, name, port, found.into_iter()).map(drop),
             // The connection itself says that there is no such host.
             None => Ok(()),
@@ -61,6 +85,7 @@ pub(crate) async fn check_proxy(
 /// Checks a host that a proxy is to be asked for. `is_own`: the person at the command line named
 /// the proxy, and may be where only it resolves names.
 pub(crate) async fn check_behind_proxy(
+    names: &dyn Names,
     policy: &EgressPolicy,
     url: &Url,
     is_own: bool,
@@ -70,7 +95,7 @@ pub(crate) async fn check_behind_proxy(
     if policy.allows_name(name, port) {
         return Ok(());
     }
-    match look_up(name, port).await {
+    match look_up(names, name, port).await {
         Some(found) => {
             found.into_iter().try_for_each(|address| policy.check_address(name, port, address.ip()))
         }
@@ -82,9 +107,9 @@ pub(crate) async fn check_behind_proxy(
     }
 }
 
-async fn look_up(name: &str, port: u16) -> Option<Vec<SocketAddr>> {
-    let found = tokio::net::lookup_host((name, port)).await.ok()?;
-    let found: Vec<SocketAddr> = found.take(ADDRESSES_MAX).collect();
+async fn look_up(names: &dyn Names, name: &str, port: u16) -> Option<Vec<SocketAddr>> {
+    let mut found = names.look_up(name, port).await.ok()?;
+    found.truncate(ADDRESSES_MAX);
     (!found.is_empty()).then_some(found)
 }
 

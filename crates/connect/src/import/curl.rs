@@ -83,7 +83,7 @@ const ELSEWHERE: [(&str, bool, &str); 11] = [
     ("-E", true, "write `tls: { client_cert, client_key }`"),
     ("--key", true, "write `tls: { client_cert, client_key }`"),
     ("--pass", true, "write `tls: { client_cert, client_key }`"),
-    ("--cert-type", true, "certificates are PEM files here"),
+    ("--cert-type", true, "write `tls: { client_cert, client_key_password }` for PKCS#12"),
     ("-x", true, "a proxy is no part of an api file"),
     ("--proxy", true, "a proxy is no part of an api file"),
     ("--noproxy", true, "a proxy is no part of an api file"),

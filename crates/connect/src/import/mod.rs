@@ -13,6 +13,7 @@
 mod curl;
 mod har;
 mod names;
+mod oauth;
 mod openapi;
 mod postman;
 mod sent;

@@ -5,8 +5,10 @@
 //! Variables without a value stay `{{name}}`: they live in environments, which are not part of a
 //! collection.
 
+use restway_model::definition::Grant;
 use serde_json::Value;
 
+use super::oauth::Flow;
 use super::sent::{Body, Login, Part, Sent};
 
 /// Folders in folders.
@@ -196,10 +198,10 @@ impl Walk {
                 Some("query") => Login::Query(name),
                 _ => Login::Header(name),
             }),
-            "oauth2" => match setting("accessTokenUrl").filter(|url| url.starts_with("https://")) {
-                Some(token_url) => Some(Login::Oauth2 { token_url }),
-                None => Some(Login::Bearer { scheme: "Bearer".into() }),
-            },
+            "oauth2" => Some(match flow(&setting) {
+                Some(flow) => Login::Oauth2(flow),
+                None => Login::Bearer { scheme: "Bearer".into() },
+            }),
             "" | "noauth" => None,
             other => {
                 sent.notes.push(format!("The login `{other}` is left out: write `auth`."));
@@ -207,6 +209,26 @@ impl Walk {
             }
         };
     }
+}
+
+/// The way to a token. Without a word about it, the browser's is Postman's own.
+fn flow(setting: &dyn Fn(&str) -> Option<String>) -> Option<Flow> {
+    let address = |name| setting(name).filter(|url: &String| url.starts_with("https://"));
+    let (token_url, authorize_url) = (address("accessTokenUrl")?, address("authUrl"));
+    let grant = match setting("grant_type").as_deref() {
+        Some("client_credentials") => Grant::ClientCredentials,
+        Some("password_credentials") => Grant::Password,
+        Some("implicit") => return None,
+        _ if authorize_url.is_some() => Grant::AuthorizationCode,
+        _ => Grant::ClientCredentials,
+    };
+    let scopes = setting("scope").unwrap_or_default();
+    Some(Flow {
+        grant,
+        token_url,
+        authorize_url: authorize_url.filter(|_| grant == Grant::AuthorizationCode),
+        scopes: scopes.split_whitespace().map(str::to_owned).collect(),
+    })
 }
 
 fn text(value: &Value) -> Option<String> {

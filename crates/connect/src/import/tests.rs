@@ -443,3 +443,60 @@ fn a_collection_becomes_resources_and_webhooks() {
     );
     assert!(!imported.yaml.contains("CANARY"), "{}", imported.yaml);
 }
+
+#[test]
+fn a_login_at_a_browser_becomes_one_that_a_person_makes() {
+    let modern = json!({"type": "oauth2", "flows": {"authorizationCode": {
+        "authorizationUrl": "/oauth/start", "tokenUrl": "https://id.acme.example/token",
+        "scopes": {"read": "", "write": ""}}}});
+    let old = json!({"type": "oauth2", "flow": "accessCode", "scopes": {"read": "", "write": ""},
+        "authorizationUrl": "https://api.acme.example/oauth/start",
+        "tokenUrl": "https://id.acme.example/token"});
+    let paths = json!({"/orders": {"get": {"responses": {"200": {"description": "x"}}}}});
+    let documents = [
+        json!({"openapi": "3.0.3", "info": {"title": "Acme", "version": "1"}, "paths": paths,
+            "servers": [{"url": "https://api.acme.example"}],
+            "security": [{"o": []}], "components": {"securitySchemes": {"o": modern}}}),
+        json!({"swagger": "2.0", "info": {"title": "Acme", "version": "1"}, "paths": paths,
+            "host": "api.acme.example", "schemes": ["https"],
+            "security": [{"o": []}], "securityDefinitions": {"o": old}}),
+    ];
+    let collection = |more: Value| {
+        let mut settings = json!({"accessTokenUrl": "https://id.acme.example/token",
+            "authUrl": "https://api.acme.example/oauth/start", "scope": "read write",
+            "clientSecret": "hidden-in-the-collection"});
+        settings.as_object_mut().expect("it is").extend(more.as_object().cloned().expect("it is"));
+        json!({"info": {"name": "Acme", "schema": "v2.0.0"},
+            "auth": {"type": "oauth2", "oauth2": settings},
+            "item": [{"name": "Orders", "request": "https://api.acme.example/orders"}]})
+    };
+    let mut texts: Vec<(Format, String)> =
+        documents.iter().map(|one| (Format::Openapi, one.to_string())).collect();
+    for grant in [json!({}), json!({"grant_type": "authorization_code_with_pkce"})] {
+        texts.push((Format::Postman, collection(grant).to_string()));
+    }
+    for (format, text) in &texts {
+        let made = imported(*format, text, &wishes());
+        lines(
+            &made,
+            &[
+                "type: oauth2",
+                "grant: authorization_code",
+                "token_url: https://id.acme.example/token",
+                "authorize_url: https://api.acme.example/oauth/start",
+                "scopes: [read, write]",
+                "client_secret: \"${secret.acme_client_secret}\"",
+            ],
+        );
+        assert!(made.yaml.contains("`restway auth login acme`"), "{}", made.yaml);
+        assert!(!made.yaml.contains("hidden-in"), "{}", made.yaml);
+    }
+    for (grant, kept) in
+        [("client_credentials", "client_credentials"), ("password_credentials", "password")]
+    {
+        let text = collection(json!({"grant_type": grant})).to_string();
+        let made = imported(Format::Postman, &text, &wishes());
+        let is_said = made.yaml.contains(&format!("grant: {kept}"));
+        assert!(is_said && !made.yaml.contains("authorize_url"), "{}", made.yaml);
+    }
+}

@@ -9,13 +9,12 @@ use std::time::Duration;
 use restway_model::Secret;
 use serde_json::Value;
 
-use super::PersonTask;
+use super::{PersonTask, at_this_moment};
 use crate::Connector;
 use crate::error::Failure;
 use crate::grant::{Moment, Proof, device_request};
 use crate::target::{Site, Target};
-use crate::token::{Granted, assertion_key, fetch, post};
-use crate::values::NoValues;
+use crate::token::{Granted, fetch, post};
 
 /// As RFC 8628, section 3.2, has it where the server says nothing.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -74,18 +73,8 @@ fn is_passing(failure: &Failure) -> bool {
 }
 
 async fn start(connector: &Connector, target: &Target, site: &Site) -> Result<Started, Failure> {
-    let key = assertion_key(connector, &site.auth).await?;
-    let request = {
-        let lookup = connector.lookup(&NoValues, true);
-        let moment = Moment {
-            values: &lookup,
-            url_values: &lookup,
-            now: Some(connector.clock().now()),
-            proof: Proof::Definition,
-            key: key.as_ref(),
-        };
-        device_request(&site.auth, &site.url, &moment)?
-    };
+    let make = |moment: &Moment<'_>| device_request(&site.auth, &site.url, moment);
+    let request = at_this_moment(connector, site, Proof::Definition, make).await?;
     let url = restway_model::SafeUrl::new(request.url.clone());
     let wrapped = |failure| Failure::Token { url: url.clone(), failure: Box::new(failure) };
     let body = post(connector, target, &request, 1).await;

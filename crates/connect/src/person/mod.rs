@@ -168,17 +168,22 @@ async fn log_in(
 
 /// Makes a token request that is not sent.
 async fn rehearse(connector: &Connector, site: &Site) -> Result<(), Failure> {
-    let key = assertion_key(connector, &site.auth).await?;
     let nothing = Secret::new("");
+    let make = |moment: &Moment<'_>| token_request(&site.auth, &site.url, moment);
+    at_this_moment(connector, site, Proof::Refresh(&nothing), make).await.map(drop)
+}
+
+/// Makes a request from the secrets and the time as they are now.
+async fn at_this_moment<T>(
+    connector: &Connector,
+    site: &Site,
+    proof: Proof<'_>,
+    make: impl FnOnce(&Moment<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let key = assertion_key(connector, &site.auth).await?;
     let lookup = connector.lookup(&NoValues, true);
-    let moment = Moment {
-        values: &lookup,
-        url_values: &lookup,
-        now: Some(connector.clock().now()),
-        proof: Proof::Refresh(&nothing),
-        key: key.as_ref(),
-    };
-    token_request(&site.auth, &site.url, &moment).map(drop)
+    let now = Some(connector.clock().now());
+    make(&Moment { values: &lookup, url_values: &lookup, now, proof, key: key.as_ref() })
 }
 
 async fn known(connector: &Connector, site: &Site) -> Result<Option<KeptToken>, Failure> {
@@ -240,18 +245,8 @@ async fn revoke(
         (None, None) => return Ok(false),
     };
     connector.learn(&token);
-    let key = assertion_key(connector, &site.auth).await?;
-    let request = {
-        let lookup = connector.lookup(&NoValues, true);
-        let moment = Moment {
-            values: &lookup,
-            url_values: &lookup,
-            now: Some(connector.clock().now()),
-            proof: Proof::Definition,
-            key: key.as_ref(),
-        };
-        revoke_request(&site.auth, &site.url, &moment, &token, hint)?
-    };
+    let make = |moment: &Moment<'_>| revoke_request(&site.auth, &site.url, moment, &token, hint);
+    let request = at_this_moment(connector, site, Proof::Definition, make).await?;
     let Some(request) = request else { return Ok(false) };
     post(connector, target, &request, 1).await.map_err(|(failure, _)| failure)?;
     Ok(true)

@@ -22,7 +22,7 @@ use url::Url;
 
 use crate::Connector;
 use crate::decode::PageEnd;
-use crate::draft::{Draft, LeftOut, ResourceDraft, Shared, literal};
+use crate::draft::{Draft, LeftOut, ResourceDraft, Shared};
 use crate::error::{CallError, Excerpt, Failure};
 use crate::excerpt::excerpt;
 use crate::page::{Pager, Seen};
@@ -154,16 +154,23 @@ impl Probed {
 impl Probed {
     fn draft(&self) -> Draft {
         let cursor = self.cursor.iter();
+        let (path, secrets) = shape::veiled(&self.path, &self.api_name);
+        let mut notes = self.notes.clone();
+        notes.extend(secrets.iter().map(|secret| {
+            format!(
+                "A value of the URL may be a credential: set the secret, or write it for {secret}."
+            )
+        }));
         let resource = ResourceDraft {
             records: self.records.clone(),
             paginate: self.paginate.clone(),
             key: self.key.clone(),
             after: cursor.map(|field| format!("`{field}` tells when a row changed.")).collect(),
-            ..ResourceDraft::at(self.resource.clone(), literal(&self.path))
+            ..ResourceDraft::at(self.resource.clone(), path)
         };
         Draft {
             by: "probe",
-            notes: self.notes.clone(),
+            notes,
             api: self.api_name.clone(),
             base_url: self.base_url.clone(),
             auth: self.auth.clone(),

@@ -5,11 +5,11 @@
 use std::collections::HashSet;
 
 use restway_model::definition::Auth;
-use restway_model::{Name, RecordPath, Template, is_telling};
+use restway_model::{Name, RecordPath, Template, is_credential, is_telling};
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
-use crate::draft::secret;
+use crate::draft::{literal, secret};
 
 /// How deep a list of records is looked for.
 const DEPTH_MAX: usize = 3;
@@ -238,11 +238,13 @@ pub(crate) fn auth_for(scheme: &str, api: &Name) -> Auth {
     }
 }
 
-/// Takes the first parameter that holds a credential, as names tell, out of a URL: as the `auth`
-/// that sends it again.
+/// Takes the first parameter that holds a credential, as far as can be told, out of a URL: as the
+/// `auth` that sends it again.
 pub(crate) fn take_credential(mut url: Url) -> (Url, Option<Auth>) {
     let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-    let Some((name, value)) = pairs.iter().find(|(name, _)| is_telling(name)).cloned() else {
+    let surely = pairs.iter().find(|(name, value)| is_credential(name, value));
+    let found = surely.or_else(|| pairs.iter().find(|(name, _)| is_telling(name)));
+    let Some((name, value)) = found.cloned() else {
         return (url, None);
     };
     let rest: Vec<_> = pairs.into_iter().filter(|(other, _)| *other != name).collect();
@@ -252,6 +254,28 @@ pub(crate) fn take_credential(mut url: Url) -> (Url, Option<Auth>) {
     }
     let key = Template::literal(&value);
     (url, Some(Auth::ApiKey { key, header: None, query: Some(name), cookie: None }))
+}
+
+/// A path with its query as a template, in which secrets of the api stand for the values that may
+/// be credentials; and the names of those secrets.
+pub(crate) fn veiled(path: &str, api: &Name) -> (String, Vec<String>) {
+    let Some((path, query)) = path.split_once('?') else { return (literal(path), Vec::new()) };
+    let mut secrets = Vec::new();
+    let pairs = query.split('&').map(|pair| {
+        let decoded = url::form_urlencoded::parse(pair.as_bytes()).next();
+        let name = decoded.map(|(name, _)| name.into_owned()).unwrap_or_default();
+        match pair.split_once('=').filter(|(_, value)| !value.is_empty() && is_telling(&name)) {
+            None => literal(pair),
+            Some((written, _)) => {
+                let secret = secret(api, &name).source().to_owned();
+                let text = format!("{}={secret}", literal(written));
+                secrets.push(secret);
+                text
+            }
+        }
+    });
+    let query: Vec<String> = pairs.collect();
+    (format!("{}?{}", literal(path), query.join("&")), secrets)
 }
 
 #[cfg(test)]

@@ -222,7 +222,22 @@ async fn files_go_out_and_come_in_whole_and_inside_the_workspace() {
     assert_eq!(code(&error), "call.interrupted");
     assert_eq!(names(folder.path()), ["out.bin", "report.txt"]);
     assert_eq!(fs_err::read(folder.path().join("out.bin")).expect("the file"), [1, 2, 3]);
-    for dst in ["../x", "/tmp/x", ".restway/x", "missing/x", ""] {
+    for folder_name in ["apis", "apps", "queries", "Transforms"] {
+        fs_err::create_dir_all(folder.path().join(folder_name)).expect("a folder");
+    }
+    for dst in [
+        "../x",
+        "/tmp/x",
+        ".restway/x",
+        "missing/x",
+        "",
+        "restway.yaml",
+        "./Restway.yaml",
+        "apis/x.yaml",
+        "apps/x.yaml",
+        "queries/x.sql",
+        "Transforms/x.sql",
+    ] {
         let error = call(&rig, json!({"url": url, "dst": dst})).await.expect_err(dst);
         assert_eq!(code(&error), "definition.invalid", "{dst}");
     }
@@ -262,4 +277,45 @@ async fn scripted(answers: Vec<String>) -> (String, Arc<Mutex<Vec<String>>>) {
         }
     });
     (url, seen)
+}
+
+#[tokio::test]
+async fn credentials_among_the_inputs_are_masked_where_a_server_repeats_them() {
+    let demo = demo().await;
+    let table = [
+        (json!({"headers": {"Authorization": "Bearer the-bearer-value"}}), "the-bearer-value"),
+        (json!({"headers": {"X-Partner-Key": "the-partner-key"}}), "the-partner-key"),
+        (json!({"headers": {"X-Jwt": ["other-one", "the-jwt-value"]}}), "the-jwt-value"),
+        (json!({"cookies": {"sid": "the-cookie-value"}}), "the-cookie-value"),
+        (json!({"params": {"pwd": "the-pwd-value"}}), "the-pwd-value"),
+        (json!({"username": "u", "password": "the-password-value"}), "the-password-value"),
+    ];
+    for (inputs, secret) in table {
+        let rig = Rig::new();
+        let seen = echo(&rig, &demo, inputs).await;
+        assert_eq!(rig.redactor.redact(secret), "***", "{seen}");
+    }
+    let rig = Rig::new();
+    echo(
+        &rig,
+        &demo,
+        json!({"headers": {"X-Monkey": "chimpanzee"}, "params": {"sort_key": "name-of-it"}}),
+    )
+    .await;
+    assert_eq!(rig.redactor.redact("chimpanzee name-of-it"), "chimpanzee name-of-it");
+}
+
+#[tokio::test]
+async fn a_write_without_a_body_says_that_it_has_none() {
+    let (rig, demo) = (Rig::new(), demo().await);
+    for (method, expected) in [
+        ("post", json!("0")),
+        ("put", json!("0")),
+        ("patch", json!("0")),
+        ("get", Value::Null),
+        ("delete", Value::Null),
+    ] {
+        let seen = echo(&rig, &demo, json!({"method": method})).await;
+        assert_eq!(seen["headers"]["content-length"], expected, "{method}: {seen}");
+    }
 }

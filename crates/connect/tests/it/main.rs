@@ -1,6 +1,7 @@
 //! The whole room against the demo API: real sockets on free ports, and time that does not pass.
 
 mod archives;
+mod bodies;
 mod calls;
 mod faults;
 mod formats;
@@ -8,6 +9,7 @@ mod inputs;
 mod jobs;
 mod logins;
 mod manners;
+mod names;
 mod packed;
 mod paging;
 mod persons;

@@ -63,6 +63,26 @@ async fn every_coding_is_read_to_its_end_and_a_cut_one_is_an_error() {
 }
 
 #[tokio::test]
+async fn deflate_without_its_head_is_read_as_well() {
+    for (level, text) in [(0, page()), (6, page()), (6, b"{\"data\":[{\"id\":1}]}".to_vec())] {
+        let mut encoder =
+            flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(level));
+        std::io::Write::write_all(&mut encoder, &text).expect("it is packed");
+        let bare = encoder.finish().expect("it is packed");
+        let expected = serde_json::from_slice::<serde_json::Value>(&text).expect("JSON");
+        let walked = walk("deflate", &bare).await.expect("bare deflate");
+        assert_eq!(json!(walked.records), expected["data"]);
+        for cut in [bare.len() - 1, bare.len() / 2] {
+            let error = walk("deflate", &bare[..cut]).await.expect_err("it is cut");
+            assert_eq!(code(&error), "call.interrupted", "cut at {cut}: {error}");
+        }
+        let followed = [bare.as_slice(), b"<!-- served by -->"].concat();
+        let error = walk("deflate", &followed).await.expect_err("something follows");
+        assert_eq!(code(&error), "call.interrupted", "{error}");
+    }
+}
+
+#[tokio::test]
 async fn members_and_frames_are_one_body() {
     let page = page();
     let (first, second) = page.split_at(page.len() / 3);
@@ -89,6 +109,8 @@ async fn a_wrong_name_is_said_and_not_tried_again() {
         ("gzip", page()),
         ("zstd", page()),
         ("deflate", packed("gzip", &page()).await),
+        ("deflate", page()),
+        ("deflate", b"<html><body>Sign in</body></html>".to_vec()),
         ("gzip, br", packed("gzip", &page()).await),
     ] {
         let error = walk(coding, &body).await.expect_err(coding);

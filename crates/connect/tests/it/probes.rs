@@ -123,3 +123,25 @@ async fn what_is_no_api_is_an_error() {
         assert_eq!(code(&error), "definition.invalid", "{url}: {error}");
     }
 }
+
+#[tokio::test]
+async fn no_credential_of_the_url_is_written_down() {
+    let (url, rig) = (canned(json_answer("[{\"id\":1}]")).await, Rig::new());
+    let given =
+        "key=not-in-the-file&pwd=nor-this-one&jwt=nor-that-one&sort_key=id&session=nor-here-x";
+    let url = format!("{url}/all?{given}");
+    let probed = probe(&rig.connector, &url, Auth::None, None).await.expect("an answer");
+    for secret in ["not-in-the-file", "nor-this-one", "nor-that-one", "nor-here-x"] {
+        assert!(!probed.yaml.contains(secret), "{secret}: {}", probed.yaml);
+    }
+    for kept in ["sort_key=id", "jwt=${secret.local_jwt}", "session=${secret.local_session}"] {
+        assert!(probed.yaml.contains(kept), "{kept}: {}", probed.yaml);
+    }
+    assert!(probed.yaml.contains("may be a credential"), "{}", probed.yaml);
+    let api = read_back(&probed.yaml);
+    for (name, value) in [("pwd", "1"), ("jwt", "2"), ("session", "3"), ("key", "4")] {
+        rig.secret(&format!("local_{name}"), value.into());
+    }
+    let walked = rig.walk(&api, probed.resource.as_str()).await.expect(&probed.yaml);
+    assert_eq!(walked.ids(), [1]);
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use demo_api::{API_KEY, BASIC_PASSWORD, CLIENT_SECRET, DemoApi, Settings};
 use restway_connect::{
-    CallError, Connector, ConnectorSettings, EgressPolicy, Extras, Request, Tape, Walk,
+    CallError, Connector, ConnectorSettings, EgressPolicy, Extras, Names, Request, Tape, Walk,
 };
 use restway_model::definition::{ApiFile, Method};
 use restway_model::{
@@ -94,6 +94,7 @@ struct Besides {
     folder: Option<PathBuf>,
     tape: Option<Tape>,
     tokens: Option<Arc<dyn TokenKeeper>>,
+    names: Option<Arc<dyn Names>>,
 }
 
 impl Rig {
@@ -125,11 +126,17 @@ impl Rig {
         Self::made(Limits::default(), &[], true, given)
     }
 
+    /// Where names lead to the addresses that are given.
+    pub(crate) fn named(names: Arc<dyn Names>, allow: &[String]) -> Self {
+        let given = Besides { names: Some(names), ..Besides::default() };
+        Self::made(Limits::default(), allow, true, given)
+    }
+
     fn made(
         limits: Limits,
         allow: &[String],
         loopback: bool,
-        Besides { folder, tape, tokens }: Besides,
+        Besides { folder, tape, tokens, names }: Besides,
     ) -> Self {
         let clock = Arc::new(HandClock::default());
         let events = Arc::new(Remembered::default());
@@ -154,7 +161,7 @@ impl Rig {
             redactor: redactor.clone(),
             folder,
         };
-        let extras = Extras { tape: tape.map(Arc::new), ..Extras::default() };
+        let extras = Extras { tape: tape.map(Arc::new), names, ..Extras::default() };
         let connector = Connector::with(settings, extras);
         Self { connector, clock, redactor, events, secrets }
     }

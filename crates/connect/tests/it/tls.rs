@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use restway_connect::{Answer, CallError};
 use restway_model::Name;
 use restway_model::definition::{ApiFile, CallInputs, read};
@@ -282,4 +284,54 @@ async fn a_client_certificate_that_has_ended_is_warned_of_once() {
         }
         assert_eq!(rig.warnings()[before..], expected);
     }
+}
+
+#[tokio::test]
+async fn a_pkcs12_file_brings_certificate_and_key_behind_one_password() {
+    let folder = certificates();
+    let pack = |arguments: &str| openssl(folder.path(), &format!("pkcs12 -export {arguments}"));
+    let own = "-inkey cli.key -in cli.crt -certfile ca.crt -passout pass:open-the-file";
+    pack(&format!("{own} -out new.p12"));
+    pack(&format!("{own} -legacy -out old.p12"));
+    pack(&format!("{own} -nomac -out nomac.p12"));
+    pack("-nokeys -in cli.crt -passout pass:open-the-file -out bare.p12");
+    openssl(folder.path(), "x509 -in cli.crt -outform der -out cli.p12");
+    let url = server(folder.path(), "srv", Some("ca.crt")).await;
+    let rig = Rig::in_folder(folder.path());
+    rig.secret("open", "open-the-file".into());
+    let bytes = fs_err::read(folder.path().join("new.p12")).expect("a file");
+    rig.secret("packed", STANDARD.encode(&bytes));
+    rig.secret("key", text(folder.path(), "cli.key"));
+    let call = async |mut tls: Value| {
+        tls["ca"] = "ca.crt".into();
+        let api = api(&url, json!({"auth": {"type": "mtls"}, "tls": tls}));
+        rig.connector.call(&api, get(&url)).await
+    };
+    for file in ["new.p12", "old.p12", "nomac.p12", "${secret.packed}"] {
+        let tls = json!({"client_cert": file, "client_key_password": "${secret.open}"});
+        assert_eq!(body(&call(tls).await.expect(file))["client"], true, "{file}");
+    }
+    let (open, wrong) = ("${secret.open}", "${secret.wrong}");
+    for (tls, problem) in [
+        (json!({"client_cert": "new.p12", "client_key_password": wrong}), "password is wrong"),
+        (json!({"client_cert": "old.p12", "client_key_password": wrong}), "password is wrong"),
+        (json!({"client_cert": "nomac.p12", "client_key_password": wrong}), "password is wrong"),
+        (json!({"client_cert": "bare.p12", "client_key_password": open}), "no private key"),
+        (json!({"client_cert": "cli.p12", "client_key_password": open}), "not a whole PKCS#12"),
+        (json!({"client_cert": "cli.crt", "client_key_password": open}), "write its `client_key`"),
+        (json!({"client_cert": "new.p12"}), "`client_key_password` is not given"),
+        (json!({"client_cert": "new.p12", "client_key": "${secret.key}"}), "brings its key"),
+    ] {
+        let error = call(tls).await.expect_err(problem);
+        assert_eq!(code(&error), "definition.invalid", "{error}");
+        assert!(error.to_string().contains(problem), "{problem}: {error}");
+        assert!(!error.to_string().contains("wrong-secret-value"), "{error}");
+    }
+    let given = |password: &str| {
+        json!({"cacert": text(folder.path(), "ca.crt"), "client_key_password": password,
+               "client_cert": STANDARD.encode(&bytes)})
+    };
+    assert_eq!(self::call(&url, given("open-the-file")).await.expect("an answer")["client"], true);
+    let error = self::call(&url, given("not-this-one")).await.expect_err("another password");
+    assert!(error.to_string().contains("password is wrong"), "{error}");
 }

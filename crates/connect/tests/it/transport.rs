@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use crate::support::{Rig, api, canned, code, get};
+use crate::support::{Rig, api, canned, code, get, json_answer};
 use crate::tls::{acceptor, certificates, text};
 
 /// A server on a free port that does this with each connection, which it numbers from 0.
@@ -231,5 +231,139 @@ async fn what_http_2_gives_up_is_sent_again_on_another_connection() {
         assert_eq!(&answer.body[..], b"[2]", "{reason:?}");
         let expected = if is_whole { 2 } else { 1 };
         assert_eq!(connections.load(Ordering::SeqCst), expected, "{reason:?}");
+    }
+}
+
+/// Ends a connection with a reset: what was not read is thrown away.
+fn reset(socket: TcpStream) {
+    socket.set_zero_linger().expect("it can be reset");
+    drop(socket);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_reset_is_opened_again() {
+    let folder = certificates();
+    let tls = acceptor(folder.path(), "srv", None, &[]);
+    for scheme in ["http", "https"] {
+        let tls = tls.clone();
+        let (url, count) = each(scheme, move |mut socket, number| {
+            let tls = tls.clone();
+            async move {
+                match number {
+                    // At once, before a byte.
+                    0 => reset(socket),
+                    // After the first bytes of the request, or of the handshake.
+                    1 => {
+                        socket.read_u8().await.ok()?;
+                        reset(socket);
+                    }
+                    _ if scheme == "http" => {
+                        head(&mut socket).await?;
+                        socket.write_all(WHOLE).await.ok()?;
+                    }
+                    _ => {
+                        let mut stream = tls.accept(socket).await.ok()?;
+                        let _ = stream.read(&mut [0; 4096]).await.ok()?;
+                        stream.write_all(WHOLE).await.ok()?;
+                        stream.shutdown().await.ok()?;
+                    }
+                }
+                Some(())
+            }
+        })
+        .await;
+        let rig = Rig::in_folder(folder.path());
+        let file = match scheme {
+            "https" => api(&url, json!({"tls": {"ca": "ca.crt"}})),
+            _ => api(&url, json!({})),
+        };
+        let answer = rig.connector.call(&file, get(&url)).await.expect(scheme);
+        assert_eq!(&answer.body[..], b"[]");
+        assert!(count.load(Ordering::SeqCst) >= 3, "{scheme}");
+        let errors: Vec<_> = answer.attempts.iter().filter_map(|one| one.error.clone()).collect();
+        assert!(!errors.is_empty(), "{scheme}");
+    }
+    // A write may have been done, so it is sent once; before a connection is open, it was not.
+    for (at, expected) in [("handshake", "call.tls"), ("request", "call.interrupted")] {
+        let scheme = if at == "handshake" { "https" } else { "http" };
+        let (url, _) = each(scheme, |mut socket, _| async move {
+            socket.read_u8().await.ok()?;
+            reset(socket);
+            Some(())
+        })
+        .await;
+        let file = api(&url, json!({"retry": {"deadline": "0s"}}));
+        let error = Rig::new().connector.call(&file, get(&url)).await.expect_err(at);
+        assert!(
+            [expected, "call.interrupted", "call.connect"].contains(&code(&error)),
+            "{at}: {error}"
+        );
+        let request = Request { method: Method::Post, repeatable: false, ..get(&url) };
+        let error = Rig::new().connector.call(&api(&url, json!({})), request).await.expect_err(at);
+        assert!(error.to_string().contains("reset"), "{at}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_gone_is_not_asked_again_and_may_be_skipped() {
+    let gone = "HTTP/1.1 410 Gone\r\ncontent-length: 4\r\nconnection: close\r\n\r\ngone";
+    let (url, count) = each("http", move |mut socket, _| async move {
+        head(&mut socket).await?;
+        socket.write_all(gone.as_bytes()).await.ok()
+    })
+    .await;
+    let resources = json!({"r": "/x", "skipped": {"path": "/x", "on_status": {"410": "skip"}}});
+    let file = api(&url, json!({"resources": resources}));
+    let rig = Rig::new();
+    let error = rig.walk(&file, "r").await.expect_err("it is gone");
+    assert_eq!(code(&error), "call.status", "{error}");
+    assert!(error.to_string().contains("status 410"), "{error}");
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+    let walked = rig.walk(&file, "skipped").await.expect("it is skipped");
+    assert!(walked.records.is_empty());
+}
+
+#[tokio::test]
+async fn a_slow_or_limited_api_does_not_hold_another() {
+    let (slow, _) = each("http", |mut socket, _| async move {
+        head(&mut socket).await?;
+        std::future::pending::<()>().await;
+        Some(())
+    })
+    .await;
+    let limited = "HTTP/1.1 429 Slow\r\nretry-after: 60\r\ncontent-length: 0\r\n\r\n";
+    let (limited, _) = each("http", move |mut socket, _| async move {
+        head(&mut socket).await?;
+        socket.write_all(limited.as_bytes()).await.ok()?;
+        std::future::pending::<()>().await;
+        Some(())
+    })
+    .await;
+    let well = canned(json_answer("[1]")).await;
+    let rig = Rig::new();
+    let file = |name: &str, url: &str| {
+        api(url, json!({"api": name, "limits": {"concurrency": 1, "rate": ["1000/s"]}}))
+    };
+    let (slow_file, limited_file) = (file("slow", &slow), file("limited", &limited));
+    let well_file = file("well", &well);
+    let well_calls = async {
+        for _ in 0..20 {
+            let answer = rig.connector.call(&well_file, get(&well)).await.expect("an answer");
+            assert_eq!(&answer.body[..], b"[1]");
+        }
+    };
+    // Each of the others has as many calls as it may have, and as many that wait for a place.
+    let others = async {
+        let slow_calls = (0..4).map(|_| rig.connector.call(&slow_file, get(&slow)));
+        let limited_calls = (0..4).map(|_| rig.connector.call(&limited_file, get(&limited)));
+        tokio::join!(
+            futures::future::join_all(slow_calls),
+            futures::future::join_all(limited_calls)
+        )
+    };
+    tokio::select! {
+        biased;
+        _ = others => panic!("nothing of the others ends"),
+        () = well_calls => {}
     }
 }

@@ -10,7 +10,7 @@ use super::files::Files;
 use super::format::{Archive, ArchiveEntry, Format, FormatEntry};
 use super::landing::{Contract, Deletes, Load, MaxRejects};
 use super::paging::{Paginate, PaginateEntry};
-use super::{Auth, Checkpoint, Domain, Incremental, Job, Live, Proxy, Tls, Webhook};
+use super::{Auth, Checkpoint, Domain, Incremental, Job, Live, Proxy, ResourceBody, Tls, Webhook};
 use crate::{ColumnType, Condition, Name, Rate, RecordPath, Template, Timespan};
 
 /// A REST API: where it is, how to log in, and its resources.
@@ -165,6 +165,14 @@ pub struct Resource {
     pub query: BTreeMap<String, QueryValue>,
     /// The JSON body; texts in it may hold `${…}`.
     pub json: Option<Value>,
+    /// A body of form fields, `application/x-www-form-urlencoded`; a lone null leaves one out, a
+    /// lone list repeats it.
+    pub urlencoded: Option<BTreeMap<String, QueryValue>>,
+    /// A text body, `text/plain` unless `headers` say otherwise; values go in as they are.
+    pub text: Option<Template>,
+    /// A file of the workspace that is the body, streamed; its content type is that of its ending
+    /// unless `headers` say otherwise.
+    pub file: Option<String>,
     /// The path to the list of records in an answer; `$` when the answer is the list.
     pub records: Option<RecordPath>,
     /// How records are written in an answer: `json` without it, `ndjson`, `csv` or `xml`.
@@ -347,10 +355,11 @@ impl ApiFile {
     }
 
     fn settings(&self, entry: &ResourceEntry) -> ResourceSettings {
-        let own = match entry {
+        let mut own = match entry {
             ResourceEntry::Path(path) => Resource::at(path.clone()),
             ResourceEntry::Full(resource) => resource.as_ref().clone(),
         };
+        let body = ResourceBody::of(&mut own);
         let of_files = own.files.as_ref().map(|_| Files::defaults(&self.defaults));
         let defaults = of_files.as_ref().unwrap_or(&self.defaults);
         let types = if of_files.is_some() { Files::types(own.types) } else { own.types };
@@ -380,7 +389,7 @@ impl ApiFile {
                 query.extend(own.query);
                 query
             },
-            json: own.json,
+            body,
             records,
             format,
             archive: own.archive.as_ref().map(ArchiveEntry::resolve),
@@ -419,6 +428,9 @@ impl Resource {
             headers: BTreeMap::new(),
             query: BTreeMap::new(),
             json: None,
+            urlencoded: None,
+            text: None,
+            file: None,
             records: None,
             format: None,
             archive: None,
@@ -460,8 +472,8 @@ pub struct ResourceSettings {
     pub headers: BTreeMap<String, Template>,
     /// Query parameters, in name order.
     pub query: BTreeMap<String, QueryValue>,
-    /// The JSON body with its templates.
-    pub json: Option<Value>,
+    /// The body with its templates.
+    pub body: Option<ResourceBody>,
     /// The path to the list of records; without one the answer itself is the list or the record.
     pub records: Option<RecordPath>,
     /// How records are written in an answer.

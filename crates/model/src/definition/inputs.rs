@@ -29,12 +29,17 @@ pub struct CallInputs {
     pub cacert: Option<String>,
     /// Whether the server's certificate must name the host; true without it.
     pub check_hostname: bool,
-    /// PEM certificate, and its chain, that the client shows; needs `client_key`.
+    /// PEM certificate, and its chain, that the client shows, with `client_key`; or a PKCS#12 file
+    /// in base64, with `client_key_password`.
     pub client_cert: Option<String>,
     /// PEM private key of `client_cert`.
     #[serde(deserialize_with = "secret")]
     #[schemars(with = "Option<String>")]
     pub client_key: Option<Secret>,
+    /// Opens `client_key` if that is encrypted (PKCS#8), or the PKCS#12 file.
+    #[serde(deserialize_with = "secret")]
+    #[schemars(with = "Option<String>")]
+    pub client_key_password: Option<Secret>,
     /// Seconds for a connection to open; 0 or nothing: no bound.
     pub connect_timeout: Option<f64>,
     /// Cookies to send, names to values.
@@ -108,6 +113,7 @@ impl Default for CallInputs {
             check_hostname: true,
             client_cert: None,
             client_key: None,
+            client_key_password: None,
             connect_timeout: None,
             cookies: None,
             data: None,

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::ResourceSettings;
-use crate::{Timespan, is_telling, snake};
+use crate::{Timespan, names_credential, snake};
 
 /// How a query reads a resource that it names as `live.api.resource`. Reaching a bound fails the
 /// query.
@@ -61,7 +61,7 @@ pub(super) fn problems(
             let message = format!("two parameters are the column `{column}`");
             problems.push((&["live", "params"], message, None));
         }
-        if is_telling(param) {
+        if names_credential(param) {
             let message = format!("`{param}` looks like a credential, which no query should hold");
             problems.push((&["live", "params"], message, Some("use `auth`")));
         }

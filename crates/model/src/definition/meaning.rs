@@ -2,7 +2,9 @@
 //! credentials that must not stand in the file.
 
 mod auth;
+mod body;
 mod cache;
+mod effect;
 mod files;
 mod format;
 mod inputs;
@@ -17,7 +19,7 @@ use super::problem::{At, Problem, Source};
 use super::yaml::{Node, Value};
 use super::{ApiFile, AppFile, ResourceSettings, WorkspaceFile};
 use super::{incremental, live};
-use crate::{EgressEntry, Name, Scope, TableName, Template, is_telling, nearest};
+use crate::{EgressEntry, Name, Scope, TableName, Template, is_credential, nearest};
 
 /// The name before the dot of tables that local files are landed in; no api may have it.
 pub const LAKE: &str = "lake";
@@ -106,7 +108,7 @@ impl<'a> Finder<'a> {
 
     /// A value whose name says that it is a credential, and that stands in the file.
     fn named_credential(&mut self, path: &[&str], name: &str, template: &Template) {
-        if is_telling(name) && template.references().next().is_none() {
+        if template.references().next().is_none() && is_credential(name, template.source()) {
             let hint = "use `auth`, or store it with `restway secret set NAME` and write \
                         `${secret.NAME}`";
             let message = format!("`{name}` looks like a credential that stands in the file");
@@ -192,12 +194,14 @@ impl Meaning for ApiFile {
         }
         let address = url::Url::parse(source).ok().filter(|_| is_plain);
         let has_user = |url: &url::Url| !url.username().is_empty() || url.password().is_some();
-        let has_key = |url: &url::Url| url.query_pairs().any(|(name, _)| is_telling(&name));
+        let has_key =
+            |url: &url::Url| url.query_pairs().any(|(name, value)| is_credential(&name, &value));
         if address.as_ref().is_some_and(|url| has_user(url) || has_key(url)) {
             let hint = "leave it out of the address and use `auth`";
             finder.report_hidden(&["base_url"], "a credential stands in the address", hint);
         }
         auth::check(self, finder);
+        effect::check(self, finder);
         tls::check(self, finder);
         proxy::check(self, finder);
         if self.limits.concurrency == Some(0) {
@@ -269,11 +273,7 @@ impl ApiFile {
             }
         }
         self.check_path(finder, &at("path"), &resource.path);
-        if resource.json.is_some() && !matches!(resource.method.as_str(), "POST" | "PUT" | "PATCH")
-        {
-            let hint = "write `method: POST`".to_owned();
-            finder.report(&at("json"), "a body needs POST, PUT or PATCH", Some(hint));
-        }
+        body::check(self, finder, name, resource, scopes);
         if !resource.carry.is_empty() && resource.for_each.is_none() {
             finder.report(&at("carry"), "`carry` needs `for_each`", None);
         }
@@ -371,8 +371,15 @@ impl ApiFile {
 }
 
 /// Headers that a person must not write: they carry credentials or belong to the connection.
-const RESERVED: [&str; 6] =
-    ["authorization", "proxy-authorization", "host", "content-length", "connection", "cookie"];
+const RESERVED: [&str; 7] = [
+    "authorization",
+    "proxy-authorization",
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "cookie",
+];
 
 pub(super) fn check_header(
     finder: &mut Finder<'_>,

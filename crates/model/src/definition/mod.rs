@@ -7,6 +7,7 @@
 mod api;
 mod app;
 mod auth;
+mod body;
 mod decode;
 mod files;
 mod foreign;
@@ -24,6 +25,7 @@ mod problem;
 mod proxy;
 mod shown;
 mod tls;
+mod unused;
 mod webhook;
 mod webhook_meaning;
 mod workspace;
@@ -38,6 +40,7 @@ pub use auth::{
     Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, HmacAlgorithm, JwtAlgorithm,
     KeyEncoding, ScopeIn, SignatureEncoding,
 };
+pub use body::ResourceBody;
 pub use files::Files;
 pub use foreign::foreign_value;
 pub use format::{

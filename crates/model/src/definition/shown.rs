@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::is_telling;
+use crate::names_credential;
 
 const MASK: &str = "***";
 
@@ -63,7 +63,7 @@ impl Reader {
         let key: String = self.chars[scalar.clone()].iter().collect();
         let is_key = is_quoted || (self.is_blank(colon + 1) && !key.contains(' '));
         if self.chars.get(colon) == Some(&':') && is_key {
-            self.hides |= is_telling(key.trim_matches(['"', '\'']));
+            self.hides |= names_credential(key.trim_matches(['"', '\'']));
             self.named = true;
             self.out.push_str(&key);
             self.out.extend(&self.chars[scalar.end..=colon]);

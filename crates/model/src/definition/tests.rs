@@ -1,5 +1,7 @@
 //! Each case is a file and what is said of it.
 
+mod options;
+
 use expect_test::{Expect, expect};
 
 use super::*;
@@ -27,31 +29,6 @@ fn the_smallest_api_is_a_few_lines() {
     let (name, teams) = api.resources().next().expect("a resource");
     assert_eq!((name.as_str(), teams.path.source()), ("teams", "/teams"));
     assert_eq!((teams.load, teams.paginate), (Load::Replace, Paginate::None {}));
-}
-
-#[test]
-fn a_status_that_means_something_else_cannot_be_skipped_and_no_time_is_no_bound() {
-    let text = "
-api: acme
-base_url: https://a.example
-limits: { timeout: 0s }
-retry: { status: [503] }
-resources:
-  teams:
-    path: /teams
-    on_status: { 200: skip, 401: skip, 404: skip, 429: skip, 503: skip, 9: skip }
-";
-    check::<ApiFile>(
-        text,
-        expect![[r#"
-        4:20+2 no answer comes in no time -- leave it out for the usual bound
-        9:23+4 `200` is success; what it brings is records
-        9:34+4 `401` asks for a login, and says nothing about records
-        9:56+4 `429` asks to wait, and is sent again
-        9:67+4 `503` is one of `status` of `retry`, and is sent again
-        9:76+4 `9` is not a status
-    "#]],
-    );
 }
 
 #[test]
@@ -312,7 +289,7 @@ multipart: { boundary: 'ü', parts: [{ name: a, value: b, file: c }, { name: d, 
             1:9+5 not a method -- use get, head, options, post, put, patch or delete
             3:7+1 `json` and `text` are both a body; only one can be sent
             5:8+4 `grant` and `username` are two logins
-            7:14+1 `client_cert` and `client_key` need each other
+            7:14+1 `client_cert` needs a `client_key` -- a PKCS#12 file, which brings its key, needs `client_key_password`
             8:16+4 at most 100
             9:27+2 a number of seconds, from 0 to 86400
             9:43+3 a number from 1 to 1000
@@ -360,7 +337,7 @@ auth: { type: mtls }
 tls: { ca: 'x${secret.ca}', client_key: my-key.pem }
 ",
         expect![[r#"
-            3:7+1 mtls shows a client certificate, and there is none -- write `client_cert` and `client_key` under `tls`
+            3:7+1 mtls shows a client certificate, and there is none -- write `client_cert` with `client_key` or `client_key_password` under `tls`
             4:12+15 a file's name, or one `${…}` and nothing else
             4:41+10 a credential stands in the file -- store it with `restway secret set NAME` and write `${secret.NAME}`
             4:41+10 `client_key` needs a `client_cert`

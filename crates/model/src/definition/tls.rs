@@ -12,11 +12,14 @@ pub struct Tls {
     /// Certificates that are trusted beside the system's: a PEM file of the workspace, or a
     /// `${secret.…}` with the PEM text. A server's own self-signed certificate will do.
     pub ca: Option<Template>,
-    /// The client's certificate with its chain: a PEM file, or a `${secret.…}`.
+    /// The client's certificate with its chain: a PEM file, with `client_key`; or a PKCS#12 file,
+    /// which brings its key, with `client_key_password`. A `${secret.…}` holds the PEM text, or the
+    /// PKCS#12 file in base64.
     pub client_cert: Option<Template>,
     /// The client's private key as PEM: a `${secret.…}` or `${env.…}`.
     pub client_key: Option<Template>,
-    /// Opens `client_key` if that is encrypted (PKCS#8): a `${secret.…}` or `${env.…}`.
+    /// Opens `client_key` if that is encrypted (PKCS#8), or the PKCS#12 file: a `${secret.…}` or
+    /// `${env.…}`.
     pub client_key_password: Option<Template>,
     /// Whether the server's certificate is verified; true without it.
     pub verify: bool,

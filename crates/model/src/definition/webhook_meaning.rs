@@ -128,6 +128,11 @@ fn check_outputs(finder: &mut Finder<'_>, name: &Name, webhook: &Webhook) {
         let path = ["webhooks", name.as_str(), "outputs", output_name.as_str()];
         let output = output.resolve();
         check_call(finder, &path, &output.from.call, &webhook.calls);
+        if webhook.calls.iter().any(|call| call.id == output.from.call && !call.store) {
+            let message = format!("the answer of `{}` is not shown", output.from.call);
+            let hint = "take `store: false` from the call, or leave the output out".to_owned();
+            finder.report(&path, message, Some(hint));
+        }
         if output.kind == Some(ValueType::Attachment) {
             finder.report(&path, "an output cannot be an attachment", None);
         }

@@ -8,12 +8,17 @@ use restway_work::Workspace;
 use serde_json::{Value, json};
 
 use crate::arguments::{Auth as Arguments, AuthCommand};
-use crate::context::Context;
+use crate::context::{Context, Wanted};
 use crate::report::{Exit, Failure};
 use crate::text_table::{Head, render};
 
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
-    let workspace = context.workspace().await?;
+    let api = match &arguments.command {
+        AuthCommand::Login { api } | AuthCommand::Logout { api } => Some(api),
+        AuthCommand::Status { api } => api.as_ref(),
+    };
+    let apis = api.map(|api| vec![api.clone()]);
+    let workspace = context.workspace_with(Wanted { apis, ..Wanted::default() }).await?;
     match &arguments.command {
         AuthCommand::Login { api } => {
             let api = Arc::clone(workspace.definitions.api(api)?);

@@ -18,12 +18,12 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::arguments::{Call, TapeArguments};
-use crate::context::{Context, proxies, tape};
+use crate::context::{Context, Wanted, proxies, tape};
 use crate::report::{BadArgument, Exit, Failure};
 
 pub(super) async fn run(context: &Context, arguments: &Call) -> Result<Exit, Failure> {
     if let Some(webhook) = &arguments.webhook.name {
-        return super::webhook::run(context, webhook, &arguments.webhook).await;
+        return super::webhook::run(context, webhook, arguments).await;
     }
     let inputs = match &arguments.input {
         Some(file) => read_inputs(file)?,
@@ -33,15 +33,19 @@ pub(super) async fn run(context: &Context, arguments: &Call) -> Result<Exit, Fai
     let wants_files = inputs.dst.is_some()
         || inputs.multipart.iter().flat_map(|body| &body.parts).any(|part| part.file.is_some());
     let is_documented = arguments.input.is_some();
-    let sent = if grant.is_some() || wants_files {
-        let workspace = context.workspace_with(&arguments.tape).await?;
+    let proxy = arguments.proxy.as_deref();
+    let wants_secrets = proxy.is_some_and(|proxy| proxy.contains("${secret."));
+    let sent = if grant.is_some() || wants_files || wants_secrets {
+        let apis = Some(grant.into_iter().map(str::to_owned).collect());
+        let wanted = Wanted { tape: Some(&arguments.tape), proxy, apis };
+        let workspace = context.workspace_with(wanted).await?;
         let api = match grant {
             Some(name) => Some(Arc::clone(workspace.definitions.api(name)?)),
             None => None,
         };
         send(workspace.connector(), &inputs, api, is_documented).await?
     } else {
-        send(&alone(context, &arguments.tape)?, &inputs, None, is_documented).await?
+        send(&alone(context, &arguments.tape, proxy)?, &inputs, None, is_documented).await?
     };
     let is_expected = inputs.expected_status_code.contains(&sent.answer.status);
     print(context, &sent, inputs.dst.is_some());
@@ -156,7 +160,11 @@ fn add(all: &mut Map<String, Value>, name: &str, value: &str) {
 
 /// A connector without a workspace's store: no secrets, public addresses, the person's own
 /// loopback, and what the workspace around, if there is one, allows.
-pub(super) fn alone(context: &Context, arguments: &TapeArguments) -> Result<Connector, Failure> {
+pub(super) fn alone(
+    context: &Context,
+    arguments: &TapeArguments,
+    proxy: Option<&str>,
+) -> Result<Connector, Failure> {
     struct NoSecrets;
     impl SecretSource for NoSecrets {
         fn secret(&self, name: &Name) -> Result<Secret, MissingSecret> {
@@ -173,7 +181,7 @@ pub(super) fn alone(context: &Context, arguments: &TapeArguments) -> Result<Conn
         redactor: context.printer.redactor.clone(),
         folder: None,
     };
-    let extras = Extras { tape: tape(arguments)?, proxies: proxies(), ..Extras::default() };
+    let extras = Extras { tape: tape(arguments)?, proxies: proxies(proxy)?, ..Extras::default() };
     Ok(Connector::with(settings, extras))
 }
 

@@ -13,6 +13,11 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     let resources: usize =
         definitions.apis.iter().map(|definition| definition.api.resources.len()).sum();
     let objects: usize = definitions.apps.iter().map(|one| one.app.objects.len()).sum();
+    let warnings: Vec<String> = definitions
+        .apis
+        .iter()
+        .flat_map(|one| one.api.warnings().into_iter().map(|text| format!("{}: {text}", one.file)))
+        .collect();
     context.printer.json(&json!({
         "workspace": definitions.workspace.workspace.as_str(),
         "apis": definitions.apis.len(),
@@ -20,7 +25,9 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         "webhooks": definitions.apis.iter().flat_map(|one| webhooks(&one.api)).collect::<Vec<_>>(),
         "apps": definitions.apps.len(),
         "objects": objects,
+        "warnings": warnings,
     }));
+    warnings.iter().for_each(|warning| context.printer.aside(&format!("warning: {warning}")));
     let hooks: usize = definitions.apis.iter().map(|one| one.api.webhooks.len()).sum();
     let hooks = if hooks == 0 { String::new() } else { format!(" and {hooks} webhooks") };
     context.printer.line(&format!(

@@ -4,11 +4,12 @@ use restway_work::{Absent, Given, Selection};
 use serde_json::json;
 
 use crate::arguments::Plan;
-use crate::context::Context;
+use crate::context::{Context, Wanted};
 use crate::report::{Exit, Failure};
 
 pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit, Failure> {
-    let workspace = context.workspace().await?;
+    let apis = Some(arguments.what.clone()).filter(|what| !what.is_empty());
+    let workspace = context.workspace_with(Wanted { apis, ..Wanted::default() }).await?;
     let (webhooks, what): (Vec<String>, Vec<String>) =
         arguments.what.iter().cloned().partition(|word| workspace.webhook(word).is_ok());
     let mut plans = Vec::new();

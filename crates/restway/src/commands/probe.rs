@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::call::alone;
 use crate::arguments::Probe;
-use crate::context::Context;
+use crate::context::{Context, Wanted};
 use crate::report::{BadArgument, Exit, Failure};
 use crate::text_table::{Head, render};
 
@@ -20,7 +20,12 @@ const COLUMNS_MAX: usize = 8;
 pub(super) async fn run(context: &Context, arguments: &Probe) -> Result<Exit, Failure> {
     let name = arguments.name.as_deref().map(str::parse::<Name>).transpose();
     let name = name.map_err(|error| BadArgument::new(error.to_string()))?;
-    let workspace = match context.workspace_with(&arguments.tape).await {
+    let wanted = Wanted {
+        tape: Some(&arguments.tape),
+        apis: Some(arguments.auth_of.iter().cloned().collect()),
+        ..Wanted::default()
+    };
+    let workspace = match context.workspace_with(wanted).await {
         Ok(workspace) => Some(workspace),
         // Without a workspace there is nowhere to write to, and still something to look at.
         Err(_) if arguments.dry_run && arguments.auth_of.is_none() => None,
@@ -32,7 +37,7 @@ pub(super) async fn run(context: &Context, arguments: &Probe) -> Result<Exit, Fa
     };
     let connector: Connector = match &workspace {
         Some(workspace) => workspace.connector().clone(),
-        None => alone(context, &arguments.tape)?,
+        None => alone(context, &arguments.tape, None)?,
     };
     let probed = probe(&connector, &arguments.url, auth, name).await?;
     let file = match &workspace {

@@ -5,25 +5,28 @@ use restway_work::{Extent, ResourceReport, Selection, SyncReport, WorkError};
 use serde_json::{Value, json};
 
 use crate::arguments::Sync;
-use crate::context::Context;
+use crate::context::{Context, Wanted};
 use crate::report::{BadArgument, Exit, Failure, as_json, as_text};
 use crate::text_table::{Head, bytes, count, render};
 
 pub(super) async fn run(context: &Context, arguments: &Sync) -> Result<Exit, Failure> {
     let selection = Selection(arguments.what.clone());
-    let report = match kept_run(arguments) {
-        Some(_) if arguments.full => {
-            return Err(
-                BadArgument::new("`--full` and the replay of a run exclude each other").into()
-            );
-        }
-        Some(run) => {
-            let workspace = context.workspace().await?;
-            workspace.replay(run, &selection, &context.stop_on_signal()).await?
-        }
+    let kept = kept_run(arguments);
+    if kept.is_some() && arguments.full {
+        let message = "`--full` and the replay of a run exclude each other";
+        return Err(BadArgument::new(message).into());
+    }
+    let workspace = context
+        .workspace_with(Wanted {
+            tape: Some(&arguments.tape).filter(|_| kept.is_none()),
+            apis: Some(arguments.what.clone()).filter(|what| !what.is_empty()),
+            ..Wanted::default()
+        })
+        .await?;
+    let stop = context.stop_on_signal();
+    let report = match kept {
+        Some(run) => workspace.replay(run, &selection, &stop).await?,
         None => {
-            let workspace = context.workspace_with(&arguments.tape).await?;
-            let stop = context.stop_on_signal();
             let extent = if arguments.full { Extent::Full } else { Extent::New };
             workspace.sync(&selection, extent, &stop).await?
         }

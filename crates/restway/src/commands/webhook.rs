@@ -9,17 +9,17 @@ use restway_work::{Absent, Asked, Given, GivenValue, Wanted, WebhookReport};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::arguments::WebhookCall;
+use crate::arguments::{Call, WebhookCall};
 use crate::context::Context;
 use crate::report::{BadArgument, Exit, Failure};
 use crate::text_table::{Head, count, render};
 
-pub(super) async fn run(
-    context: &Context,
-    name: &str,
-    arguments: &WebhookCall,
-) -> Result<Exit, Failure> {
-    let workspace = context.workspace().await?;
+pub(super) async fn run(context: &Context, name: &str, arguments: &Call) -> Result<Exit, Failure> {
+    let proxy = arguments.proxy.as_deref();
+    let apis = Some(vec![name.to_owned()]);
+    let opened = crate::context::Wanted { tape: Some(&arguments.tape), proxy, apis };
+    let workspace = context.workspace_with(opened).await?;
+    let arguments = &arguments.webhook;
     let given = given(arguments)?;
     if arguments.dry_run {
         let lines = workspace.plan_webhook(name, given, Absent::Refused)?;

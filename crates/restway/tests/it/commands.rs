@@ -281,3 +281,46 @@ fn an_answer_goes_where_its_file_leads() {
     workspace.ok(&["query", "select 2 as n", "-o", "pipe"]);
     assert_eq!(reader.wait_with_output().expect("it ends").stdout, b"n\n2\n");
 }
+
+#[test]
+fn a_broken_file_of_another_api_stops_no_command_that_names_one() {
+    let api = Api::start();
+    let workspace = Workspace::new();
+    workspace.write("apis/open.yaml", &api.open_file("  items: { path: /open/none }"));
+    workspace.write("apis/broken.yaml", "api: broken\nbase_url: nope\n");
+    workspace.write("apps/broken.yaml", "app: x\n");
+    for arguments in [
+        &["sync", "open.items"][..],
+        &["sync", "open"],
+        &["plan", "open"],
+        &["call", "--api", "open", "--url", "/open/none"],
+    ] {
+        let said = workspace.ok(arguments);
+        for file in ["apis/broken.yaml", "apps/broken.yaml"] {
+            assert!(said.err.contains(file), "{arguments:?}: {}", said.err);
+        }
+    }
+    for arguments in [
+        &["sync"][..],
+        &["sync", "broken"],
+        &["sync", "open", "other"],
+        &["plan", "no"],
+        &["check"],
+    ] {
+        let said = workspace.run(arguments);
+        assert_eq!(said.code, 2, "{arguments:?}: {}", said.err);
+        assert!(said.err.contains("apis/broken.yaml:2:11"), "{arguments:?}: {}", said.err);
+    }
+}
+
+#[test]
+fn check_warns_of_a_parameter_that_no_call_uses() {
+    let workspace = Workspace::new();
+    let hooks = "webhooks:\n  hook:\n    params: { gone: { type: string } }\n    \
+                 calls: [{ id: a, method: GET, path: /x }]\n";
+    let text = format!("api: a\nbase_url: https://a.example\n{hooks}");
+    workspace.write("apis/a.yaml", &text);
+    let warning = "apis/a.yaml: `gone` of the webhook `hook` is asked for, and no call uses it";
+    assert!(workspace.ok(&["check"]).err.contains(warning));
+    assert_eq!(workspace.json(&["check"])["warnings"], json!([warning]));
+}

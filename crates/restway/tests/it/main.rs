@@ -28,6 +28,7 @@ mod secrets;
 mod shelf;
 mod support;
 mod sync;
+mod tokens;
 mod ways;
 mod webhooks;
 mod wiremock;

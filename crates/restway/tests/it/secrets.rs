@@ -163,3 +163,22 @@ fn a_key_is_rotated_and_a_secret_removed() {
     assert_eq!(again.code, 2);
     assert!(again.err.contains("there is no secret `one`"), "{}", again.err);
 }
+
+#[test]
+fn a_wrong_key_is_not_taken_for_a_secret_that_is_missing() {
+    let workspace = Workspace::new();
+    let auth = "auth: { type: bearer, token: \"${secret.tok}\" }\n";
+    let text = format!("api: a\nbase_url: http://127.0.0.1:1\n{auth}resources: {{ one: /x }}\n");
+    workspace.write("apis/a.yaml", &text);
+    assert_eq!(workspace.feed(&["secret", "set", "tok"], "the-secret-value").code, 0);
+    // 32 bytes of zero.
+    workspace.write(".restway/key", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
+    let wrong = workspace.run(&["sync", "a"]);
+    std::fs::remove_file(workspace.path().join(".restway/key")).expect("the key");
+    for said in [wrong, workspace.run(&["sync", "a"])] {
+        assert_eq!(said.code, 1, "{}", said.err);
+        assert!(said.err.contains("[secret.unreadable]"), "{}", said.err);
+        assert!(said.err.contains("give the key back"), "{}", said.err);
+        assert!(!said.err.contains("secret set"), "{}", said.err);
+    }
+}

@@ -125,4 +125,33 @@ fn a_client_certificate_is_shown_to_nginx_directly_and_through_real_proxies() {
         assert!(said.err.contains("call.proxy") && said.err.contains("via the proxy"));
         assert!(!said.err.contains("wrong-password"), "{}", said.err);
     }
+    call_through(&workspace, &[http.port, socks.port]);
+}
+
+/// `call --proxy`, with the password in the environment, in a secret, and where it must not be.
+fn call_through(workspace: &Workspace, ports: &[u16; 2]) {
+    let key = std::fs::read_to_string(workspace.path().join("client.key")).expect("a key");
+    let call = |proxy: &str, password: &str| {
+        let call = ["call", "--api", "shop", "--url", "/orders.json", "--proxy", proxy];
+        let mut command = workspace.command(&call);
+        command.env("CLIENT_KEY", &key).env("PROXY_PASSWORD", password);
+        crate::support::said(command.output().expect("the binary runs"))
+    };
+    workspace.feed(&["secret", "set", "proxy"], PASSWORD);
+    for (scheme, port) in [("http", ports[0]), ("socks5h", ports[1])] {
+        let own = format!("{scheme}://restway:${{env.PROXY_PASSWORD}}@127.0.0.1:{port}");
+        let said = call(&own, PASSWORD);
+        assert_eq!(said.code, 0, "{}", said.err);
+        let said = call(&own, "a-wrong-password");
+        assert_eq!(said.code, 1, "{}", said.err);
+        assert!(said.err.contains("[call.proxy]"), "{}", said.err);
+        let said = call(&own.replace("env.PROXY_PASSWORD", "secret.proxy"), "");
+        assert_eq!(said.code, 0, "{}", said.err);
+        let said = call(&own.replace("${env.PROXY_PASSWORD}", PASSWORD), "");
+        assert_eq!(said.code, 2, "{}", said.err);
+        assert!(said.err.contains("holds a password"), "{}", said.err);
+        assert!(!format!("{}{}", said.out, said.err).contains(PASSWORD), "{}", said.err);
+    }
+    let said = call("ftp://127.0.0.1:1", "");
+    assert!(said.err.contains("`--proxy` is not the address of a proxy"), "{}", said.err);
 }

@@ -219,7 +219,7 @@ fn a_token_of_a_first_call_logs_the_second_in_and_is_seen_nowhere() {
         headers: {{ Authorization: 'Bearer ${{calls.token.access_token}}' }}
         json: {{ name: '${{param.name}}' }}
       - {{ id: echo, method: POST, path: /fault/echo, safe: true, json: {{ k: '${{param.key}}' }} }}
-    outputs: {{ id: made.id }}
+    outputs: {{ id: made.id, sent: echo.body }}
 "
     );
     let workspace = workspace(&api, "{ type: none }", &hooks);
@@ -228,6 +228,7 @@ fn a_token_of_a_first_call_logs_the_second_in_and_is_seen_nowhere() {
     let said = call(&workspace, &api, &arguments, &given);
     assert_eq!(said.code, 0, "{}", said.err);
     assert!(read(&said)["id"].is_number());
+    assert_eq!(read(&said)["sent"], json!("{\"k\":\"***\"}"));
     let plan =
         call(&workspace, &api, &["call", "demo.create", "--params", "-", "--dry-run"], &given);
     assert_eq!(plan.code, 0, "{}", plan.err);

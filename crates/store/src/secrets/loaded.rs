@@ -99,7 +99,7 @@ impl LoadedSecrets {
         let Some(secret) = self.secrets.get(name) else {
             return Ok(None);
         };
-        let unreadable = |error: &StoreError| format!("cannot be read: {error}");
+        let unreadable = |error: &StoreError| format!("{}{error}", MissingSecret::UNREADABLE);
         let data_key = self.data_keys.get(&secret.data_key_id).expect(KEY_LOADED);
         let data_key = data_key.as_ref().map_err(unreadable)?;
         secret.open(data_key).map(Some).map_err(|error| unreadable(&error))

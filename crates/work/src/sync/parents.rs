@@ -112,19 +112,8 @@ pub(super) fn request_columns(settings: &ResourceSettings) -> BTreeSet<String> {
             add(template);
         }
     }
-    let mut texts: Vec<&Value> = settings.json.iter().collect();
-    while let Some(value) = texts.pop() {
-        match value {
-            Value::String(text) => {
-                if let Ok(template) = text.parse::<Template>() {
-                    add(&template);
-                }
-            }
-            Value::Array(items) => texts.extend(items),
-            Value::Object(members) => texts.extend(members.values()),
-            _ => {}
-        }
-    }
+    let body = settings.body.as_ref().and_then(|body| body.templates().ok());
+    body.iter().flatten().for_each(add);
     columns
 }
 

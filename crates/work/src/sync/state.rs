@@ -155,7 +155,7 @@ pub(super) fn fingerprint(settings: &ResourceSettings) -> String {
     add(&settings.method);
     add(&settings.query);
     add(&settings.headers);
-    add(&settings.json);
+    add(&settings.body);
     add(&settings.records);
     add(&settings.paginate);
     add(&settings.job);

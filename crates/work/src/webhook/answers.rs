@@ -4,6 +4,7 @@
 //! the answer, so that no digit of a number changes; a value that a later call takes must fit the
 //! numbers of JSON values, or is refused.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use restway_connect::Answer;
@@ -66,6 +67,19 @@ pub(super) fn output(answers: &Answers<'_>, output: &Output) -> Result<Box<RawVa
         Ok(_) if output.required && output.kind.is_some() => Err("is null".into()),
         Err(problem) if output.required => Err(problem),
         _ => boxed("null".into()),
+    }
+}
+
+/// A value as it may be printed: an api that repeats a secret does not have it shown. What would be
+/// no JSON with a mask in it, as a number, is the mask alone.
+pub(super) fn masked(value: Box<RawValue>, redactor: &Redactor) -> Box<RawValue> {
+    const MASK: &str = "\"***\"";
+    match redactor.redact(value.get()) {
+        Cow::Borrowed(_) => value,
+        Cow::Owned(text) => {
+            let mask = || RawValue::from_string(MASK.to_owned());
+            RawValue::from_string(text).or_else(|_| mask()).unwrap_or(value)
+        }
     }
 }
 
@@ -268,6 +282,23 @@ fn places(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_that_an_api_repeats_is_no_output() {
+        let redactor = Redactor::default();
+        redactor.learn(&Secret::new("1234567"));
+        redactor.learn(&Secret::new("say \"hush\""));
+        for (from, expected) in [
+            ("{\"a\": 1.10, \"b\": \"x say \\\"hush\\\"\"}", "{\"a\": 1.10, \"b\": \"x ***\"}"),
+            ("[\"1234567\"]", "[\"***\"]"),
+            ("1234567", "\"***\""),
+            ("[1.0, 12345678]", "\"***\""),
+            ("1.230", "1.230"),
+        ] {
+            let value = raw(from).expect("JSON").to_owned();
+            assert_eq!(masked(value, &redactor).get(), expected, "{from}");
+        }
+    }
 
     #[test]
     fn conversions_are_those_of_the_table() {

@@ -24,6 +24,7 @@ pub(crate) fn settings() -> Settings {
         may_reach_loopback: true,
         proxies: Proxies::default(),
         tape: None,
+        apis: None,
     }
 }
 

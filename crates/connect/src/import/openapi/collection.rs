@@ -4,7 +4,7 @@
 //! reason why it is no collection. Pure.
 
 use restway_model::definition::{Method, Paginate};
-use restway_model::{Name, RecordPath, is_telling, snake};
+use restway_model::{Name, RecordPath, names_credential, snake};
 use serde_json::{Map, Value};
 
 use super::document::{Document, Operation};
@@ -247,8 +247,11 @@ fn required(
             other => other.clone(),
         });
         let value = given.or(fixed).or_else(|| query.get(name).cloned());
-        let value =
-            if is_telling(name) { Some(Value::from(secret(api, name).source())) } else { value };
+        let value = if names_credential(name) {
+            Some(Value::from(secret(api, name).source()))
+        } else {
+            value
+        };
         let Some(value) = value else {
             needs.push(name.to_owned());
             continue;

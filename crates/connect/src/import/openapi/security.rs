@@ -12,7 +12,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::document::{Document, Operation, list};
-use crate::draft::{literal, secret};
+use crate::draft::secret;
+use crate::import::oauth::Flow;
 
 /// The login, and what a person should know of it.
 pub(super) fn auth(
@@ -80,9 +81,12 @@ fn login(scheme: &Value, api: &Name, base: &Url) -> Result<(Auth, Option<String>
                  stands there as `token_url`"
             ))
         }
-        ("mutualTLS", _) => Err("is a client certificate: write `client_cert` and `client_key` \
-                                 under `tls`, and `auth: { type: mtls }`"
-            .into()),
+        ("mutualTLS", _) => {
+            Err("is a client certificate: write `auth: { type: mtls }`, and under \
+                                 `tls` `client_cert` with `client_key`, or with \
+                                 `client_key_password` for a PKCS#12 file"
+                .into())
+        }
         (other, _) => Err(format!("is of the type `{other}`, which is not known")),
     }
 }
@@ -108,9 +112,8 @@ fn api_key(scheme: &Value, key: Template) -> Result<(Auth, Option<String>), Stri
     Ok((Auth::ApiKey { key, header, query, cookie }, note))
 }
 
-/// The flow that needs no person at a browser, if there is one.
+/// The flow that needs no person at a browser, if there is one; else the one that does.
 fn oauth2(scheme: &Value, api: &Name, base: &Url) -> Result<(Auth, Option<String>), String> {
-    let secret = |what| secret(api, what);
     let flows = &scheme["flows"];
     // Swagger 2.0 has one flow, under other names.
     let flow = |new: &str, old: &str| {
@@ -120,43 +123,24 @@ fn oauth2(scheme: &Value, api: &Name, base: &Url) -> Result<(Auth, Option<String
     let machine =
         flow("clientCredentials", "application").map(|flow| (flow, Grant::ClientCredentials));
     let user = flow("password", "password").map(|flow| (flow, Grant::Password));
-    let code = flow("authorizationCode", "accessCode").map(|flow| (flow, Grant::RefreshToken));
+    let code = flow("authorizationCode", "accessCode").map(|flow| (flow, Grant::AuthorizationCode));
     let Some((flow, grant)) = machine.or(user).or(code) else {
         let note = "The document knows only a login at a browser: the token is one got there.";
-        let auth = Auth::Bearer { token: secret("token"), scheme: "Bearer".into() };
+        let auth = Auth::Bearer { token: secret(api, "token"), scheme: "Bearer".into() };
         return Ok((auth, Some(note.to_owned())));
     };
-    let token_url = flow["tokenUrl"].as_str().filter(|url| !url.is_empty());
-    let token_url = token_url.ok_or_else(|| "does not say its token URL".to_owned())?;
-    // It may be relative (RFC 3986, section 5).
-    let token_url = base.join(token_url).map_or_else(|_| token_url.to_owned(), String::from);
-    let is_user = grant == Grant::Password;
-    let note = match grant {
-        Grant::RefreshToken => {
-            Some("The refresh token is one that a login at a browser gave.".to_owned())
-        }
+    // Addresses may be relative (RFC 3986, section 5).
+    let address = |key: &str, what: &str| {
+        let url = flow[key].as_str().filter(|url| !url.is_empty());
+        let url = url.ok_or_else(|| format!("does not say its {what} URL"))?;
+        Ok::<_, String>(base.join(url).map_or_else(|_| url.to_owned(), String::from))
+    };
+    let authorize_url = match grant {
+        Grant::AuthorizationCode => Some(address("authorizationUrl", "authorization")?),
         _ => None,
     };
     let scopes = flow["scopes"].as_object().into_iter().flatten();
-    let scopes: Vec<String> = scopes.map(|(name, _)| name.clone()).collect();
-    let auth = Auth::Oauth2 {
-        grant,
-        token_url: literal(&token_url).parse().unwrap_or_else(|_| Template::literal(&token_url)),
-        client_id: secret("client_id"),
-        client_secret: Some(secret("client_secret")),
-        client_auth: None,
-        assertion: None,
-        refresh_token: (grant == Grant::RefreshToken).then(|| secret("refresh_token")),
-        username: is_user.then(|| secret("username")),
-        password: is_user.then(|| secret("password")),
-        scopes,
-        params: BTreeMap::new(),
-        authorize_url: None,
-        authorize_params: BTreeMap::new(),
-        redirect_port: None,
-        issuer: None,
-        device_url: None,
-        revoke_url: None,
-    };
-    Ok((auth, note))
+    let scopes = scopes.map(|(name, _)| name.clone()).collect();
+    let flow = Flow { grant, token_url: address("tokenUrl", "token")?, authorize_url, scopes };
+    Ok((flow.auth(api), flow.note(api)))
 }

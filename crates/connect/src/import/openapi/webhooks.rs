@@ -6,7 +6,7 @@
 //! given is not sent, and the api knows its own. Pure.
 
 use restway_model::definition::{Method, Param};
-use restway_model::{Name, is_telling};
+use restway_model::{Name, names_credential};
 use serde_json::{Map, Value, json};
 
 use super::document::{Document, Operation, Parameter, kind, list};
@@ -137,7 +137,7 @@ fn header(hook: &mut WebhookDraft, params: &mut Params, parameter: &Parameter<'_
     if is_odd || RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
         return;
     }
-    let value = match is_telling(name) {
+    let value = match names_credential(name) {
         true => secret(api, name).source().to_owned(),
         false => params.add(name, parameter.schema, parameter.value, true),
     };
@@ -323,7 +323,7 @@ impl Params {
         let free = self.free(name);
         let mut param = param(schema);
         let default = schema.get("default").filter(|default| is_admitted(&param, default));
-        if let Some(default) = default.filter(|_| is_required && !is_telling(name)) {
+        if let Some(default) = default.filter(|_| is_required && !names_credential(name)) {
             param.insert("default".into(), default.clone());
         } else if !is_required {
             param.insert("required".into(), false.into());

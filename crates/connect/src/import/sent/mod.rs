@@ -10,16 +10,15 @@ mod address;
 mod calls;
 mod reads;
 
-use std::collections::BTreeMap;
-
-use restway_model::definition::{Auth, Grant};
+use restway_model::definition::Auth;
 use restway_model::{Name, Template};
 use serde_json::Value;
 use url::Url;
 
 use super::names::{Names, api_name};
+use super::oauth::Flow;
 use super::{Format, ImportError, Wishes, base_text, given_base_url, veil};
-use crate::draft::{Draft, LeftOut, Shared, literal, one_line, secret};
+use crate::draft::{Draft, LeftOut, Shared, one_line, secret};
 use crate::probe::shape;
 use address::Address;
 
@@ -87,7 +86,7 @@ pub(super) enum Login {
     Header(String),
     Query(String),
     Cookie(String),
-    Oauth2 { token_url: String },
+    Oauth2(Flow),
 }
 
 impl Body {
@@ -222,7 +221,10 @@ pub(super) fn draft(
         ));
     }
     let proof = chosen(&all);
-    let auth_notes = cookies_left_out(&all, proof.as_ref());
+    let mut auth_notes = cookies_left_out(&all, proof.as_ref());
+    if let Some(Login::Oauth2(flow)) = &proof {
+        auth_notes.extend(flow.note(&api));
+    }
     let auth = proof.as_ref().map_or(Auth::None, |proof| auth(proof, &api));
     let mut names = Names::default();
     let resources = reads::resources(&all, &api, proof.as_ref(), &mut names, &mut left_out);
@@ -336,24 +338,6 @@ fn auth(proof: &Login, api: &Name) -> Auth {
         Login::Header(name) => key(Some(name), None, None),
         Login::Query(name) => key(None, Some(name), None),
         Login::Cookie(name) => key(None, None, Some(name)),
-        Login::Oauth2 { token_url } => Auth::Oauth2 {
-            grant: Grant::ClientCredentials,
-            token_url: literal(token_url).parse().unwrap_or_else(|_| Template::literal(token_url)),
-            client_id: secret("client_id"),
-            client_secret: Some(secret("client_secret")),
-            client_auth: None,
-            assertion: None,
-            refresh_token: None,
-            username: None,
-            password: None,
-            scopes: Vec::new(),
-            params: BTreeMap::new(),
-            authorize_url: None,
-            authorize_params: BTreeMap::new(),
-            redirect_port: None,
-            issuer: None,
-            device_url: None,
-            revoke_url: None,
-        },
+        Login::Oauth2(flow) => flow.auth(api),
     }
 }

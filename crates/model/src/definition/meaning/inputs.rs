@@ -9,6 +9,8 @@ use crate::definition::inputs::{CallInputs, Multipart, PartHeader, is_plain, tim
 const BOUNDARY_MAX: usize = 70;
 /// No timeout, wait or deadline is longer than a day.
 const SECONDS_MAX: f64 = 86_400.0;
+/// Headers that say where a body ends; one that is wrong has the server wait, or read a part.
+const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
 /// Redirects of one request at most, whatever `max_redirects` says.
 const REDIRECTS_MAX: u16 = 100;
 
@@ -73,9 +75,17 @@ impl CallInputs {
         if self.grant.is_some() && self.username.is_some() {
             finder.report(&["grant"], "`grant` and `username` are two logins", None);
         }
-        if self.client_cert.is_some() != self.client_key.is_some() {
-            let at = if self.client_cert.is_some() { "client_cert" } else { "client_key" };
-            finder.report(&[at], "`client_cert` and `client_key` need each other", None);
+        if self.client_cert.is_none() {
+            let keys = [
+                ("client_key", self.client_key.is_some()),
+                ("client_key_password", self.client_key_password.is_some()),
+            ];
+            for (at, _) in keys.into_iter().filter(|(_, is_given)| *is_given) {
+                finder.report(&[at], format!("`{at}` needs a `client_cert`"), None);
+            }
+        } else if self.client_key.is_none() && self.client_key_password.is_none() {
+            let hint = "a PKCS#12 file, which brings its key, needs `client_key_password`".into();
+            finder.report(&["client_cert"], "`client_cert` needs a `client_key`", Some(hint));
         }
     }
 
@@ -133,7 +143,11 @@ impl CallInputs {
         }
         for (key, value) in self.headers.iter().flatten() {
             let path = ["headers", key.as_str()];
-            check_header_name(finder, &path, key);
+            let lower = key.to_ascii_lowercase();
+            if check_header_name(finder, &path, key) && FRAMING.contains(&lower.as_str()) {
+                let hint = "leave it out: it follows from the body".to_owned();
+                finder.report(&path, format!("the header `{key}` is not yours to set"), Some(hint));
+            }
             let is_text = match value {
                 Value::Array(items) => items.iter().all(Value::is_string),
                 value => value.is_string(),
