@@ -8,7 +8,6 @@
 //! Waits between attempts hold no place at the gate, and authorization comes after every wait.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -25,6 +24,7 @@ use crate::places::Place;
 use crate::redirect::Hop;
 use crate::request::{Attempt, Redirects, Request};
 use crate::retry::{Cause, Decision, Schedule, declared_wait, exhausted_wait};
+use crate::sent::{Sent, Tally};
 use crate::target::Target;
 use crate::values::NoValues;
 use crate::wire::{Incoming, Outgoing, Route};
@@ -35,25 +35,6 @@ const ATTEMPTS_KEPT_MAX: usize = 100;
 /// How much of an answer that is an error is read.
 const EXCERPT_BYTES_MAX: u64 = 16 << 10;
 
-/// What several exchanges sent together.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    requests: AtomicU64,
-    retries: AtomicU64,
-}
-
-impl Tally {
-    /// Requests that went out, redirects and repeats included.
-    pub(crate) fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// Tries beyond the first of each.
-    pub(crate) fn retries(&self) -> u64 {
-        self.retries.load(Ordering::Relaxed)
-    }
-}
-
 /// One request and its attempts.
 pub(crate) struct Exchange {
     connector: Connector,
@@ -63,6 +44,8 @@ pub(crate) struct Exchange {
     tries: u32,
     attempts: Vec<Attempt>,
     tally: Arc<Tally>,
+    /// The page that it is for, from 1.
+    page: Option<u64>,
     /// When the first try began.
     started: Duration,
     has_renewed: bool,
@@ -104,6 +87,7 @@ impl Exchange {
             tries: 0,
             attempts: Vec::new(),
             tally: Arc::default(),
+            page: None,
             started: now,
             has_renewed: false,
             begun: now,
@@ -112,9 +96,10 @@ impl Exchange {
         }
     }
 
-    /// The same, counted with others.
-    pub(crate) fn tallied(mut self, tally: &Arc<Tally>) -> Self {
+    /// The same for a page, counted with others.
+    pub(crate) fn tallied(mut self, tally: &Arc<Tally>, page: u64) -> Self {
         self.tally = Arc::clone(tally);
+        self.page = Some(page);
         self
     }
 
@@ -123,7 +108,7 @@ impl Exchange {
         loop {
             self.tries += 1;
             if self.tries > 1 {
-                self.tally.retries.fetch_add(1, Ordering::Relaxed);
+                self.tally.tries_again();
             }
             self.begun = self.connector.clock().monotonic();
             self.begun_at = self.connector.clock().now();
@@ -160,6 +145,7 @@ impl Exchange {
                 return Ok(opened);
             }
             let failure = self.refusal(&mut opened.incoming, decision).await;
+            opened.incoming.blame(&failure);
             drop(opened);
             self.note(Some(status), Some(&failure));
             let Decision::Again(wait) = decision else {
@@ -315,6 +301,7 @@ impl Exchange {
         });
         if !self.is_played() {
             self.connector.clock().sleep(wait).await;
+            self.tally.waited_between(wait);
         }
     }
 
@@ -458,7 +445,9 @@ impl Exchange {
             waits: &waits,
             alone: &alone,
         };
+        let begun = self.connector.clock().monotonic();
         self.target.gate.pass(&passer).await;
+        self.tally.waited_at_rate(self.connector.clock().monotonic().saturating_sub(begun));
     }
 
     async fn send(&mut self, hop: &Hop, credential: Credential) -> Result<Incoming, Failure> {
@@ -466,7 +455,7 @@ impl Exchange {
         if hop.is_home && !self.is_played() {
             self.pass().await;
         }
-        self.tally.requests.fetch_add(1, Ordering::Relaxed);
+        self.tally.sends();
         let begun = clock.monotonic();
         // Shown without the credential: a key in the query has a name of the api's choosing.
         let url = SafeUrl::new(hop.url.clone());
@@ -493,13 +482,36 @@ impl Exchange {
             outgoing.ends_at = Some(ends_at);
         }
         credential.apply(&mut outgoing.url, &mut outgoing.headers);
-        let incoming = self.connector.wire().send(outgoing).await?;
+        let mut sent = self.sent(hop, url.clone(), begun);
+        let sending = self.connector.wire().send(outgoing).await;
+        let mut incoming = sending.inspect_err(|failure| sent.error = Some(failure.code()))?;
+        sent.status = Some(incoming.status);
         self.connector.observe(&Event::AnswerReceived {
             api: self.target.name.clone(),
             url,
             status: incoming.status,
             duration: clock.monotonic().saturating_sub(begun),
         });
+        incoming.tell(sent);
         Ok(incoming)
+    }
+
+    /// The request as it is told of when it has ended.
+    fn sent(&self, hop: &Hop, url: SafeUrl, begun: Duration) -> Sent {
+        Sent {
+            connector: self.connector.clone(),
+            tally: Arc::clone(&self.tally),
+            api: self.target.name.clone(),
+            page: self.page,
+            method: hop.method.as_str(),
+            url,
+            attempt: self.tries,
+            sent_at: self.connector.clock().now(),
+            begun,
+            took: None,
+            status: None,
+            bytes: 0,
+            error: None,
+        }
     }
 }

@@ -22,6 +22,7 @@ use url::Url;
 use crate::egress::{CheckedResolver, Denial, EgressPolicy, check_behind_proxy, check_proxy};
 use crate::error::Failure;
 use crate::proxy::{self, Proxy};
+use crate::sent::Sent;
 use crate::tape::{Played, Recording, Tape};
 use crate::tls::Tls;
 use crate::unpack::{ACCEPTED, Coding, Unpacking, Unreadable};
@@ -75,6 +76,8 @@ pub(crate) struct Incoming {
     pub(crate) headers: Vec<(String, String)>,
     source: Source,
     recording: Option<Recording>,
+    /// Told of when it is clear how it ended.
+    sent: Option<Sent>,
     read_timeout: Duration,
     ends_at: Option<Duration>,
     /// None where the request brought bounds of its own.
@@ -132,6 +135,7 @@ impl Wire {
             headers: played.headers,
             source: Source::Tape(Some(played.body).filter(|body| !body.is_empty())),
             recording: None,
+            sent: None,
             read_timeout: self.read_timeout,
             ends_at: None,
             pace: None,
@@ -194,6 +198,7 @@ impl Wire {
             headers,
             source,
             recording: None,
+            sent: None,
             read_timeout: outgoing.read_timeout.unwrap_or(self.read_timeout),
             ends_at: outgoing.ends_at,
             pace: Some(pace).filter(|_| !has_own_bounds),
@@ -252,6 +257,34 @@ impl Wire {
 impl Incoming {
     /// The next chunk of the decoded body; `None` at its proper end.
     pub(crate) async fn chunk(&mut self, clock: &dyn Clock) -> Result<Option<Bytes>, Failure> {
+        let chunk = self.read(clock).await;
+        match (&chunk, &mut self.sent) {
+            (Ok(Some(chunk)), Some(sent)) => sent.bytes += chunk.len() as u64,
+            (Ok(None), Some(sent)) => sent.ended(),
+            (Err(failure), _) => self.blame(failure),
+            (Ok(_), None) => {}
+        }
+        chunk
+    }
+
+    /// Takes over what is told when nobody wants the body any more.
+    pub(crate) fn tell(&mut self, sent: Sent) {
+        self.sent = Some(sent);
+    }
+
+    /// The request did all that was asked of it.
+    pub(crate) fn praise(&mut self) {
+        self.sent = None;
+    }
+
+    /// The request failed, and ends here.
+    pub(crate) fn blame(&mut self, failure: &Failure) {
+        if let Some(mut sent) = self.sent.take() {
+            sent.error = Some(failure.code());
+        }
+    }
+
+    async fn read(&mut self, clock: &dyn Clock) -> Result<Option<Bytes>, Failure> {
         let begun = clock.monotonic();
         let left = self.ends_at.map(|end| end.saturating_sub(begun));
         let after = left.map_or(self.read_timeout, |left| left.min(self.read_timeout));

@@ -13,6 +13,7 @@ mod import;
 mod keep;
 mod landing;
 mod recover;
+mod requests;
 mod stop;
 mod sync;
 mod webhook;
