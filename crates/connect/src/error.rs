@@ -416,7 +416,7 @@ impl Failure {
         }
     }
 
-    fn code(&self) -> Code {
+    pub(crate) fn code(&self) -> Code {
         match self {
             Self::Egress(_) => Code::EgressDenied,
             Self::Value(error) => value_code(error),

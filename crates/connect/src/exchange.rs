@@ -8,14 +8,12 @@
 //! Waits between attempts hold no place at the gate, and authorization comes after every wait.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use restway_model::definition::Auth;
 use restway_model::{Event, SafeUrl};
-use url::Url;
 
 use crate::authorize::{Credential, fixed, signed};
 use crate::error::{CallError, Excerpt, Failure};
@@ -24,10 +22,11 @@ use crate::gate::Passer;
 use crate::kept::{Met, Sought, identity};
 use crate::outputs::Jar;
 use crate::places::Place;
-use crate::redirect::Hop;
+use crate::redirect::{Hop, is_led};
 use crate::request::{Attempt, Redirects, Request};
 use crate::retry::{Cause, Decision, Schedule, declared_wait, exhausted_wait};
-use crate::target::{Target, is_loopback};
+use crate::sent::{Sent, Tally};
+use crate::target::Target;
 use crate::values::NoValues;
 use crate::wire::{End, Incoming, Outgoing, Route};
 use crate::{Connector, read_all};
@@ -36,31 +35,6 @@ use crate::{Connector, read_all};
 const ATTEMPTS_KEPT_MAX: usize = 100;
 /// How much of an answer that is an error is read.
 const EXCERPT_BYTES_MAX: u64 = 16 << 10;
-
-/// What several exchanges sent together.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    requests: AtomicU64,
-    retries: AtomicU64,
-    unchanged: AtomicU64,
-}
-
-impl Tally {
-    /// Requests that went out, redirects and repeats included.
-    pub(crate) fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// Answers that were kept and still hold.
-    pub(crate) fn unchanged(&self) -> u64 {
-        self.unchanged.load(Ordering::Relaxed)
-    }
-
-    /// Tries beyond the first of each.
-    pub(crate) fn retries(&self) -> u64 {
-        self.retries.load(Ordering::Relaxed)
-    }
-}
 
 /// One request and its attempts.
 pub(crate) struct Exchange {
@@ -71,6 +45,8 @@ pub(crate) struct Exchange {
     tries: u32,
     attempts: Vec<Attempt>,
     tally: Arc<Tally>,
+    /// The page that it is for, from 1.
+    page: Option<u64>,
     /// When the first try began.
     started: Duration,
     has_renewed: bool,
@@ -114,6 +90,7 @@ impl Exchange {
             tries: 0,
             attempts: Vec::with_capacity(1),
             tally: Arc::default(),
+            page: None,
             started: now,
             has_renewed: false,
             begun: now,
@@ -123,9 +100,10 @@ impl Exchange {
         }
     }
 
-    /// The same, counted with others.
-    pub(crate) fn tallied(mut self, tally: &Arc<Tally>) -> Self {
+    /// The same for a page, counted with others.
+    pub(crate) fn tallied(mut self, tally: &Arc<Tally>, page: Option<u64>) -> Self {
         self.tally = Arc::clone(tally);
+        self.page = page;
         self
     }
 
@@ -134,7 +112,7 @@ impl Exchange {
         loop {
             self.tries += 1;
             if self.tries > 1 {
-                self.tally.retries.fetch_add(1, Ordering::Relaxed);
+                self.tally.tries_again();
                 self.begun = self.connector.clock().monotonic();
                 self.begun_at = self.connector.clock().now();
             }
@@ -172,6 +150,7 @@ impl Exchange {
                 return Ok(opened);
             }
             let failure = self.refusal(&mut opened.incoming, decision).await;
+            opened.incoming.blame(&failure);
             drop(opened);
             self.note(Some(status), Some(&failure));
             let Decision::Again(wait) = decision else {
@@ -342,6 +321,7 @@ impl Exchange {
         });
         if !self.is_played() {
             self.connector.clock().sleep(wait).await;
+            self.tally.waited_between(wait);
         }
     }
 
@@ -500,7 +480,12 @@ impl Exchange {
             waits: &waits,
             alone: &alone,
         };
+        if self.tally.resource().is_none() {
+            return self.target.gate.pass(&passer).await;
+        }
+        let begun = self.connector.clock().monotonic();
         self.target.gate.pass(&passer).await;
+        self.tally.waited_at_rate(self.connector.clock().monotonic().saturating_sub(begun));
     }
 
     async fn send(&mut self, hop: &Hop, credential: Credential) -> Result<Incoming, Failure> {
@@ -508,7 +493,7 @@ impl Exchange {
         if hop.is_home && !self.is_played() {
             self.pass().await;
         }
-        self.tally.requests.fetch_add(1, Ordering::Relaxed);
+        self.tally.sends();
         let begun = clock.monotonic();
         // Shown without the credential: a key in the query has a name of the api's choosing.
         let url = hop.url.clone();
@@ -544,20 +529,47 @@ impl Exchange {
             sought.ask(&mut outgoing.headers);
         }
         credential.apply(&mut outgoing.url, &mut outgoing.headers);
-        let mut incoming = self.connector.wire().send(outgoing).await?;
+        let mut sent = self.sent(hop, &url, begun);
+        let sending = self.connector.wire().send(outgoing).await;
+        let mut incoming = sending.inspect_err(|failure| {
+            if let Some(sent) = &mut sent {
+                sent.error = Some(failure.code());
+            }
+        })?;
         self.connector.observe(&Event::AnswerReceived {
             api: self.target.name.clone(),
             url,
             status: incoming.status,
             duration: clock.monotonic().saturating_sub(begun),
         });
+        incoming.tell(sent);
         if let Some(sought) = sought {
-            let met = sought.meet(incoming.status, &incoming.headers, clock).await?;
-            let is_unchanged = matches!(met, Met::Unchanged(..));
-            self.tally.unchanged.fetch_add(u64::from(is_unchanged), Ordering::Relaxed);
+            let met = sought.meet(incoming.status, &incoming.headers, clock).await;
+            let met = met.inspect_err(|failure| incoming.blame(failure))?;
+            self.tally.meets(matches!(met, Met::Unchanged(..)));
             incoming.met(met);
         }
         Ok(incoming)
+    }
+
+    /// The request as it is told of when it has ended; only those of walks are.
+    fn sent(&self, hop: &Hop, url: &SafeUrl, begun: Duration) -> Option<Box<Sent>> {
+        let resource = self.tally.resource()?.clone();
+        Some(Box::new(Sent {
+            connector: self.connector.clone(),
+            tally: Arc::clone(&self.tally),
+            resource,
+            page: self.page,
+            method: hop.method,
+            url: url.clone(),
+            attempt: self.tries,
+            sent_at: self.connector.clock().now(),
+            begun,
+            took: None,
+            status: None,
+            bytes: 0,
+            error: None,
+        }))
     }
 
     /// The kept answer to a hop, where one is asked for. A tape has the answers as they came.
@@ -574,30 +586,5 @@ impl Exchange {
             identity(&self.target, &site.auth, credential, &lookup)?
         };
         Ok(Some(kept.seek(hop, &identity).await))
-    }
-}
-
-/// Whether a redirect leads to where the person at the command line did not point: to another
-/// origin than one that is written down, from a machine that is not their own. Their loopback is
-/// open to them alone.
-fn is_led(was_led: bool, from: &Url, to: &Url, is_written: bool) -> bool {
-    was_led || !(is_written || from.origin() == to.origin() || is_loopback(from))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_ones_own_machine_leads_to_ones_own_machine() {
-        let led = |was_led, from: &str, to: &str, is_written| {
-            let url = |text: &str| Url::parse(text).expect("a URL");
-            is_led(was_led, &url(from), &url(to), is_written)
-        };
-        assert!(led(false, "https://api.acme.example/", "http://127.0.0.1:9200/", false));
-        assert!(led(true, "http://127.0.0.1:1/", "http://127.0.0.1:2/", false));
-        assert!(!led(false, "http://127.0.0.1:1/", "http://127.0.0.1:2/", false));
-        assert!(!led(false, "https://api.acme.example/", "http://127.0.0.1:2/", true));
-        assert!(!led(false, "http://own.example:1/", "http://own.example:1/b", false));
     }
 }

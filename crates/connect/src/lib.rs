@@ -7,7 +7,7 @@
 //! plan ──▶ authorize ──▶ send ─────────────▶ retry ──▶ decode ──▶ page
 //! plan.rs  authorize.rs  exchange.rs         retry.rs  decode/    page.rs
 //!          token.rs      gate.rs redirect.rs                      walk.rs
-//!          grant.rs      wire.rs proxy.rs egress/                        job.rs
+//!          grant.rs      wire.rs proxy.rs sent.rs egress/                job.rs
 //!          jwt.rs key.rs keys.rs login.rs renew.rs person/
 //!          digest.rs sigv4.rs hmac.rs
 //! ```
@@ -53,6 +53,7 @@ mod patience;
 mod places;
 mod proxy;
 mod redirect;
+mod sent;
 mod tape;
 mod target;
 mod tls;
@@ -112,6 +113,7 @@ pub use person::{LoggedOut, PersonLogin, PersonTask};
 pub use proxy::Proxies;
 pub use request::{Answer, Attempt, Body, Expected, Manner, Redirects, Request, Timeouts};
 pub use restway_model::InvalidEgress;
+pub use sent::Spent;
 pub use tape::Tape;
 pub use upload::Upload;
 pub use walk::{PagePart, Walk};

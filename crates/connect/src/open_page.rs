@@ -87,10 +87,12 @@ impl OpenPage {
     pub(crate) async fn read(&mut self) -> Result<(), CallError> {
         while !matches!(self.reading, Reading::Whole) {
             if let Err(failure) = self.read_some().await {
+                self.opened.incoming.blame(&failure);
                 let failure = redacted(&self.connector, failure);
                 self.reopen(failure).await?;
             }
         }
+        self.opened.incoming.praise();
         // A whole page may wait for those before it; others can have its place meanwhile.
         self.opened.release();
         Ok(())

@@ -28,13 +28,14 @@ use crate::Connector;
 use crate::ahead::{self, Ahead, Outcome};
 use crate::decode::{BodyShape, Bounds, PageEnd};
 use crate::error::{CallError, Excerpt, Failure};
-use crate::exchange::{Exchange, Tally};
+use crate::exchange::Exchange;
 use crate::held::{Held, Room};
 use crate::job::{Export, Found};
 use crate::open_page::{OpenPage, PageShape, redacted};
 use crate::page::{PageMark, Pager, Seen};
 use crate::request::{Request, header};
 use crate::retry::http_date;
+use crate::sent::{Spent, Tally};
 
 /// Names under which apis tell how many records there are in all; for progress, and to warn of a
 /// walk that ended early. Decides nothing.
@@ -116,6 +117,7 @@ impl Walk {
     ) -> Self {
         let pager = Pager::new(&resource.paginate);
         let pages_max = resource.pages_max.unwrap_or(connector.limits().pages_max);
+        let tally = Arc::new(Tally::of(name.clone()));
         Self {
             connector,
             api,
@@ -131,7 +133,7 @@ impl Walk {
             repeated: 0,
             ahead: Ahead::default(),
             total: None,
-            tally: Arc::default(),
+            tally,
             counts: Counts::default(),
             handed: 0,
             resumed: None,
@@ -199,6 +201,11 @@ impl Walk {
         }
     }
 
+    /// Where the time went so far.
+    pub fn spent(&self) -> Spent {
+        self.tally.spent()
+    }
+
     fn broken(&self) -> CallError {
         let problem = "was stopped in the middle of a page";
         CallError::invalid(format!("the walk of `{}`", self.name), problem)
@@ -251,7 +258,7 @@ impl Walk {
     async fn begin(&mut self, request: Request) -> Result<State, CallError> {
         let fingerprint = fingerprint(&request);
         let is_repeat = !self.made.insert(fingerprint);
-        let exchange = self.exchange(request)?;
+        let exchange = self.exchange(request, self.page + 1)?;
         if is_repeat {
             let problem = "the request for the next page was made before";
             return Err(exchange.error(Failure::PageLoop { problem }));
@@ -279,9 +286,9 @@ impl Walk {
         Ok(State::Reading(open))
     }
 
-    fn exchange(&self, request: Request) -> Result<Exchange, CallError> {
+    fn exchange(&self, request: Request, page: u64) -> Result<Exchange, CallError> {
         let target = self.connector.target(&self.api)?;
-        Ok(Exchange::new(self.connector.clone(), target, request).tallied(&self.tally))
+        Ok(Exchange::new(self.connector.clone(), target, request).tallied(&self.tally, Some(page)))
     }
 
     /// How a page is read when so many are read side by side.
@@ -397,7 +404,7 @@ impl Walk {
             if self.made.contains(&fingerprint) {
                 break;
             }
-            let exchange = self.exchange(request)?;
+            let exchange = self.exchange(request, self.page + 1 + distance)?;
             let connector = self.connector.clone();
             self.ahead.begin(fingerprint, connector, exchange, self.shape(window));
         }

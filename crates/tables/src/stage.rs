@@ -76,6 +76,19 @@ pub(crate) struct Change {
     pub(crate) to: ColumnType,
 }
 
+/// A column that came to a table that was there, or widened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaChange {
+    /// The table.
+    pub table: String,
+    /// The column.
+    pub column: String,
+    /// What it was; none for a new one.
+    pub from: Option<ColumnType>,
+    /// What it is.
+    pub to: ColumnType,
+}
+
 /// One table's part of a batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StagedTable {
@@ -120,6 +133,18 @@ impl StagedBatch {
     /// Bytes of the files with new rows.
     pub fn bytes(&self) -> u64 {
         self.fresh().map(|file| file.bytes).sum()
+    }
+
+    /// What the batch changes about tables that are there.
+    pub fn schema_changes(&self) -> impl Iterator<Item = SchemaChange> {
+        self.tables.iter().filter(|table| table.base.is_some()).flat_map(|table| {
+            table.changes.iter().map(|change| SchemaChange {
+                table: table.def.name.to_string(),
+                column: change.column.clone(),
+                from: change.from,
+                to: change.to,
+            })
+        })
     }
 
     /// The tables that the batch changes, the resource's own first.

@@ -9,6 +9,7 @@ use restway_store::Store;
 use restway_tables::{Lake, LakeSettings};
 use serde_json::Value;
 
+use crate::requests::RequestLog;
 use crate::webhook::Gates;
 use crate::{Definitions, Selection, WorkError};
 
@@ -62,6 +63,7 @@ pub struct Workspace {
     pub(crate) lake: Lake,
     pub(crate) connector: Connector,
     pub(crate) gates: Arc<Gates>,
+    pub(crate) requests: Arc<RequestLog>,
 }
 
 impl Workspace {
@@ -85,13 +87,14 @@ impl Workspace {
         let egress =
             EgressPolicy::new(&definitions.workspace.egress.allow, settings.may_reach_loopback)
                 .map_err(WorkError::Egress)?;
+        let requests = Arc::new(RequestLog::before(Arc::clone(&settings.observer)));
         let connector_settings = ConnectorSettings {
             limits: settings.limits.clone(),
             egress,
             secrets: Arc::new(secrets),
             tokens: Some(Arc::new(store.secrets().clone())),
             clock: Arc::clone(&settings.clock),
-            observer: Arc::clone(&settings.observer),
+            observer: requests.clone(),
             redactor: settings.redactor.clone(),
             folder: Some(folder.to_path_buf()),
         };
@@ -113,6 +116,7 @@ impl Workspace {
             lake,
             connector,
             gates: Arc::default(),
+            requests,
         };
         workspace.store.close_abandoned_webhooks().await?;
         if !workspace.store.pending_batches().await?.is_empty()

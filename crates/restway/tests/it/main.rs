@@ -23,6 +23,7 @@ mod published;
 mod readers;
 mod reference;
 mod secrets;
+mod seen;
 mod support;
 mod sync;
 mod ways;

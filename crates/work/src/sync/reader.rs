@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use restway_connect::{PageMark, Walk};
+use restway_connect::{PageMark, Spent, Walk};
 use restway_model::definition::Incremental;
 use restway_model::{Code, Counts, Cursor, Explain, RecordPath, Records, Scope, Values};
 use serde_json::Value;
@@ -36,6 +36,7 @@ pub(super) struct Part {
 #[derive(Debug, Default)]
 pub(super) struct ReadPart {
     pub(super) counts: Counts,
+    pub(super) spent: Spent,
     pub(super) sifted: Sifted,
     pub(super) windows: u64,
     /// Where the part stood before.
@@ -224,6 +225,7 @@ impl Reader<'_> {
         let read = self.parts(&mut walk, &mut course).await;
         let counts = walk.counts();
         self.done.counts.add(&counts);
+        self.done.spent.add(walk.spent());
         match (read, resumed) {
             (Ok(()), _) => Ok(course),
             // The api does not know the page any more.

@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use restway_connect::Spent;
 use restway_model::definition::Load;
 use restway_model::{Code, Counts, Event, Explain, RunId, TableName};
 use restway_tables::LoadMode;
@@ -20,6 +22,7 @@ use super::lander::{Landed, Lander, Page, Way};
 use super::parents::{Parent, request_columns};
 use super::reader::{Part, ReadPart, Reader};
 use super::sieve::Sifted;
+use super::spent::timings;
 use super::state::PartState;
 use super::{Chosen, ResourceReport, said};
 use crate::stop::Stop;
@@ -34,6 +37,7 @@ const FAILED_PARTS_MAX: usize = 100;
 #[derive(Default)]
 struct Progress {
     counts: Counts,
+    spent: Spent,
     sifted: Sifted,
     windows: u64,
     parts: usize,
@@ -66,10 +70,11 @@ impl Workspace {
         counts.rows = landed.tables.values().sum();
         (counts.rejected, counts.deleted) = (landed.rejected, landed.deleted);
         self.warn_of_sifted(chosen, &progress.sifted);
+        let took = self.clock.monotonic().saturating_sub(started);
         let report = ResourceReport {
             resource,
             counts,
-            detail: detail(&progress, &landed),
+            detail: detail(&progress, &landed, took),
             tables: landed.tables.into_iter().collect(),
             is_kept: landed.is_kept,
             error,
@@ -78,7 +83,7 @@ impl Workspace {
             resource: report.resource.clone(),
             status: report.status(),
             counts,
-            duration: self.clock.monotonic().saturating_sub(started),
+            duration: took,
         });
         report
     }
@@ -218,6 +223,7 @@ impl Workspace {
             }
             let Some((name, read, done)) = under_way.next().await else { return Ok(()) };
             progress.counts.add(&done.counts);
+            progress.spent.add(done.spent);
             progress.sifted.add(done.sifted);
             progress.windows += done.windows;
             if has_one && chosen.settings.incremental.is_some() {
@@ -267,11 +273,14 @@ impl Workspace {
 }
 
 /// What the run keeps of it beside the counts.
-fn detail(progress: &Progress, landed: &Landed) -> Value {
+fn detail(progress: &Progress, landed: &Landed, took: Duration) -> Value {
     let (before, after) = progress.cursor.clone().unwrap_or_default();
     let sifted = &progress.sifted;
     json!({
         "batches": landed.batches,
+        "timings": timings(took, progress.spent, landed.spent),
+        "schema_changes": landed.changes,
+        "schema_changed": landed.changed,
         "windows": progress.windows,
         "cursor_before": before,
         "cursor_after": after,
