@@ -52,6 +52,7 @@ mod shape;
 mod sketch;
 mod stage;
 mod text;
+mod together;
 mod vacuum;
 mod write;
 
