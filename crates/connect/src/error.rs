@@ -556,6 +556,22 @@ fn records_hints(fields: &[String], suggestion: Option<&str>) -> Vec<String> {
     hints
 }
 
+impl CallError {
+    /// Whether the api is out, and may well answer later: nobody is there, or it fails itself. A
+    /// name that does not resolve is more likely wrong.
+    pub fn is_outage(&self) -> bool {
+        let is_out = |failure: &Failure| failure.is_outage() && failure.code() != Code::CallDns;
+        match self {
+            Self::Exchange { failure, .. } | Self::Login { failure, .. } => match &**failure {
+                Failure::Token { failure, .. } => is_out(failure),
+                failure => is_out(failure),
+            },
+            Self::Page { cause, .. } => cause.is_outage(),
+            Self::Value(_) | Self::Invalid { .. } => false,
+        }
+    }
+}
+
 impl Explain for CallError {
     fn code(&self) -> Code {
         match self {

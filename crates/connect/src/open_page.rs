@@ -15,6 +15,8 @@ use crate::request::header;
 pub(crate) struct PageShape {
     pub(crate) body: BodyShape,
     pub(crate) room: Room,
+    /// Records that are wanted; where nothing can follow them, no more are read.
+    pub(crate) records_max: Option<u64>,
 }
 
 /// How far the body is.
@@ -139,6 +141,14 @@ impl OpenPage {
             reader.feed(piece)?;
             while let Some(batch) = reader.batch() {
                 self.held.keep(batch).await?;
+            }
+            if self.shape.records_max.is_some_and(|most| reader.has_more_than(most)) {
+                let (end, rest) = reader.cut();
+                for batch in rest {
+                    self.held.keep(batch).await?;
+                }
+                self.end = end;
+                return Ok(Reading::Whole);
             }
         }
         Ok(Reading::Body(reader))

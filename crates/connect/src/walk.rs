@@ -311,7 +311,9 @@ impl Walk {
             fail_when: self.resource.fail_when.clone(),
             unpacked_bytes: self.connector.limits().body_bytes_max,
         };
-        PageShape { body, room }
+        let records_max = self.resource.records_max;
+        let records_max = records_max.map(|most| most.saturating_sub(self.handed));
+        PageShape { body, room, records_max }
     }
 
     fn held_max(&self) -> usize {

@@ -68,8 +68,8 @@ pub struct Workspace {
 
 impl Workspace {
     /// Reads the definitions and opens store and tables. Batches that an earlier process left
-    /// half done are finished first, unless another process is at work here, which does it; webhooks
-    /// that an earlier process left under way are closed.
+    /// half done are finished first and its runs closed, unless another process is at work here,
+    /// which does it; webhooks that an earlier process left under way are closed.
     ///
     /// # Errors
     /// Problems in the files, or a store or tables that cannot be opened.
@@ -119,10 +119,11 @@ impl Workspace {
             requests,
         };
         workspace.store.close_abandoned_webhooks().await?;
-        if !workspace.store.pending_batches().await?.is_empty()
-            && let Ok(_lock) = workspace.store.lock()
-        {
+        let is_left = !workspace.store.pending_batches().await?.is_empty()
+            || workspace.store.has_open_runs().await?;
+        if is_left && let Ok(lock) = workspace.store.lock() {
             workspace.recover().await?;
+            workspace.store.close_abandoned_runs(&lock).await?;
         }
         Ok(workspace)
     }

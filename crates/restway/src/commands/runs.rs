@@ -178,6 +178,8 @@ fn detail_lines(detail: &Value) -> Vec<String> {
     }
     for (name, text) in [
         ("landed_before", "records had landed before"),
+        ("before_cursor", "records lie before the cursor and were left out"),
+        ("ahead", "records lie in the future and did not move the cursor"),
         ("left_for_later", "records lie beyond the bound and wait for the next sync"),
         ("without_cursor", "records have no cursor that could be read"),
     ] {

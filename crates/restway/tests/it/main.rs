@@ -24,6 +24,7 @@ mod readers;
 mod reference;
 mod secrets;
 mod seen;
+mod steady;
 mod support;
 mod sync;
 mod ways;

@@ -170,8 +170,9 @@ impl<'a> Lander<'a> {
 
     /// Records what is covered after the walks have ended, `is_whole` when all of them did well.
     pub(super) async fn finish(mut self, is_whole: bool) -> Result<Landed, WorkError> {
+        let is_nothing = self.records == 0 && self.states.is_empty();
         let may_record = match self.way.is_stepwise {
-            true => self.open.is_empty(),
+            true => self.open.is_empty() && (is_whole || !is_nothing),
             false => is_whole,
         };
         if may_record {
@@ -192,7 +193,8 @@ impl<'a> Lander<'a> {
             }
             self.workspace.lake.discard(&staged).await?;
         }
-        self.landed.is_kept |= !changes.is_empty();
+        let goes_on = |state: &Option<PartState>| state.as_ref().is_none_or(|it| it.failed == 0);
+        self.landed.is_kept |= self.states.values().any(goes_on);
         self.begin_anew();
         Ok(self.workspace.store.change_states(&self.stream, &changes).await?)
     }

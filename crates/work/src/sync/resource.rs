@@ -13,6 +13,7 @@ use futures::stream::FuturesUnordered;
 use restway_connect::Spent;
 use restway_model::definition::Load;
 use restway_model::{Code, Counts, Event, Explain, RunId, TableName};
+use restway_store::StateChanges;
 use restway_tables::LoadMode;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -30,6 +31,8 @@ use crate::{WorkError, Workspace};
 
 /// How many parts are walked side by side when the api does not say.
 const PARTS_AT_ONCE: usize = 4;
+/// Syncs in which a part that fails is read before the others are read anew.
+const FAILED_ALONE_MAX: u32 = 2;
 /// Parts that may fail before the resource does.
 const FAILED_PARTS_MAX: usize = 100;
 
@@ -98,7 +101,7 @@ impl Workspace {
         progress: &mut Progress,
     ) -> Result<(Landed, Option<WorkError>), WorkError> {
         let way = self.way(chosen, is_full).await?;
-        let parts = self.unfinished(chosen, way).await?;
+        let (parts, done) = self.unfinished(chosen, way).await?;
         progress.parts = parts.len();
         let mut lander = Lander::begin(self, run, chosen, way).await?;
         let (sender, receiver) = mpsc::channel(self.limits.channel_batches_max);
@@ -109,7 +112,8 @@ impl Workspace {
         // The tables' own error says why nobody takes pages any more.
         taken?;
         let is_whole = walked.is_ok() && progress.failed.is_empty();
-        let landed = lander.finish(is_whole).await?;
+        let mut landed = lander.finish(is_whole).await?;
+        landed.is_kept |= done > 0;
         if is_whole {
             self.check_key(chosen).await;
         }
@@ -141,12 +145,13 @@ impl Workspace {
         Ok(Way { mode, is_stepwise: !is_whole, keeps_states })
     }
 
-    /// The parts that are to be read, each with its state, and a word on where the sync goes on.
+    /// The parts that are to be read, each with its state, and how many were read before; says
+    /// where the sync goes on.
     async fn unfinished(
         &self,
         chosen: &Chosen,
         way: Way,
-    ) -> Result<Vec<(Part, PartState)>, WorkError> {
+    ) -> Result<(Vec<(Part, PartState)>, usize), WorkError> {
         let stream = chosen.table.to_string();
         let all = self.parts(chosen).await?;
         let count = all.len();
@@ -162,15 +167,40 @@ impl Workspace {
                 })?,
                 None => PartState::default(),
             };
-            if !state.is_done {
-                parts.push((part, state));
-            }
+            parts.push((part, state));
         }
+        let left = parts.iter().filter(|(_, state)| !state.is_done);
+        if left.clone().count() < count && left.clone().all(|(_, state)| is_given_up(state)) {
+            self.begin_anew(&stream, &mut parts).await?;
+        }
+        parts.retain(|(_, state)| !state.is_done);
         if let Some(plan) = plan(&parts, count) {
             let resource = chosen.table.clone();
             self.observer.observe(&Event::ResourceGoesOn { resource, plan });
         }
-        Ok(parts)
+        let done = count - parts.len();
+        Ok((parts, done))
+    }
+
+    /// Reads all parts again, because those that are left failed again and again.
+    async fn begin_anew(
+        &self,
+        stream: &str,
+        parts: &mut [(Part, PartState)],
+    ) -> Result<(), WorkError> {
+        let mut changes = StateChanges { resets: true, ..StateChanges::default() };
+        for (part, state) in parts {
+            if std::mem::take(&mut state.is_done) {
+                continue;
+            }
+            let kept = serde_json::to_value(&*state).map_err(|source| WorkError::Journal {
+                stream: stream.to_owned(),
+                sequence: 0,
+                source,
+            })?;
+            changes.parts.insert(part.name.to_string(), Some(kept));
+        }
+        Ok(self.store.change_states(stream, &changes).await?)
     }
 
     async fn parts(&self, chosen: &Chosen) -> Result<Vec<Part>, WorkError> {
@@ -217,7 +247,17 @@ impl Workspace {
                 let done = ReadPart::default();
                 let mut reader = Reader { workspace: self, chosen, way, part, sender, stop, done };
                 under_way.push(async move {
+                    let before = state.clone();
                     let read = reader.read(state).await;
+                    if let Err(error) = &read
+                        && !has_one
+                        && way.is_stepwise
+                        && !reader.done.is_open
+                        && is_of_one_part(error.code())
+                    {
+                        // Who does not take it any more says why itself.
+                        let _ = reader.failed(before).await;
+                    }
                     (name, read, reader.done)
                 });
             }
@@ -257,6 +297,14 @@ impl Workspace {
             );
             self.warn_about(&chosen.table, message);
         }
+        if let Some(farthest) = &sifted.farthest {
+            let count = sifted.ahead;
+            let message = format!(
+                "{count} records have a `{cursor}` in the future, up to {farthest}: they landed, \
+                 and did not move the cursor; `future: true` under `incremental` lets them"
+            );
+            self.warn_about(&chosen.table, message);
+        }
         if sifted.unreadable > 0 {
             let (count, format) = (sifted.unreadable, &incremental.send.format);
             let message = format!(
@@ -285,6 +333,8 @@ fn detail(progress: &Progress, landed: &Landed, took: Duration) -> Value {
         "cursor_before": before,
         "cursor_after": after,
         "landed_before": sifted.known,
+        "before_cursor": sifted.before,
+        "ahead": sifted.ahead,
         "left_for_later": sifted.later,
         "without_cursor": sifted.without + sifted.unreadable,
         "failed_parents": progress.failed,
@@ -309,6 +359,11 @@ fn plan(parts: &[(Part, PartState)], all: usize) -> Option<String> {
             count => Some(format!("resuming in the middle of {count} parents")),
         },
     }
+}
+
+/// Whether a part may not hold up the others any more.
+const fn is_given_up(state: &PartState) -> bool {
+    state.failed >= FAILED_ALONE_MAX
 }
 
 /// The error that stands for those of single parts; the detail lists them all.
