@@ -558,9 +558,11 @@ fn records_hints(fields: &[String], suggestion: Option<&str>) -> Vec<String> {
 
 impl CallError {
     /// Whether the api is out, and may well answer later: nobody is there, or it fails itself. A
-    /// name that does not resolve is more likely wrong.
+    /// name that does not resolve, or a proxy that refuses, is more likely a wrong definition.
     pub fn is_outage(&self) -> bool {
-        let is_out = |failure: &Failure| failure.is_outage() && failure.code() != Code::CallDns;
+        let is_out = |failure: &Failure| {
+            failure.is_outage() && !matches!(failure.code(), Code::CallDns | Code::CallProxy)
+        };
         match self {
             Self::Exchange { failure, .. } | Self::Login { failure, .. } => match &**failure {
                 Failure::Token { failure, .. } => is_out(failure),
