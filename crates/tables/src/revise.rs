@@ -4,9 +4,10 @@
 //! kept in a journal, and is carried out by this process or another. It has a number in the
 //! resource's line of batches, so that carrying it out twice does nothing twice, and a sync that
 //! follows goes on after it. Child tables are brought back to the newest batch that the resource's
-//! own version has, by the number that each commit says: times of commits prove nothing. Rejects stay where they are, and go with
-//! a resource that is dropped. What never happens here: a change of one
-//! table alone that would leave its parent's or its children's rows without their counterpart.
+//! own version has, by the number that each commit says: times of commits prove nothing. Rejects
+//! stay where they are, and go with a resource that is dropped. What never happens here: a change
+//! of one table alone that would leave its parent's or its children's rows without their
+//! counterpart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

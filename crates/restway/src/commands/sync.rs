@@ -59,7 +59,8 @@ pub(super) fn print(context: &Context, report: &SyncReport) {
         if is_out && resource.status() == RunStatus::Failed {
             let name = &resource.resource;
             printer.aside(&format!(
-                "{name}: what earlier syncs committed stays; `restway sync {name}` goes on from there"
+                "{name}: what earlier syncs committed stays; `restway sync {name}` goes on from \
+                 there"
             ));
         }
         if resource.status() == RunStatus::Partly {
