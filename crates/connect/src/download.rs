@@ -11,14 +11,15 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use restway_model::definition::{ApiFile, ResourceSettings};
-use restway_model::{Counts, Values};
+use restway_model::{Counts, TableName, Values};
 
 use crate::Connector;
 use crate::error::{CallError, Failure};
-use crate::exchange::{Exchange, Opened, Tally};
+use crate::exchange::{Exchange, Opened};
 use crate::files::Arriving;
 use crate::plan::{self, RequestValues};
 use crate::request::{Expected, Request, header};
+use crate::sent::Tally;
 use crate::sigv4::hex;
 
 /// What is known of a file that is there.
@@ -81,10 +82,11 @@ impl Download {
     pub(crate) fn new(
         connector: Connector,
         api: Arc<ApiFile>,
+        name: TableName,
         resource: Arc<ResourceSettings>,
         values: Arc<dyn Values + Send + Sync>,
     ) -> Self {
-        let (tally, counts) = (Arc::default(), Counts::default());
+        let (tally, counts) = (Arc::new(Tally::of(name)), Counts::default());
         Self { connector, api, resource, values, tally, counts }
     }
 
@@ -108,7 +110,7 @@ impl Download {
         let request = self.request(known)?;
         let home = self.connector.target(&self.api)?;
         let exchange = Exchange::new(self.connector.clone(), home, request);
-        let mut exchange = exchange.tallied(&self.tally);
+        let mut exchange = exchange.tallied(&self.tally, None);
         let url = exchange.request().url.to_string();
         loop {
             let mut opened = exchange.open().await?;

@@ -429,7 +429,7 @@ impl Failure {
         }
     }
 
-    fn code(&self) -> Code {
+    pub(crate) fn code(&self) -> Code {
         match self {
             Self::Egress(_) => Code::EgressDenied,
             Self::Value(error) => value_code(error),
@@ -581,6 +581,24 @@ fn records_hints(fields: &[String], suggestion: Option<&str>) -> Vec<String> {
         hints.push(format!("the fields there are: {}", fields.join(", ")));
     }
     hints
+}
+
+impl CallError {
+    /// Whether the api is out, and may well answer later: nobody is there, or it fails itself. A
+    /// name that does not resolve, or a proxy that refuses, is more likely a wrong definition.
+    pub fn is_outage(&self) -> bool {
+        let is_out = |failure: &Failure| {
+            failure.is_outage() && !matches!(failure.code(), Code::CallDns | Code::CallProxy)
+        };
+        match self {
+            Self::Exchange { failure, .. } | Self::Login { failure, .. } => match &**failure {
+                Failure::Token { failure, .. } => is_out(failure),
+                failure => is_out(failure),
+            },
+            Self::Page { cause, .. } => cause.is_outage(),
+            Self::Value(_) | Self::Invalid { .. } => false,
+        }
+    }
 }
 
 impl Explain for CallError {

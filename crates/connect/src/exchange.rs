@@ -10,7 +10,6 @@
 mod chain;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +22,7 @@ use crate::excerpt::excerpt;
 use crate::places::Place;
 use crate::request::{Attempt, Request};
 use crate::retry::{Cause, Decision, Schedule, declared_wait, exhausted_wait};
+use crate::sent::Tally;
 use crate::target::Target;
 use crate::wire::Incoming;
 use crate::{Connector, read_all};
@@ -31,31 +31,6 @@ use crate::{Connector, read_all};
 const ATTEMPTS_KEPT_MAX: usize = 100;
 /// How much of an answer that is an error is read.
 const EXCERPT_BYTES_MAX: u64 = 16 << 10;
-
-/// What several exchanges sent together.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    requests: AtomicU64,
-    retries: AtomicU64,
-    unchanged: AtomicU64,
-}
-
-impl Tally {
-    /// Requests that went out, redirects and repeats included.
-    pub(crate) fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// Answers that were kept and still hold.
-    pub(crate) fn unchanged(&self) -> u64 {
-        self.unchanged.load(Ordering::Relaxed)
-    }
-
-    /// Tries beyond the first of each.
-    pub(crate) fn retries(&self) -> u64 {
-        self.retries.load(Ordering::Relaxed)
-    }
-}
 
 /// One request and its attempts.
 pub(crate) struct Exchange {
@@ -66,6 +41,8 @@ pub(crate) struct Exchange {
     tries: u32,
     attempts: Vec<Attempt>,
     tally: Arc<Tally>,
+    /// The page that it is for, from 1.
+    page: Option<u64>,
     /// When the first try began.
     started: Duration,
     has_renewed: bool,
@@ -109,6 +86,7 @@ impl Exchange {
             tries: 0,
             attempts: Vec::with_capacity(1),
             tally: Arc::default(),
+            page: None,
             started: now,
             has_renewed: false,
             begun: now,
@@ -118,9 +96,10 @@ impl Exchange {
         }
     }
 
-    /// The same, counted with others.
-    pub(crate) fn tallied(mut self, tally: &Arc<Tally>) -> Self {
+    /// The same for a page, counted with others.
+    pub(crate) fn tallied(mut self, tally: &Arc<Tally>, page: Option<u64>) -> Self {
         self.tally = Arc::clone(tally);
+        self.page = page;
         self
     }
 
@@ -129,7 +108,7 @@ impl Exchange {
         loop {
             self.tries += 1;
             if self.tries > 1 {
-                self.tally.retries.fetch_add(1, Ordering::Relaxed);
+                self.tally.tries_again();
                 self.begun = self.connector.clock().monotonic();
                 self.begun_at = self.connector.clock().now();
             }
@@ -167,6 +146,7 @@ impl Exchange {
                 return Ok(opened);
             }
             let failure = self.refusal(&mut opened.incoming, decision).await;
+            opened.incoming.blame(&failure);
             drop(opened);
             self.note(Some(status), Some(&failure));
             let Decision::Again(wait) = decision else {
@@ -337,6 +317,7 @@ impl Exchange {
         });
         if !self.is_played() {
             self.connector.clock().sleep(wait).await;
+            self.tally.waited_between(wait);
         }
     }
 

@@ -25,12 +25,13 @@ use url::Url;
 use crate::Connector;
 use crate::error::{CallError, Excerpt, Failure};
 use crate::excerpt::{excerpt, title};
-use crate::exchange::{Exchange, Opened, Tally};
+use crate::exchange::{Exchange, Opened};
 use crate::open_page::{OpenPage, PageShape};
 use crate::plan;
 use crate::redirect::Hop;
 use crate::request::{Request, header};
 use crate::retry::{declared_wait, http_date};
+use crate::sent::Tally;
 
 /// What an answer about a job may hold, its records included.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
@@ -216,7 +217,7 @@ impl Export<'_> {
     async fn ask(&self, request: Request) -> Result<Option<Told>, CallError> {
         let target = self.connector.target(self.api)?;
         let exchange = Exchange::new(self.connector.clone(), Arc::clone(&target), request);
-        let mut exchange = exchange.tallied(self.tally);
+        let mut exchange = exchange.tallied(self.tally, None);
         loop {
             let (mut opened, body) = exchange.whole(ANSWER_BYTES_MAX).await?;
             opened.release();

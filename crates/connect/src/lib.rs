@@ -7,7 +7,7 @@
 //! plan ──▶ authorize ──▶ send ─────────────▶ retry ──▶ decode ──▶ page
 //! plan.rs  authorize.rs  exchange/           retry.rs  decode/    page.rs
 //!          token.rs      gate.rs redirect.rs                      walk.rs
-//!          grant.rs      wire.rs proxy.rs egress/                        job.rs
+//!          grant.rs      wire.rs proxy.rs sent.rs egress/                job.rs
 //!          jwt.rs key.rs keys.rs login.rs renew.rs person/
 //!          digest.rs sigv4.rs hmac.rs
 //! ```
@@ -55,6 +55,7 @@ mod pkcs12;
 mod places;
 mod proxy;
 mod redirect;
+mod sent;
 mod tape;
 mod target;
 mod tls;
@@ -118,6 +119,7 @@ pub use proxy::Proxies;
 pub use raw::{RawKeeper, TakeRecords};
 pub use request::{Answer, Attempt, Body, Expected, Manner, Redirects, Request, Timeouts};
 pub use restway_model::InvalidEgress;
+pub use sent::Spent;
 pub use tape::Tape;
 pub use upload::Upload;
 pub use walk::{PagePart, Walk};
@@ -281,10 +283,11 @@ impl Connector {
     pub fn download(
         &self,
         api: Arc<ApiFile>,
+        name: TableName,
         resource: Arc<ResourceSettings>,
         values: Arc<dyn Values + Send + Sync>,
     ) -> Download {
-        Download::new(self.clone(), api, resource, values)
+        Download::new(self.clone(), api, name, resource, values)
     }
 
     /// The requests that a walk begins with, as curl lines, one a line: the token request, if

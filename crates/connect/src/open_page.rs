@@ -21,6 +21,8 @@ pub(crate) struct PageShape {
     pub(crate) room: Room,
     /// Whether the body is kept as it came, too.
     pub(crate) keeps_raw: bool,
+    /// Records that are wanted; where nothing can follow them, no more are read.
+    pub(crate) records_max: Option<u64>,
 }
 
 /// How far the body is.
@@ -100,10 +102,12 @@ impl OpenPage {
     pub(crate) async fn read(&mut self) -> Result<(), CallError> {
         while !matches!(self.reading, Reading::Whole) {
             if let Err(failure) = self.read_some().await {
+                self.opened.incoming.blame(&failure);
                 let failure = redacted(&self.connector, failure);
                 self.reopen(failure).await?;
             }
         }
+        self.opened.incoming.praise();
         // A whole page may wait for those before it; others can have its place meanwhile.
         self.opened.release();
         Ok(())
@@ -164,6 +168,14 @@ impl OpenPage {
             reader.feed(piece)?;
             while let Some(batch) = reader.batch() {
                 self.held.keep(batch).await?;
+            }
+            if self.shape.records_max.is_some_and(|most| reader.has_more_than(most)) {
+                let (end, rest) = reader.cut();
+                for batch in rest {
+                    self.held.keep(batch).await?;
+                }
+                self.end = end;
+                return Ok(Reading::Whole);
             }
         }
         Ok(Reading::Body(reader))

@@ -8,10 +8,11 @@
 
 use restway_model::SafeUrl;
 use restway_model::definition::Method;
+use url::Url;
 
 use crate::error::Failure;
 use crate::request::header;
-use crate::target::is_same_origin;
+use crate::target::{is_loopback, is_same_origin};
 use crate::upload::Upload;
 
 /// Headers that may go to another origin. A list of what to keep cannot forget a secret one.
@@ -97,6 +98,13 @@ impl Hop {
             Err(_) => "an unreadable Location".into(),
         }
     }
+}
+
+/// Whether a redirect leads to where the person at the command line did not point: to another
+/// origin than one that is written down, from a machine that is not their own. Their loopback is
+/// open to them alone.
+pub(crate) fn is_led(was_led: bool, from: &Url, to: &Url, is_written: bool) -> bool {
+    was_led || !(is_written || from.origin() == to.origin() || is_loopback(from))
 }
 
 #[cfg(test)]
@@ -189,5 +197,18 @@ mod tests {
             assert!(error.contains(problem), "{target}: {error}");
             assert!(!error.contains("u:p"), "{error}");
         }
+    }
+
+    #[test]
+    fn only_ones_own_machine_leads_to_ones_own_machine() {
+        let led = |was_led, from: &str, to: &str, is_written| {
+            let url = |text: &str| Url::parse(text).expect("a URL");
+            is_led(was_led, &url(from), &url(to), is_written)
+        };
+        assert!(led(false, "https://api.acme.example/", "http://127.0.0.1:9200/", false));
+        assert!(led(true, "http://127.0.0.1:1/", "http://127.0.0.1:2/", false));
+        assert!(!led(false, "http://127.0.0.1:1/", "http://127.0.0.1:2/", false));
+        assert!(!led(false, "https://api.acme.example/", "http://127.0.0.1:2/", true));
+        assert!(!led(false, "http://own.example:1/", "http://own.example:1/b", false));
     }
 }

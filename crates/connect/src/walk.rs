@@ -28,7 +28,7 @@ use crate::Connector;
 use crate::ahead::{self, Ahead, Outcome};
 use crate::decode::{BodyShape, PageEnd};
 use crate::error::{CallError, Excerpt, Failure};
-use crate::exchange::{Exchange, Tally};
+use crate::exchange::Exchange;
 use crate::held::Held;
 use crate::job::{Export, Found};
 use crate::open_page::{OpenPage, PageShape, redacted};
@@ -37,6 +37,7 @@ use crate::plan::{RequestValues, homes, resource_request};
 use crate::raw::RawKeeper;
 use crate::request::{Request, header};
 use crate::retry::http_date;
+use crate::sent::{Spent, Tally};
 
 /// Names under which apis tell how many records there are in all; for progress, and to warn of a
 /// walk that ended early. Decides nothing.
@@ -120,6 +121,7 @@ impl Walk {
     ) -> Self {
         let pager = Pager::new(&resource.paginate);
         let pages_max = resource.pages_max.unwrap_or(connector.limits().pages_max);
+        let tally = Arc::new(Tally::of(name.clone()));
         Self {
             connector,
             api,
@@ -135,7 +137,7 @@ impl Walk {
             repeated: 0,
             ahead: Ahead::default(),
             total: None,
-            tally: Arc::default(),
+            tally,
             counts: Counts::default(),
             handed: 0,
             resumed: None,
@@ -211,6 +213,11 @@ impl Walk {
         }
     }
 
+    /// Where the time went so far.
+    pub fn spent(&self) -> Spent {
+        self.tally.spent()
+    }
+
     fn broken(&self) -> CallError {
         let problem = "was stopped in the middle of a page";
         CallError::invalid(format!("the walk of `{}`", self.name), problem)
@@ -264,7 +271,7 @@ impl Walk {
     async fn begin(&mut self, request: Request) -> Result<State, CallError> {
         let fingerprint = fingerprint(&request);
         let is_repeat = !self.made.insert(fingerprint);
-        let exchange = self.exchange(request)?;
+        let exchange = self.exchange(request, self.page + 1)?;
         if is_repeat {
             let problem = "the request for the next page was made before";
             return Err(exchange.error(Failure::PageLoop { problem }));
@@ -292,9 +299,9 @@ impl Walk {
         Ok(State::Reading(open))
     }
 
-    fn exchange(&self, request: Request) -> Result<Exchange, CallError> {
+    fn exchange(&self, request: Request, page: u64) -> Result<Exchange, CallError> {
         let target = self.connector.target(&self.api)?;
-        Ok(Exchange::new(self.connector.clone(), target, request).tallied(&self.tally))
+        Ok(Exchange::new(self.connector.clone(), target, request).tallied(&self.tally, Some(page)))
     }
 
     /// How a page is read when so many are read side by side.
@@ -304,7 +311,10 @@ impl Walk {
         let reads_answer = self.pager.reads_envelope() || self.resource.fail_when.is_some();
         body.bounds.keeps_last = self.pager.reads_last() || reads_answer;
         let memory = self.held_max() / usize::try_from(pages.max(1)).unwrap_or(1);
-        PageShape { body, room: self.connector.room(memory), keeps_raw: self.raw.is_some() }
+        let room = self.connector.room(memory);
+        let records_max = self.resource.records_max;
+        let records_max = records_max.map(|most| most.saturating_sub(self.handed));
+        PageShape { body, room, records_max, keeps_raw: self.raw.is_some() }
     }
 
     fn held_max(&self) -> usize {
@@ -404,7 +414,7 @@ impl Walk {
             if self.made.contains(&fingerprint) {
                 break;
             }
-            let exchange = self.exchange(request)?;
+            let exchange = self.exchange(request, self.page + 1 + distance)?;
             let connector = self.connector.clone();
             self.ahead.begin(fingerprint, connector, exchange, self.shape(window));
         }

@@ -29,6 +29,7 @@ use crate::error::Failure;
 use crate::kept::{Keeping, KeptBody, Met};
 use crate::proxy::{self, Proxy};
 use crate::request::DEFAULTS;
+use crate::sent::Sent;
 use crate::tape::{Played, Recording, Tape};
 use crate::tls::Tls;
 use crate::unpack::{ACCEPTED, Coding, Unpacking, Unreadable};
@@ -111,6 +112,8 @@ pub(crate) struct Incoming {
     source: Source,
     recording: Option<Box<Recording>>,
     keeping: Option<Box<Keeping>>,
+    /// Told of when it is clear how it ended.
+    pub(crate) sent: Option<Box<Sent>>,
     read_timeout: Duration,
     end: Option<End>,
     /// None where the request brought bounds of its own.
@@ -171,6 +174,7 @@ impl Wire {
             source: Source::Tape(Some(played.body).filter(|body| !body.is_empty())),
             recording: None,
             keeping: None,
+            sent: None,
             read_timeout: self.read_timeout,
             end: None,
             pace: None,
@@ -252,6 +256,7 @@ impl Wire {
             source,
             recording: None,
             keeping: None,
+            sent: None,
             read_timeout: outgoing.read_timeout.unwrap_or(self.read_timeout),
             end: outgoing.end,
             pace: Some(pace).filter(|_| !has_own_bounds),
@@ -309,7 +314,14 @@ impl Wire {
 impl Incoming {
     /// The next chunk of the decoded body; `None` at its proper end.
     pub(crate) async fn chunk(&mut self, clock: &dyn Clock) -> Result<Option<Bytes>, Failure> {
-        let (chunk, waited) = self.arrived(clock).await?;
+        let arrived = self.arrived(clock).await;
+        let (chunk, waited) = arrived.inspect_err(|failure| self.blame(failure))?;
+        if let Some(sent) = &mut self.sent {
+            match &chunk {
+                Some(chunk) => sent.bytes += chunk.len() as u64,
+                None => sent.ended(),
+            }
+        }
         self.record(chunk.as_deref())?;
         self.keep(chunk.as_ref()).await?;
         let length = chunk.as_ref().map_or(0, Bytes::len) as u64;

@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::definition::Method;
-use crate::{ColumnType, Counts, Name, RunId, RunKind, RunStatus, SafeUrl, TableName};
+use crate::{Code, ColumnType, Counts, Name, RunId, RunKind, RunStatus, SafeUrl, TableName};
 
 /// Who needs to read of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -48,6 +49,20 @@ pub enum Event {
     RequestSent { api: Name, method: Method, url: SafeUrl, attempt: u32 },
     /// The head of an answer came.
     AnswerReceived { api: Name, url: SafeUrl, status: u16, duration: Duration },
+    /// A request is over: its answer was read, was not wanted to its end, or did not come. What
+    /// ended it otherwise than well stands in `error`.
+    RequestEnded {
+        resource: TableName,
+        page: Option<u64>,
+        method: Method,
+        url: SafeUrl,
+        sent_at: DateTime<Utc>,
+        status: Option<u16>,
+        duration: Duration,
+        bytes: u64,
+        attempt: u32,
+        error: Option<Code>,
+    },
     /// A request will be sent again.
     RetryScheduled { api: Name, url: SafeUrl, reason: String, wait: Duration, attempt: u32 },
     /// A request waits, because the api's rate or the api itself says so.
@@ -100,7 +115,9 @@ impl Event {
             | Self::FilesStaged { .. }
             | Self::BatchRecorded { .. } => Level::Debug,
             Self::RequestAnswered { .. } => Level::Debug,
-            Self::RequestSent { .. } | Self::AnswerReceived { .. } => Level::Trace,
+            Self::RequestSent { .. } | Self::AnswerReceived { .. } | Self::RequestEnded { .. } => {
+                Level::Trace
+            }
         }
     }
 }

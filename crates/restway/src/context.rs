@@ -72,7 +72,7 @@ impl Observer for Observers {
 impl Context {
     pub(crate) fn new(global: &Global, printer: Printer) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let progress = Progress::new(&printer, global.log.is_some());
+        let progress = Progress::new(&printer, global.log.is_some(), Arc::clone(&clock));
         let warnings = Warnings::default();
         let mut readers: Vec<Box<dyn Observer>> = vec![Box::new(warnings.clone())];
         match global.log.map(Level::from) {

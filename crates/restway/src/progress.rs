@@ -1,4 +1,8 @@
 //! Progress: bars on a terminal, plain lines elsewhere, from the events of a sync.
+//!
+//! In: events. Out: for each resource under way its rows, bytes and rate, what is left where the
+//! api tells how many there are, and what it waits for. A terminal shows that in a bar, which needs
+//! no line for each wait; elsewhere a line follows every ten seconds.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -6,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use restway_model::{Counts, Event, Observer, RunStatus, TableName};
+use restway_model::{Clock, Counts, Event, Name, Observer, RunStatus, TableName};
 
 use crate::printer::{Color, Printer};
 use crate::text_table::{bytes, count};
@@ -14,12 +18,16 @@ use crate::text_table::{bytes, count};
 /// How often a spinner moves.
 const TICK: Duration = Duration::from_millis(120);
 
+/// How often a line says how far a resource is, where no bar does.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
 /// Shows how far each resource is.
 #[derive(Clone)]
 pub(crate) struct Progress {
     printer: Printer,
     bars: MultiProgress,
     shows_bars: bool,
+    clock: Arc<dyn Clock>,
     resources: Arc<Mutex<BTreeMap<TableName, Shown>>>,
 }
 
@@ -27,10 +35,14 @@ struct Shown {
     bar: ProgressBar,
     records: u64,
     bytes: u64,
+    total: Option<u64>,
+    started: Duration,
+    /// When a line was printed last.
+    said: Duration,
 }
 
 impl Progress {
-    pub(crate) fn new(printer: &Printer, logs: bool) -> Self {
+    pub(crate) fn new(printer: &Printer, logs: bool, clock: Arc<dyn Clock>) -> Self {
         let shows_bars =
             !printer.quiet && !printer.json && !logs && std::io::stderr().is_terminal();
         let target =
@@ -39,6 +51,7 @@ impl Progress {
             printer: printer.clone(),
             bars: MultiProgress::with_draw_target(target),
             shows_bars,
+            clock,
             resources: Arc::default(),
         }
     }
@@ -62,7 +75,9 @@ impl Progress {
         if self.shows_bars {
             bar.enable_steady_tick(TICK);
         }
-        self.resources().insert(resource.clone(), Shown { bar, records: 0, bytes: 0 });
+        let now = self.clock.monotonic();
+        let shown = Shown { bar, records: 0, bytes: 0, total: None, started: now, said: now };
+        self.resources().insert(resource.clone(), shown);
     }
 
     fn page(&self, resource: &TableName, records: u64, read: u64, total: Option<u64>) {
@@ -75,21 +90,29 @@ impl Progress {
             let bar = "{spinner:.cyan} {prefix} {bar:24.cyan} {percent:>3}% {msg} eta {eta}";
             shown.bar.set_style(style(bar));
         }
+        shown.total = total.or(shown.total);
         shown.bar.set_position(shown.records);
-        let seconds = shown.bar.elapsed().as_secs_f64().max(0.001);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "a rate for people"
-        )]
-        let rate = (shown.records as f64 / seconds) as u64;
-        shown.bar.set_message(format!(
-            "{} rows  {}  {}/s",
-            count(shown.records),
-            bytes(shown.bytes),
-            count(rate)
-        ));
+        let now = self.clock.monotonic();
+        let text = shown.text(now);
+        if !self.shows_bars && now.saturating_sub(shown.said) >= LINE_EVERY {
+            shown.said = now;
+            self.printer.aside(&format!("{resource}: {text}{}", shown.left(now)));
+        }
+        shown.bar.set_message(text);
+    }
+
+    /// Says in the bars of an api what they wait for, or in a line where there are none.
+    fn waits(&self, api: &Name, wait: Duration) {
+        let what = format!("waiting {:.0} s for the api's rate limit", wait.as_secs_f64().ceil());
+        if !self.shows_bars {
+            return self.warned(&format!("{api}: {what}"));
+        }
+        let now = self.clock.monotonic();
+        for (resource, shown) in self.resources().iter() {
+            if resource.api == *api {
+                shown.bar.set_message(format!("{}  {what}", shown.text(now)));
+            }
+        }
     }
 
     fn ended(&self, resource: &TableName, status: RunStatus, counts: &Counts, took: Duration) {
@@ -126,6 +149,36 @@ impl Progress {
     }
 }
 
+impl Shown {
+    /// Rows, bytes and the rate so far.
+    fn text(&self, now: Duration) -> String {
+        let (records, read) = (count(self.records), bytes(self.bytes));
+        format!("{records} rows  {read}  {}/s", count(self.rate(now)))
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a rate for people"
+    )]
+    fn rate(&self, now: Duration) -> u64 {
+        let seconds = now.saturating_sub(self.started).as_secs_f64().max(0.001);
+        (self.records as f64 / seconds) as u64
+    }
+
+    /// How much of all that is, and how long the rest will take, where the api tells how many.
+    fn left(&self, now: Duration) -> String {
+        let Some(total) = self.total.filter(|total| *total >= self.records) else {
+            return String::new();
+        };
+        match (total - self.records).checked_div(self.rate(now)) {
+            Some(seconds) => format!("  of {}, {seconds} s left", count(total)),
+            None => format!("  of {}", count(total)),
+        }
+    }
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
@@ -153,10 +206,7 @@ impl Observer for Progress {
                 let wait = wait.as_secs_f64();
                 self.warned(&format!("{url}: {reason}; trying again in {wait:.1} s"));
             }
-            Event::RateWaited { api, wait } => {
-                let wait = wait.as_secs_f64();
-                self.warned(&format!("{api}: waiting {wait:.1} s to keep to its rate"));
-            }
+            Event::RateWaited { api, wait } => self.waits(api, *wait),
             Event::JobWaited { resource, job, wait } => {
                 let (job, wait) = (self.printer.redactor.redact(job), wait.as_secs_f64());
                 let line = format!("waiting {wait:.1} s for the job `{job}`");

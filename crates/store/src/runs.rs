@@ -221,6 +221,16 @@ impl Store {
         Ok(syncs + kept + calls.await?)
     }
 
+    /// Whether runs stand open that only the holder of the workspace begins: one of theirs is
+    /// under way, or its process died.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub async fn has_open_runs(&self) -> Result<bool, StoreError> {
+        let found = sqlx::query_scalar(sql::RUN_LEFT).fetch_one(self.pool()).await;
+        found.map_err(StoreError::during("find abandoned runs"))
+    }
+
     /// The same for webhooks, which need no lock of the workspace: nothing is closed while any of
     /// them is under way, in this process or in another.
     ///

@@ -27,6 +27,8 @@ statements! {
     RUN_FIND = "select * from run where run_id >= $1 and run_id < $2 order by run_id limit $3";
     /// The runs of one kind that started before an instant and were never ended.
     RUN_UNDER_WAY = "select count(*) from run where status = 'running' and kind = $1";
+    RUN_LEFT = "select exists (select 1 from run where status = 'running'
+        and kind in ('sync', 'import', 'tables'))";
     RUN_ABANDON = "update run set status = 'failed', ended_at = $3, error_code = $4,
             error_message = $5
         where status = 'running' and kind = $1 and started_at < $2";

@@ -150,14 +150,18 @@ impl Opened {
 
     /// The table as the shaper knows it.
     pub(crate) fn def(&self, name: &TableName) -> TableDef {
-        let configuration = self.snapshot.metadata().configuration();
-        let parent = configuration.get(PARENT_KEY).and_then(|parent| parent.parse().ok());
-        let list = configuration.get(LIST_KEY).cloned();
+        let list = self.snapshot.metadata().configuration().get(LIST_KEY).cloned();
         let schema = self.snapshot.schema();
         let data = schema.fields().filter(|field| !SYSTEM_COLUMNS.contains(&field.name.as_str()));
         let columns = data.map(column_def).collect();
         let history = schema.fields().any(|field| field.name == CONTENT);
-        TableDef { name: name.clone(), parent: parent.zip(list), history, columns }
+        TableDef { name: name.clone(), parent: self.parent().zip(list), history, columns }
+    }
+
+    /// The table whose records have the list that this table is.
+    pub(crate) fn parent(&self) -> Option<TableName> {
+        let configuration = self.snapshot.metadata().configuration();
+        configuration.get(PARENT_KEY).and_then(|parent| parent.parse().ok())
     }
 
     /// All columns in order, system columns included, for reading and for people.

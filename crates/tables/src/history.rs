@@ -46,6 +46,8 @@ struct CommitInfo {
     operation: Option<String>,
     #[serde(rename = "restway.run")]
     run: Option<RunId>,
+    #[serde(rename = "restway.sequence")]
+    sequence: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +81,11 @@ pub(crate) fn commit_time(
     version: u64,
 ) -> Result<Option<DateTime<Utc>>, TableError> {
     Ok(commit_info(folder, version)?.timestamp.and_then(DateTime::from_timestamp_millis))
+}
+
+/// The number of the batch that a version brought; none where it brought none of ours.
+pub(crate) fn batch_number(folder: &Path, version: u64) -> Result<Option<u64>, TableError> {
+    Ok(commit_info(folder, version)?.sequence)
 }
 
 fn commit_info(folder: &Path, version: u64) -> Result<CommitInfo, TableError> {

@@ -9,6 +9,7 @@
 //! key kept beyond the process, whose seed it has.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{Date32Type, Float64Type, TimestampMicrosecondType};
@@ -16,6 +17,7 @@ use restway_model::ColumnType;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::convert::convert;
 use crate::error::TableError;
 use crate::infer::{MICROS_PER_DAY, Number, Written, number, written};
 use crate::shape::ColumnDef;
@@ -46,18 +48,29 @@ impl KeyHasher {
         Self { seeds: [RandomState::new(), RandomState::new()], buffer: String::new() }
     }
 
-    /// The hash of each row's key; none where a part of it is null.
+    /// The hash of each row's key; none where a part of it is null. `columns` are those of the
+    /// file, and `now` what they are to be.
     pub(crate) fn rows(
         &mut self,
         batch: &RecordBatch,
         keys: &[KeyColumn],
         columns: &[ColumnDef],
+        now: &[ColumnDef],
     ) -> Result<Vec<Option<KeyHash>>, TableError> {
-        let mut parts: Vec<(&ArrayRef, ColumnType, bool)> = Vec::with_capacity(keys.len());
+        let kind = |columns: &[ColumnDef], key: &KeyColumn| {
+            columns.iter().find(|column| column.name == key.name).map(|column| column.kind)
+        };
+        let mut parts: Vec<(ArrayRef, ColumnType, bool)> = Vec::with_capacity(keys.len());
         for key in keys {
-            let def = columns.iter().find(|column| column.name == key.name);
-            match (batch.column_by_name(&key.name), def) {
-                (Some(array), Some(def)) => parts.push((array, def.kind, key.is_text)),
+            match (batch.column_by_name(&key.name), kind(columns, key)) {
+                // `2.0` is written so from now on, and not as the number that `2` is too.
+                (Some(array), Some(ColumnType::Float64))
+                    if kind(now, key) == Some(ColumnType::Text) =>
+                {
+                    let texts = convert(array, ColumnType::Float64, ColumnType::Text)?;
+                    parts.push((texts, ColumnType::Text, key.is_text));
+                }
+                (Some(array), Some(kind)) => parts.push((Arc::clone(array), kind, key.is_text)),
                 // A column of nulls only is in no file.
                 _ => return Ok(vec![None; batch.num_rows()]),
             }
@@ -67,7 +80,7 @@ impl KeyHasher {
 
     fn row(
         &mut self,
-        parts: &[(&ArrayRef, ColumnType, bool)],
+        parts: &[(ArrayRef, ColumnType, bool)],
         row: usize,
     ) -> Result<Option<KeyHash>, TableError> {
         let mut hashers = [self.seeds[0].build_hasher(), self.seeds[1].build_hasher()];
@@ -239,15 +252,12 @@ fn canonical(value: &Value, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use ColumnType::*;
     use arrow::array::{Float64Array, Int64Array, StringArray};
     use arrow::datatypes::{Field, Schema};
     use serde_json::json;
 
     use super::*;
-    use crate::convert::convert;
 
     fn hash(hasher: &mut KeyHasher, array: ArrayRef, kind: ColumnType) -> Option<KeyHash> {
         let field = Field::new("id", array.data_type().clone(), true);
@@ -255,7 +265,7 @@ mod tests {
         let def = ColumnDef { name: "id".into(), path: String::new(), kind, wide: false };
         let keys = [KeyColumn { name: "id".into(), is_text: false }];
         let batch = batch.expect("a batch");
-        hasher.rows(&batch, &keys, &[def]).expect("hashes")[0]
+        hasher.rows(&batch, &keys, &[def.clone()], &[def]).expect("hashes")[0]
     }
 
     #[test]

@@ -52,6 +52,7 @@ mod shape;
 mod sketch;
 mod stage;
 mod text;
+mod together;
 mod vacuum;
 mod write;
 
@@ -68,7 +69,7 @@ pub use parquet_file::ParquetFile;
 pub use profile::{ColumnProfile, FrequentValue, Profile};
 pub use revise::{Revision, Turn};
 pub use shape::{IS_CURRENT, SYSTEM_COLUMNS};
-pub use stage::{Intake, StagedBatch};
+pub use stage::{Intake, SchemaChange, StagedBatch};
 
 /// Where the tables are, and who watches.
 pub struct LakeSettings {

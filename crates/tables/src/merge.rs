@@ -271,7 +271,8 @@ impl<'a> Planner<'a> {
         let question = self.question;
         for batch in scan(&question.folder.join(&file.name), &self.columns())? {
             let batch = batch.map_err(|error| TableError::damaged(&question.def.name, error))?;
-            let hashes = self.hasher.rows(&batch, question.keys, &question.def.columns)?;
+            let columns = &question.def.columns;
+            let hashes = self.hasher.rows(&batch, question.keys, columns, columns)?;
             let part = Part::new(&batch);
             for (index, hash) in hashes.into_iter().enumerate() {
                 let (Some(hash), Some(row)) = (hash, part.id(index)) else { continue };
@@ -293,7 +294,8 @@ impl<'a> Planner<'a> {
         let Some(base) = question.base else { return Ok(()) };
         for batch in scan(&question.folder.join(&file.path), &self.columns())? {
             let batch = batch.map_err(|error| TableError::damaged(&question.def.name, error))?;
-            let hashes = self.hasher.rows(&batch, question.keys, &base.def.columns)?;
+            let (then, now) = (&base.def.columns, &question.def.columns);
+            let hashes = self.hasher.rows(&batch, question.keys, then, now)?;
             let part = Part::new(&batch);
             for (index, hash) in hashes.into_iter().enumerate() {
                 let (Some(hash), Some(row)) = (hash, part.id(index)) else { continue };

@@ -3,7 +3,8 @@
 //! In: one statement and its parameters. Out: a running [`Answer`]. Only statements that read are
 //! let through, by the kind of the statement and once more by the plan; no file, URL or function
 //! reaches beyond the lake. Each table that the statement names is opened once, so a query sees one
-//! version of it from its first row to its last: the newest, or the one of a moment of the past. A
+//! version of it from its first row to its last: the newest, or the one of a moment of the past,
+//! and the tables of one resource as of one batch (`together`). A
 //! table that cannot be opened stops only the queries that name it. Memory is bounded; what does
 //! not fit goes to the spill folder or fails.
 
@@ -36,7 +37,8 @@ use crate::delta::{Opened, arrow_schema};
 use crate::error::TableError;
 use crate::lake::Shared;
 use crate::live::LiveTable;
-use crate::moment::{AsOf, Moment, check_files, open_at};
+use crate::moment::{AsOf, Moment, open_at};
+use crate::together::open_together;
 
 /// In an Arrow field: the column type in our words.
 pub(crate) const TYPE_KEY: &str = "restway.type";
@@ -215,12 +217,8 @@ async fn register(
         });
     }
     let mut tables: Vec<(TableName, Arc<dyn TableProvider>)> = Vec::new();
-    for name in &wanted.named {
-        let moment = as_of.of(name);
-        let opened = open_at(shared, name, moment).await?;
-        let opened = opened.ok_or_else(|| shared.missing(&name.to_string()))?;
-        check_files(shared, name, &opened, moment)?;
-        tables.push((name.clone(), provider(shared, name, &opened)?));
+    for (name, opened) in &open_together(shared, &wanted.named, as_of).await? {
+        tables.push((name.clone(), provider(shared, name, opened)?));
     }
     if wanted.is_listing {
         for name in shared.names()?.into_iter().filter(|name| !wanted.named.contains(name)) {

@@ -104,7 +104,7 @@ impl Rejects {
             texts.push(text);
         }
         if let MaxRejects::Count(_) = self.max {
-            self.check(self.count)?;
+            self.check(self.count, 0)?;
         }
         if self.bytes >= BUFFER_BYTES_MAX {
             self.write(stamp, rows_max, trail)?;
@@ -129,9 +129,10 @@ impl Rejects {
         }
     }
 
-    /// Whether so few of all records were refused as the definition allows.
-    pub(crate) fn check(&self, records: u64) -> Result<(), TableError> {
-        if self.max.allows(self.count, records) {
+    /// Whether so few of all records, or of `least` if they are fewer, were refused as the
+    /// definition allows.
+    pub(crate) fn check(&self, records: u64, least: u64) -> Result<(), TableError> {
+        if self.max.allows(self.count, records.max(least)) {
             return Ok(());
         }
         Err(TableError::TooManyRejects {

@@ -3,10 +3,11 @@
 //! In: a table of a resource and a moment. Out: a [`Revision`], which changes nothing yet, can be
 //! kept in a journal, and is carried out by this process or another. It has a number in the
 //! resource's line of batches, so that carrying it out twice does nothing twice, and a sync that
-//! follows goes on after it. Child tables are brought back to where they were when the resource's
-//! own version was committed: a batch reaches them first. Rejects stay where they are, and go with
-//! a resource that is dropped. What never happens here: a change of one
-//! table alone that would leave its parent's or its children's rows without their counterpart.
+//! follows goes on after it. Child tables are brought back to the newest batch that the resource's
+//! own version has, by the number that each commit says: times of commits prove nothing. Rejects
+//! stay where they are, and go with a resource that is dropped. What never happens here: a change
+//! of one table alone that would leave its parent's or its children's rows without their
+//! counterpart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -22,10 +23,10 @@ use serde_json::json;
 use crate::commit::{landed, sync_log};
 use crate::delta::{Opened, is_table, open, open_version};
 use crate::error::TableError;
-use crate::history::commit_time;
 use crate::lake::{Shared, folders};
 use crate::moment::{Moment, check_files, open_at};
 use crate::naming::rejects_table;
+use crate::together::{batch_at, version_of};
 use crate::write::sync_folder;
 
 /// A change of all tables of a resource that is not a landing.
@@ -87,11 +88,13 @@ pub(crate) async fn restore(
         return Err(TableError::JournalBehind { table, landed, sequence });
     }
     let then = landed(&target, name, &turn.stream).await?;
-    let at = commit_time(&shared.folder(name), target.version())?;
+    let batch = batch_at(&shared.folder(name), target.version())?;
     let mut tables = Vec::new();
     for child in family(shared, name).await?.into_iter().filter(|table| table != name) {
-        let version = match at {
-            Some(at) if !target.files().is_empty() => child_version(shared, &child, at).await?,
+        let version = match batch {
+            Some(batch) if !target.files().is_empty() => {
+                child_version(shared, &child, batch).await?
+            }
             _ => None,
         };
         tables.push((child, version));
@@ -106,17 +109,13 @@ pub(crate) async fn restore(
 async fn child_version(
     shared: &Shared,
     child: &TableName,
-    at: chrono::DateTime<chrono::Utc>,
+    batch: u64,
 ) -> Result<Option<u64>, TableError> {
-    let moment = Moment::Instant(at);
-    let opened = match open_at(shared, child, Some(moment)).await {
-        // Its log goes back to its beginning, and that was later.
-        Err(TableError::VersionMissing { first: 0, .. }) => return Ok(None),
-        opened => opened?,
-    };
-    let Some(opened) = opened else { return Ok(None) };
-    check_files(shared, child, &opened, Some(moment))?;
-    Ok(Some(opened.version()))
+    let Some(version) = version_of(shared, child, batch)? else { return Ok(None) };
+    let opened = open_version(&shared.root, child, version).await?;
+    let opened = opened.ok_or_else(|| shared.missing(&child.to_string()))?;
+    check_files(shared, child, &opened, Some(Moment::Version(version)))?;
+    Ok(Some(version))
 }
 
 /// The removal of a resource's tables; of one that cannot be read too.

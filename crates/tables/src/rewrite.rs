@@ -17,7 +17,7 @@ use crate::build::file_schema;
 use crate::convert::convert;
 use crate::error::TableError;
 use crate::merge::{Plan, READ_ROWS};
-use crate::shape::{ColumnDef, IS_CURRENT, ROOT_ID, ROW_ID, Role, TableDef, VALID_TO};
+use crate::shape::{ColumnDef, IS_CURRENT, ROOT_ID, ROW_ID, Role, TableDef, VALID_FROM, VALID_TO};
 use crate::write::{OpenFile, StagedFile, Trail};
 
 /// How files of one table are written again.
@@ -130,14 +130,18 @@ impl Rewriter<'_> {
             batch.schema().index_of(name).map_err(|_| self.damaged("a column is missing"))
         };
         let (id, until, current) = (column(ROW_ID)?, column(VALID_TO)?, column(IS_CURRENT)?);
+        let since = batch.column(column(VALID_FROM)?).as_primitive::<TimestampMicrosecondType>();
         let ids = batch.column(id).as_primitive::<Int64Type>();
         let closes: Vec<bool> =
             ids.iter().map(|id| id.is_some_and(|id| self.plan.closed.contains(id))).collect();
         let ends = batch.column(until).as_primitive::<TimestampMicrosecondType>();
-        let end = |(end, closes): (Option<i64>, &bool)| {
-            if *closes { Some(self.closing_micros) } else { end }
+        // A clock that was set back ends nothing before it began.
+        let end = |((end, since), closes): ((Option<i64>, Option<i64>), &bool)| match closes {
+            true => since.max(Some(self.closing_micros)),
+            false => end,
         };
-        let ends: TimestampMicrosecondArray = ends.iter().zip(&closes).map(end).collect();
+        let ends: TimestampMicrosecondArray =
+            ends.iter().zip(since.iter()).zip(&closes).map(end).collect();
         let holds = batch.column(current).as_boolean();
         let hold = |(holds, closes): (Option<bool>, &bool)| holds.map(|holds| holds && !*closes);
         let holds: BooleanArray = holds.iter().zip(&closes).map(hold).collect();

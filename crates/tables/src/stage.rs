@@ -35,6 +35,11 @@ pub(crate) const SEQUENCE_SHIFT: u32 = 40;
 /// Batches that a row id has room for.
 const SEQUENCE_MAX: u64 = 1 << (63 - SEQUENCE_SHIFT);
 
+/// Records of which a share of rejects is taken at least, where rows are added to others: one bad
+/// record of three is no sign that a definition is wrong. A batch that replaces a table is all of
+/// it, and judged by what it has.
+const SHARE_OF_MIN: u64 = 100;
+
 /// A table of the lake as it was when the intake began.
 #[derive(Debug)]
 pub(crate) struct Base {
@@ -74,6 +79,19 @@ pub(crate) struct Change {
     pub(crate) column: String,
     pub(crate) from: Option<ColumnType>,
     pub(crate) to: ColumnType,
+}
+
+/// A column that came to a table that was there, or widened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaChange {
+    /// The table.
+    pub table: String,
+    /// The column.
+    pub column: String,
+    /// What it was; none for a new one.
+    pub from: Option<ColumnType>,
+    /// What it is.
+    pub to: ColumnType,
 }
 
 /// One table's part of a batch.
@@ -120,6 +138,18 @@ impl StagedBatch {
     /// Bytes of the files with new rows.
     pub fn bytes(&self) -> u64 {
         self.fresh().map(|file| file.bytes).sum()
+    }
+
+    /// What the batch changes about tables that are there.
+    pub fn schema_changes(&self) -> impl Iterator<Item = SchemaChange> {
+        self.tables.iter().filter(|table| table.base.is_some()).flat_map(|table| {
+            table.changes.iter().map(|change| SchemaChange {
+                table: table.def.name.to_string(),
+                column: change.column.clone(),
+                from: change.from,
+                to: change.to,
+            })
+        })
     }
 
     /// The tables that the batch changes, the resource's own first.
@@ -315,7 +345,16 @@ impl Intake {
             // The rows of one table follow each other, so its place follows from its id.
             let row = rows.place(self.ids[cell.row]);
             let column = &mut self.shape.tables[table].columns[cell.column];
-            let text = |span| self.tape.text(span, record, &carried.text);
+            // A key among texts has one form, as the rows have that landed as doubles.
+            let is_plain = matches!(cell.cell, Cell::Float(..))
+                && cell.row == 0
+                && !column.declared
+                && column.def.kind == ColumnType::Text
+                && self.keys.contains(&Some(cell.column));
+            let text = |span| match is_plain {
+                true => "",
+                false => self.tape.text(span, record, &carried.text),
+            };
             self.bytes += rows.put(row, cell.column, column, &cell.cell, text)?;
         }
         Ok(())
@@ -354,7 +393,8 @@ impl Intake {
     /// Closes the batch: all rows are in files of the tables' final types, those that give way are
     /// out of theirs, and the disk has them.
     pub fn finish(mut self) -> Result<StagedBatch, TableError> {
-        self.rejects.check(self.records)?;
+        let replaces = self.header.mode == LoadMode::Replace;
+        self.rejects.check(self.records, if replaces { 0 } else { SHARE_OF_MIN })?;
         for table in 0..self.rows.len() {
             self.hand_over(table)?;
         }

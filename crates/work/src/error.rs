@@ -239,6 +239,20 @@ fn problems_line(problems: &[Problem]) -> String {
     }
 }
 
+impl WorkError {
+    /// Whether an api was out, so that asking again later may well do.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Call(error) => error.is_outage(),
+            Self::ParentsFailed { source, .. } | Self::ResumeRefused { source, .. } => {
+                source.is_outage()
+            }
+            Self::ParentFailed { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 impl Explain for WorkError {
     fn code(&self) -> Code {
         match self {

@@ -14,6 +14,7 @@ mod keep;
 mod landing;
 mod live;
 mod recover;
+mod requests;
 mod stop;
 mod sync;
 mod webhook;

@@ -19,6 +19,7 @@ mod raw;
 mod reader;
 mod resource;
 mod sieve;
+mod spent;
 mod state;
 
 use std::collections::BTreeMap;
@@ -148,7 +149,10 @@ impl Workspace {
         let started = self.clock.monotonic();
         let run = self.store.start_run(kind, &subject).await?;
         self.observer.observe(&Event::RunStarted { run: run.clone(), kind, subject });
-        let resources = work(&run).await?;
+        self.begin_request_log();
+        let resources = work(&run).await;
+        self.land_request_log(&run).await;
+        let resources = resources?;
         let report = SyncReport {
             status: status(&resources),
             counts: total(&resources),

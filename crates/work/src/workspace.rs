@@ -9,6 +9,7 @@ use restway_store::Store;
 use restway_tables::{Lake, LakeSettings};
 use serde_json::Value;
 
+use crate::requests::RequestLog;
 use crate::webhook::Gates;
 use crate::{Definitions, Selection, WorkError};
 
@@ -65,12 +66,13 @@ pub struct Workspace {
     pub(crate) lake: Lake,
     pub(crate) connector: Connector,
     pub(crate) gates: Arc<Gates>,
+    pub(crate) requests: Arc<RequestLog>,
 }
 
 impl Workspace {
     /// Reads the definitions and opens store and tables. Batches that an earlier process left
-    /// half done are finished first, unless another process is at work here, which does it; webhooks
-    /// that an earlier process left under way are closed.
+    /// half done are finished first and its runs closed, unless another process is at work here,
+    /// which does it; webhooks that an earlier process left under way are closed.
     ///
     /// # Errors
     /// Problems in the files, or a store or tables that cannot be opened.
@@ -98,13 +100,14 @@ impl Workspace {
         let egress =
             EgressPolicy::new(&definitions.workspace.egress.allow, settings.may_reach_loopback)
                 .map_err(WorkError::Egress)?;
+        let requests = Arc::new(RequestLog::before(Arc::clone(&settings.observer)));
         let connector_settings = ConnectorSettings {
             limits: settings.limits.clone(),
             egress,
             secrets: Arc::new(secrets),
             tokens: Some(Arc::new(store.secrets().clone())),
             clock: Arc::clone(&settings.clock),
-            observer: Arc::clone(&settings.observer),
+            observer: requests.clone(),
             redactor: settings.redactor.clone(),
             folder: Some(folder.to_path_buf()),
         };
@@ -127,12 +130,14 @@ impl Workspace {
             lake,
             connector,
             gates: Arc::default(),
+            requests,
         };
         workspace.store.close_abandoned_webhooks().await?;
-        if !workspace.store.pending_batches().await?.is_empty()
-            && let Ok(_lock) = workspace.store.lock()
-        {
+        let is_left = !workspace.store.pending_batches().await?.is_empty()
+            || workspace.store.has_open_runs().await?;
+        if is_left && let Ok(lock) = workspace.store.lock() {
             workspace.recover().await?;
+            workspace.store.close_abandoned_runs(&lock).await?;
         }
         Ok(workspace)
     }

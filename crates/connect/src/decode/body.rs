@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use encoding_rs::{Encoding, ISO_8859_15, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use restway_model::definition::{Archive, Charset as Named, Format, ResourceSettings};
 use restway_model::{ColumnType, Condition, Limits, RecordPath, Records};
+use serde_json::Value;
 
 use super::batches::{Batches, Bounds};
 use super::charset::Charset;
@@ -161,6 +162,23 @@ impl BodyReader {
     /// The next full batch.
     pub(crate) fn batch(&mut self) -> Option<Records> {
         self.text.batches().next()
+    }
+
+    /// Whether there are more records than so many, of a format in which one after the other
+    /// comes and nothing after them: such a body need not be read to its end, if it has one.
+    pub(crate) fn has_more_than(&self, most: u64) -> bool {
+        match &self.text.reader {
+            Reader::Lines(reader) => reader.batches.count() > most,
+            Reader::Csv(reader) => reader.batches.count() > most,
+            Reader::Json(_) | Reader::Xml(_) => false,
+        }
+    }
+
+    /// The records so far as those of the page.
+    pub(crate) fn cut(mut self) -> (PageEnd, VecDeque<Records>) {
+        let batches = self.text.batches();
+        let bounds = batches.bounds.clone();
+        std::mem::replace(batches, Batches::new(bounds)).finish(Value::Null, false)
     }
 
     /// The end of the body.

@@ -4,11 +4,11 @@
 //! the chain, or what was wrong. Each hop goes: pass → authorize → wire → 401? token, once. What
 //! never happens here: a decision about another attempt.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::Duration;
 
-use restway_model::Event;
 use restway_model::definition::Auth;
-use url::Url;
+use restway_model::{Event, SafeUrl};
 
 use super::{Exchange, Opened};
 use crate::authorize::{Credential, fixed, signed};
@@ -16,9 +16,9 @@ use crate::cookies::Jar;
 use crate::error::Failure;
 use crate::gate::Passer;
 use crate::kept::{Met, Sought, identity};
-use crate::redirect::Hop;
+use crate::redirect::{Hop, is_led};
 use crate::request::{Body, Redirects, header};
-use crate::target::is_loopback;
+use crate::sent::Sent;
 use crate::values::NoValues;
 use crate::wire::{End, Incoming, Outgoing, Route};
 
@@ -160,7 +160,12 @@ impl Exchange {
             waits: &waits,
             alone: &alone,
         };
+        if self.tally.resource().is_none() {
+            return self.target.gate.pass(&passer).await;
+        }
+        let begun = self.connector.clock().monotonic();
         self.target.gate.pass(&passer).await;
+        self.tally.waited_at_rate(self.connector.clock().monotonic().saturating_sub(begun));
     }
 
     async fn send(&mut self, hop: &Hop, credential: Credential) -> Result<Incoming, Failure> {
@@ -168,7 +173,7 @@ impl Exchange {
         if hop.is_home && !self.is_played() {
             self.pass().await;
         }
-        self.tally.requests.fetch_add(1, Ordering::Relaxed);
+        self.tally.sends();
         let begun = clock.monotonic();
         // Shown without the credential: a key in the query has a name of the api's choosing.
         let url = hop.url.clone();
@@ -204,20 +209,47 @@ impl Exchange {
             sought.ask(&mut outgoing.headers);
         }
         credential.apply(&mut outgoing.url, &mut outgoing.headers);
-        let mut incoming = self.connector.wire().send(outgoing).await?;
+        let mut sent = self.sent(hop, &url, begun);
+        let sending = self.connector.wire().send(outgoing).await;
+        let mut incoming = sending.inspect_err(|failure| {
+            if let Some(sent) = &mut sent {
+                sent.error = Some(failure.code());
+            }
+        })?;
         self.connector.observe(&Event::AnswerReceived {
             api: self.target.name.clone(),
             url,
             status: incoming.status,
             duration: clock.monotonic().saturating_sub(begun),
         });
+        incoming.tell(sent);
         if let Some(sought) = sought {
-            let met = sought.meet(incoming.status, &incoming.headers, clock).await?;
-            let is_unchanged = matches!(met, Met::Unchanged(..));
-            self.tally.unchanged.fetch_add(u64::from(is_unchanged), Ordering::Relaxed);
+            let met = sought.meet(incoming.status, &incoming.headers, clock).await;
+            let met = met.inspect_err(|failure| incoming.blame(failure))?;
+            self.tally.meets(matches!(met, Met::Unchanged(..)));
             incoming.met(met);
         }
         Ok(incoming)
+    }
+
+    /// The request as it is told of when it has ended; only those of walks are.
+    fn sent(&self, hop: &Hop, url: &SafeUrl, begun: Duration) -> Option<Box<Sent>> {
+        let resource = self.tally.resource()?.clone();
+        Some(Box::new(Sent {
+            connector: self.connector.clone(),
+            tally: Arc::clone(&self.tally),
+            resource,
+            page: self.page,
+            method: hop.method,
+            url: url.clone(),
+            attempt: self.tries,
+            sent_at: self.connector.clock().now(),
+            begun,
+            took: None,
+            status: None,
+            bytes: 0,
+            error: None,
+        }))
     }
 
     /// The kept answer to a hop, where one is asked for. A tape has the answers as they came.
@@ -234,30 +266,5 @@ impl Exchange {
             identity(&self.target, &site.auth, credential, &lookup)?
         };
         Ok(Some(kept.seek(hop, &identity).await))
-    }
-}
-
-/// Whether a redirect leads to where the person at the command line did not point: to another
-/// origin than one that is written down, from a machine that is not their own. Their loopback is
-/// open to them alone.
-fn is_led(was_led: bool, from: &Url, to: &Url, is_written: bool) -> bool {
-    was_led || !(is_written || from.origin() == to.origin() || is_loopback(from))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_ones_own_machine_leads_to_ones_own_machine() {
-        let led = |was_led, from: &str, to: &str, is_written| {
-            let url = |text: &str| Url::parse(text).expect("a URL");
-            is_led(was_led, &url(from), &url(to), is_written)
-        };
-        assert!(led(false, "https://api.acme.example/", "http://127.0.0.1:9200/", false));
-        assert!(led(true, "http://127.0.0.1:1/", "http://127.0.0.1:2/", false));
-        assert!(!led(false, "http://127.0.0.1:1/", "http://127.0.0.1:2/", false));
-        assert!(!led(false, "https://api.acme.example/", "http://127.0.0.1:2/", true));
-        assert!(!led(false, "http://own.example:1/", "http://own.example:1/b", false));
     }
 }

@@ -27,6 +27,11 @@ pub struct Incremental {
     pub lookback: Option<Timespan>,
     /// Leaves what is younger than this for the next sync, because it may still change.
     pub settle: Option<Timespan>,
+    /// Lets the cursor pass the present, as for plans and appointments. Without it a record whose
+    /// cursor lies more than a day ahead lands and does not move it: one wrong value would hide
+    /// all that comes before it.
+    #[serde(default)]
+    pub future: bool,
     /// Walks the time in windows of this length, one after the other, each committed by itself;
     /// `${window.start}` and `${window.end}` are its bounds.
     pub window: Option<Timespan>,
@@ -158,6 +163,7 @@ pub(super) fn problems(
         (&["incremental", "lookback"] as &'static [&'static str], incremental.lookback.is_some()),
         (&["incremental", "settle"], incremental.settle.is_some()),
         (&["incremental", "window"], incremental.window.is_some()),
+        (&["incremental", "future"], incremental.future),
     ] {
         if is_given && !send.format.is_time() {
             report(key, "needs a cursor that is a time", hint);

@@ -237,6 +237,9 @@ impl ApiFile {
             let message = "`__` in a name is kept for the lists inside records";
             finder.report(&at(""), message, None);
         }
+        if name.as_str() == super::REQUESTS {
+            finder.report(&at(""), "`_requests` is kept for the log of requests", None);
+        }
         let mut scopes = vec![Scope::Env, Scope::Secret];
         match &resource.for_each {
             Some(parent) if !self.resources.contains_key(parent) => {

@@ -62,7 +62,7 @@ pub use webhook::{
     CALLS_MAX, History, Idempotency, Output, OutputEntry, TIMEOUT_MAX, Webhook, WebhookCall,
     WebhookPart,
 };
-pub use workspace::{Egress, Metadata, WorkspaceFile};
+pub use workspace::{Egress, Metadata, REQUESTS, WorkspaceFile};
 
 pub use meaning::LAKE;
 use meaning::Meaning;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::Name;
+use crate::{Name, Timespan};
 
 /// A workspace: where its tables lie and what it may reach.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -17,9 +17,19 @@ pub struct WorkspaceFile {
     /// Where runs, secrets and state are kept.
     #[serde(default)]
     pub metadata: Metadata,
+    /// How long the requests of syncs stay in the tables `{api}._requests`; `0d` keeps none.
+    #[serde(default = "keep_requests")]
+    pub keep_requests: Timespan,
     /// What may be reached beyond public addresses.
     #[serde(default)]
     pub egress: Egress,
+}
+
+/// The name of the table with the requests of an api's syncs.
+pub const REQUESTS: &str = "_requests";
+
+fn keep_requests() -> Timespan {
+    Timespan(std::time::Duration::from_hours(30 * 24))
 }
 
 fn tables() -> String {

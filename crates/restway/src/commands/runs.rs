@@ -101,6 +101,7 @@ fn show(context: &Context, detail: &RunDetail, webhook: Option<&WebhookRecord>) 
         Head::number("pages"),
         Head::number("records"),
         Head::number("rows"),
+        Head::number("rejects"),
         Head::number("read"),
         Head::text("error"),
     ];
@@ -114,16 +115,56 @@ fn show(context: &Context, detail: &RunDetail, webhook: Option<&WebhookRecord>) 
             count(outcome.counts.pages),
             count(outcome.counts.records),
             count(outcome.counts.rows),
+            count(outcome.counts.rejected),
             bytes(outcome.counts.bytes),
             error.unwrap_or_default(),
         ]
     });
     context.printer.line(&render(&heads, rows));
+    if let Some(stages) = stages(detail) {
+        context
+            .printer
+            .line("\nwhere the time went, in seconds; what went side by side is added up:");
+        context.printer.line(&stages);
+    }
     for outcome in &detail.resources {
         for line in outcome.detail.iter().flat_map(detail_lines) {
             context.printer.line(&format!("{}: {line}", outcome.resource));
         }
     }
+}
+
+/// The stages of a sync: their names in the report, and as heads of a table. Each is added up by
+/// itself, also where it went side by side with others.
+const STAGES: [(&str, &str); 7] = [
+    ("total", "seconds"),
+    ("requests", "requests"),
+    ("rate_waits", "rate waits"),
+    ("retry_waits", "retry waits"),
+    ("shape", "shape"),
+    ("write", "write"),
+    ("commit", "commit"),
+];
+
+/// Where the time went, and in how many batches; nothing for runs that did not tell.
+fn stages(detail: &RunDetail) -> Option<String> {
+    let rows: Vec<Vec<String>> = detail
+        .resources
+        .iter()
+        .filter_map(|outcome| {
+            let told = outcome.detail.as_ref()?;
+            let timings = told["timings"].as_object()?;
+            let of = |name| timings.get(name).and_then(Value::as_f64).unwrap_or(0.0);
+            let mut row = vec![outcome.resource.to_string()];
+            row.extend(STAGES.iter().map(|(name, _)| format!("{:.2}", of(*name))));
+            row.push(count(told["batches"].as_u64().unwrap_or(0)));
+            Some(row)
+        })
+        .collect();
+    let mut heads = vec![Head::text("resource")];
+    heads.extend(STAGES.iter().map(|(_, head)| Head::number(head)));
+    heads.push(Head::number("batches"));
+    (!rows.is_empty()).then(|| render(&heads, rows))
 }
 
 /// What a run did to a resource beside what is counted, where there is something to say.
@@ -137,12 +178,22 @@ fn detail_lines(detail: &Value) -> Vec<String> {
     }
     for (name, text) in [
         ("landed_before", "records had landed before"),
+        ("before_cursor", "records lie before the cursor and were left out"),
+        ("ahead", "records lie in the future and did not move the cursor"),
         ("left_for_later", "records lie beyond the bound and wait for the next sync"),
         ("without_cursor", "records have no cursor that could be read"),
     ] {
         if count(name) > 0 {
             lines.push(format!("{} {text}", count(name)));
         }
+    }
+    for changed in detail["schema_changed"].as_array().into_iter().flatten() {
+        let text = |name: &str| changed[name].as_str().unwrap_or_default();
+        let (table, column, to) = (text("table"), text("column"), text("to"));
+        lines.push(match changed["from"].as_str() {
+            Some(from) => format!("{table}: column {column} was {from} and is {to}"),
+            None => format!("{table}: column {column} ({to}) is new"),
+        });
     }
     for failed in detail["failed_parents"].as_array().into_iter().flatten() {
         let text = |name: &str| failed[name].as_str().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! `restway sync`: resources into tables.
 
-use restway_model::{Code, Counts, Explain, RunStatus, TableName};
+use restway_model::{Code, Counts, Explain, Fault, RunStatus, TableName};
 use restway_work::{Extent, ResourceReport, Selection, SyncReport, WorkError};
 use serde_json::{Value, json};
 
@@ -79,6 +79,14 @@ pub(super) fn print(context: &Context, report: &SyncReport) {
         if let Some(error) = resource.error.as_ref().filter(|_| !printer.json) {
             printer.note(&format!("{}: {}", resource.resource, as_text(error, printer)));
         }
+        let is_out = resource.error.as_ref().is_some_and(WorkError::is_outage);
+        if is_out && resource.status() == RunStatus::Failed {
+            let name = &resource.resource;
+            printer.aside(&format!(
+                "{name}: what earlier syncs committed stays; `restway sync {name}` goes on from \
+                 there"
+            ));
+        }
         if resource.status() == RunStatus::Partly {
             let name = &resource.resource;
             printer.aside(&format!(
@@ -122,7 +130,8 @@ pub(super) fn exit(report: &SyncReport) -> Exit {
         report.resources.iter().filter_map(|resource| resource.error.as_ref()).collect();
     let all = |exit: Exit| errors.iter().all(|error| Exit::from(error.code().fault()) == exit);
     let was_stopped = errors.iter().any(|error| error.code() == Code::Interrupted);
-    if report.status == RunStatus::Partly || was_stopped || all(Exit::Partly) {
+    let goes_on = |error: &&WorkError| error.is_outage() || error.code().fault() == Fault::Partly;
+    if report.status == RunStatus::Partly || was_stopped || errors.iter().all(goes_on) {
         Exit::Partly
     } else if all(Exit::Asked) {
         Exit::Asked

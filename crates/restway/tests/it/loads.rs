@@ -142,7 +142,7 @@ fn refused_records_are_counted_and_can_be_asked_for() {
     assert_eq!(workspace.value("select count(*) from shop.rows"), json!(1));
     let reasons = workspace.rows("select reason from shop.rows__rejects order by 1");
     assert_eq!(reasons, [json!({"reason": "key_missing"}), json!({"reason": "type_mismatch"})]);
-    sheet.define(&workspace, &keys.replace("max_rejects: 2", "max_rejects: 10%"));
+    sheet.define(&workspace, &keys.replace("max_rejects: 2", "max_rejects: 1%"));
     let said = workspace.run(&["sync", "--json"]);
     assert_eq!(said.code, 1, "{}", said.out);
     assert!(said.out.contains("table.too_many_rejects"), "{}", said.out);

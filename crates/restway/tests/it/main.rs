@@ -26,6 +26,8 @@ mod readers;
 mod reference;
 mod secrets;
 mod shelf;
+mod seen;
+mod steady;
 mod support;
 mod sync;
 mod tokens;

@@ -11,3 +11,4 @@ mod past;
 mod property;
 mod query;
 mod support;
+mod together;

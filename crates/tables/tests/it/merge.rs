@@ -64,6 +64,45 @@ async fn keys_meet_after_their_column_widened_and_texts_stay_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_doubles_meet_after_their_column_became_text() {
+    let fixture = Fixture::new();
+    let doubles = "{\"id\": 1.50, \"v\": 1}\n{\"id\": 2.0, \"v\": 2}";
+    fixture.land(1, LoadMode::Merge, doubles).await;
+    let text = format!("{{\"id\": \"x\", \"v\": 3}}\n{doubles}");
+    assert_eq!(fixture.land(2, LoadMode::Merge, &text).await.tally().replaced, 2);
+    assert_eq!(fixture.land(3, LoadMode::Merge, &text).await.tally().replaced, 3);
+    assert_eq!(
+        fixture.land(4, LoadMode::Merge, "{\"id\": \"2\", \"v\": 4}").await.tally().replaced,
+        0
+    );
+    let rows = fixture.rows("select id from acme.items order by v").await;
+    assert_eq!(rows, ["1.5", "2.0", "x", "2"].map(|id| format!("{{\"id\":\"{id}\"}}")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_batch_is_not_refused_for_one_bad_record() {
+    let fixture = Fixture::new();
+    let share =
+        |sequence, mode| Landing { max_rejects: MaxRejects::default(), ..landing(sequence, mode) };
+    let lines = "{\"id\": 1}\n{\"id\": null}\n{\"id\": 2}";
+    land(&fixture, share(1, LoadMode::Merge), lines).await;
+    assert_eq!(fixture.tables().await, ["acme.items 2", "acme.items__rejects 1"]);
+    let many =
+        |bad: usize| [vec!["{\"id\": null}"; bad], vec!["{\"id\": 3}"; 20]].concat().join("\n");
+    let staged = fixture.stage(share(2, LoadMode::Merge), &many(11)).await;
+    assert_eq!(staged.expect_err("refused").code(), Code::TooManyRejects);
+    fixture.stage(share(2, LoadMode::Merge), &many(10)).await.expect("staged");
+    // All of a table is judged by what it has: else a wrong definition would empty it.
+    let typed = |lines: &str| {
+        let types = [("id".to_owned(), restway_model::ColumnType::Int64)].into();
+        (Landing { types, ..share(2, LoadMode::Replace) }, lines.to_owned())
+    };
+    let (landing, lines) = typed("{\"id\": \"x\"}\n{\"id\": 1}\n{\"id\": 2}");
+    let staged = fixture.stage(landing, &lines).await;
+    assert_eq!(staged.expect_err("refused").code(), Code::TooManyRejects);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_that_hold_no_key_of_the_batch_stay() {
     let fixture = Fixture::new();
     for sequence in 1..=3 {
@@ -231,8 +270,9 @@ async fn records_that_cannot_be_landed_are_kept_apart_and_counted() {
     let error = fixture.stage(few, "{}\n{}\n{\"id\": 1}").await.expect_err("two");
     assert_eq!(error.code(), Code::TooManyRejects);
     let share = Landing { max_rejects: MaxRejects::default(), ..landing(3, LoadMode::Merge) };
-    let error = fixture.stage(share, "{}\n{\"id\": 1}").await.expect_err("half of them");
-    assert!(error.to_string().contains("1 of 2 records"), "{error}");
+    let lines = ["{}"; 11].join("\n");
+    let error = fixture.stage(share, &lines).await.expect_err("all of them");
+    assert!(error.to_string().contains("11 of 11 records"), "{error}");
     assert_eq!(fixture.tables().await[1], tables[1]);
 }
 

@@ -155,8 +155,8 @@ impl Reader<'_> {
         let chosen = self.chosen;
         let parent: Arc<dyn Values + Send + Sync> = self.part.parent.clone();
         let settings = Arc::clone(&chosen.settings);
-        let mut download =
-            self.workspace.connector.download(Arc::clone(&chosen.api), settings, parent);
+        let (api, name) = (Arc::clone(&chosen.api), chosen.table.clone());
+        let mut download = self.workspace.connector.download(api, name, settings, parent);
         let target = self.workspace.folder.join(&task.path);
         if let Some(above) = target.parent() {
             fs::create_dir_all(above).await?;

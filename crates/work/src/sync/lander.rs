@@ -5,10 +5,6 @@
 //! so whatever moment the process dies at, the next one goes on behind the last record that landed.
 //! A page that came in pieces, or after which nobody could go on, leaves its part open; until it is
 //! closed nothing is recorded.
-//!
-//! The order of the last steps is the promise of a sync: data files are written and flushed; then
-//! one transaction of the journal records them and the states; then each table's log is rolled
-//! forward.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,14 +12,18 @@ use std::time::Duration;
 
 use restway_model::{Records, RunId, TableName};
 use restway_store::StateChanges;
-use restway_tables::{Intake, Landing, LoadMode};
+use restway_tables::{Intake, Landing, LoadMode, SchemaChange, StagedBatch};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::Chosen;
+use super::spent;
 use super::state::PartState;
 use crate::landing::Batch;
 use crate::{WorkError, Workspace};
+
+/// Changes of columns that a run's report lists.
+const CHANGES_MAX: usize = 100;
 
 /// Columns that a record gets from its parent.
 pub(super) type Carried = Arc<Vec<(String, Box<RawValue>)>>;
@@ -68,6 +68,11 @@ pub(super) struct Landed {
     pub(super) deleted: u64,
     /// Whether anything was kept that the next sync goes on from.
     pub(super) is_kept: bool,
+    /// Columns that came to tables or widened, the first of them, and how many in all.
+    pub(super) changed: Vec<SchemaChange>,
+    pub(super) changes: u64,
+    /// Where the time went.
+    pub(super) spent: spent::Landing,
 }
 
 pub(super) struct Lander<'a> {
@@ -139,11 +144,13 @@ impl<'a> Lander<'a> {
                 Some(intake) => intake,
                 None => self.next_intake().await?,
             };
+            let begun = self.workspace.clock.monotonic();
             let pushed = tokio::task::spawn_blocking(move || {
                 records.iter().try_for_each(|records| intake.push(records, &carried))?;
                 Ok::<_, WorkError>(intake)
             });
             self.intake = Some((sequence, pushed.await??));
+            self.landed.spent.shape += self.took_since(begun);
         }
         match state {
             None => {
@@ -163,8 +170,9 @@ impl<'a> Lander<'a> {
 
     /// Records what is covered after the walks have ended, `is_whole` when all of them did well.
     pub(super) async fn finish(mut self, is_whole: bool) -> Result<Landed, WorkError> {
+        let is_nothing = self.records == 0 && self.states.is_empty();
         let may_record = match self.way.is_stepwise {
-            true => self.open.is_empty(),
+            true => self.open.is_empty() && (is_whole || !is_nothing),
             false => is_whole,
         };
         if may_record {
@@ -176,38 +184,52 @@ impl<'a> Lander<'a> {
 
     async fn record(&mut self, is_end: bool) -> Result<(), WorkError> {
         let changes = self.changes(is_end)?;
-        if let Some((sequence, intake)) = self.intake.take() {
+        if let Some((_, intake)) = self.intake.take() {
+            let begun = self.workspace.clock.monotonic();
             let staged = tokio::task::spawn_blocking(move || intake.finish()).await??;
+            self.landed.spent.write += self.took_since(begun);
             if !staged.changes_nothing() {
-                return self.commit(sequence, staged, &changes).await;
+                return self.commit(staged, &changes).await;
             }
             self.workspace.lake.discard(&staged).await?;
         }
-        self.landed.is_kept |= !changes.is_empty();
+        let goes_on = |state: &Option<PartState>| state.as_ref().is_none_or(|it| it.failed == 0);
+        self.landed.is_kept |= self.states.values().any(goes_on);
         self.begin_anew();
         Ok(self.workspace.store.change_states(&self.stream, &changes).await?)
     }
 
     async fn commit(
         &mut self,
-        sequence: u64,
-        staged: restway_tables::StagedBatch,
+        staged: StagedBatch,
         changes: &StateChanges,
     ) -> Result<(), WorkError> {
+        let begun = self.workspace.clock.monotonic();
         let (table, stream) = (&self.chosen.table, self.stream.as_str());
+        let sequence = staged.sequence();
         let batch = Batch { run: self.run, table, stream, sequence, staged: &staged };
         self.workspace.record(&batch, changes).await?;
         self.landed.is_kept = true;
         let committed = self.workspace.make_visible(&batch).await?;
-        let tally = staged.tally();
+        self.landed.spent.commit += self.took_since(begun);
         self.landed.batches += 1;
-        self.landed.rejected += tally.rejected;
-        self.landed.deleted += tally.deleted;
+        self.landed.rejected += staged.tally().rejected;
+        self.landed.deleted += staged.tally().deleted;
+        for change in staged.schema_changes() {
+            self.landed.changes += 1;
+            if self.landed.changed.len() < CHANGES_MAX {
+                self.landed.changed.push(change);
+            }
+        }
         for table in committed {
             *self.landed.tables.entry(table.table).or_default() += table.rows;
         }
         self.begin_anew();
         Ok(())
+    }
+
+    fn took_since(&self, begun: Duration) -> Duration {
+        self.workspace.clock.monotonic().saturating_sub(begun)
     }
 
     fn begin_anew(&mut self) {

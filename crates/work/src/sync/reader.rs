@@ -7,8 +7,8 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-use restway_connect::{PageMark, RawKeeper, Walk};
+use chrono::{DateTime, TimeDelta, Utc};
+use restway_connect::{PageMark, RawKeeper, Spent, Walk};
 use restway_model::definition::Incremental;
 use restway_model::{Code, Counts, Cursor, Explain, RecordPath, Records, Scope, Values};
 use serde_json::Value;
@@ -40,6 +40,7 @@ pub(super) struct Part {
 #[derive(Debug, Default)]
 pub(super) struct ReadPart {
     pub(super) counts: Counts,
+    pub(super) spent: Spent,
     pub(super) sifted: Sifted,
     pub(super) windows: u64,
     /// Where the part stood before.
@@ -48,6 +49,8 @@ pub(super) struct ReadPart {
     pub(super) after: Option<String>,
     /// Whether records of it were handed out that no state covers.
     pub(super) is_open: bool,
+    /// The state after the last records that were handed out.
+    pub(super) state: Option<PartState>,
 }
 
 /// Reads one part.
@@ -107,6 +110,10 @@ impl Reader<'_> {
         let mut reached = state.reached.read(format).ok_or_else(|| unreadable(&state.reached))?;
         self.done.before = state.reached.cursor.clone();
         self.done.after.clone_from(&self.done.before);
+        if self.way.adds() && state.reached.is_full {
+            return Err(self.border_full(&reached));
+        }
+        self.warn_of_future(incremental, &reached);
         if reached.cursor.is_none() {
             reached.cursor = incremental.first();
         }
@@ -136,6 +143,32 @@ impl Reader<'_> {
         let columns = settings.key.iter().flat_map(|key| key.columns());
         let own = columns.filter(|column| !settings.carry.contains_key(*column));
         own.map(|column| column.parse()).collect::<Result<_, _>>().unwrap_or_default()
+    }
+
+    /// Up to where a cursor may move: a day ahead, because clocks and zones differ.
+    fn present(&self, incremental: &Incremental) -> Option<DateTime<Utc>> {
+        let may_stop = incremental.send.format.is_time() && !incremental.future;
+        may_stop.then(|| self.workspace.clock.now() + TimeDelta::days(1))
+    }
+
+    fn warn_of_future(&self, incremental: &Incremental, reached: &Highest) {
+        let at = reached.cursor.as_ref().and_then(Cursor::instant);
+        if at.zip(self.present(incremental)).is_some_and(|(at, present)| at > present) {
+            let cursor = reached.cursor.as_ref().map(Cursor::to_string).unwrap_or_default();
+            let message = format!(
+                "its cursor stands at {cursor}, which is in the future: nothing before it is read; \
+                 `--full` begins anew, and `future: true` under `incremental` says that it is right"
+            );
+            self.workspace.warn_about(&self.chosen.table, message);
+        }
+    }
+
+    fn border_full(&self, reached: &Highest) -> WorkError {
+        WorkError::BorderFull {
+            resource: self.chosen.table.clone(),
+            cursor: reached.cursor.as_ref().map(Cursor::to_string).unwrap_or_default(),
+            limit: BORDER_MAX,
+        }
     }
 
     fn is_current(&self, half: &HalfWalk) -> bool {
@@ -184,6 +217,7 @@ impl Reader<'_> {
         let kept = Kept::of(&reached);
         let key = self.key();
         let mut sieve = Sieve::new(incremental, key, self.way.adds(), reached, leg.bound());
+        sieve.present = self.present(incremental);
         if let Some(half) = &half {
             sieve.highest = half.highest.read(format).unwrap_or_default();
         }
@@ -197,14 +231,10 @@ impl Reader<'_> {
         };
         let course = self.pages(Arc::new(values), half.map(|half| half.mark), course).await?;
         let Some(sieve) = course.sieve else { return Ok((Highest::default(), true)) };
-        self.done.sifted.add(sieve.sifted);
+        self.done.sifted.add(sieve.sifted.clone());
         let reached = sieve.reached();
-        if reached.is_full {
-            return Err(WorkError::BorderFull {
-                resource: self.chosen.table.clone(),
-                cursor: reached.cursor.as_ref().map(Cursor::to_string).unwrap_or_default(),
-                limit: BORDER_MAX,
-            });
+        if self.way.adds() && reached.is_full() {
+            return Err(self.border_full(&reached));
         }
         let (reached_to, of) = (Kept::of(&reached), course.of);
         let state = PartState { reached: reached_to, of, ..PartState::default() };
@@ -236,6 +266,7 @@ impl Reader<'_> {
         let read = self.parts(&mut walk, &mut course).await;
         let counts = walk.counts();
         self.done.counts.add(&counts);
+        self.done.spent.add(walk.spent());
         match (read, resumed) {
             (Ok(()), _) => Ok(course),
             // The api does not know the page any more.
@@ -271,6 +302,13 @@ impl Reader<'_> {
         self.send(held, None).await
     }
 
+    /// Remembers that the part failed, so that it does not hold the others up for ever.
+    pub(super) async fn failed(&mut self, before: PartState) -> Result<(), WorkError> {
+        let failed = before.failed.saturating_add(1);
+        let state = self.done.state.take().unwrap_or(before);
+        self.send(Vec::new(), Some(PartState { failed, ..state })).await
+    }
+
     pub(super) async fn send(
         &mut self,
         records: Vec<Records>,
@@ -281,6 +319,7 @@ impl Reader<'_> {
             return Ok(());
         }
         self.done.is_open = state.is_none();
+        self.done.state.clone_from(&state);
         let part = Arc::clone(&self.part.name);
         let carried = Arc::clone(&self.part.carried);
         let page = Page { part, records, carried, state };
@@ -313,11 +352,11 @@ impl Course<'_> {
     }
 
     /// The state between two pages; none while more rows than are remembered stand at the border.
-    fn state_after(&self, mark: PageMark) -> Option<PartState> {
-        let highest = self.sieve.as_ref().map(|sieve| &sieve.highest);
-        if highest.is_some_and(|highest| highest.is_full) {
+    fn state_after(&mut self, mark: PageMark) -> Option<PartState> {
+        if self.sieve.as_ref().is_some_and(Sieve::is_lost) {
             return None;
         }
+        let highest = self.sieve.as_mut().map(Sieve::highest);
         let walk = HalfWalk {
             definition: self.definition.clone(),
             mark,
@@ -325,6 +364,6 @@ impl Course<'_> {
             highest: highest.map(Kept::of).unwrap_or_default(),
         };
         let (reached, of) = (self.reached.clone(), self.of.clone());
-        Some(PartState { reached, of, walk: Some(walk), is_done: false })
+        Some(PartState { reached, of, walk: Some(walk), ..PartState::default() })
     }
 }

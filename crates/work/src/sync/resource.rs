@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use restway_connect::RawKeeper;
+use restway_connect::{RawKeeper, Spent};
 use restway_model::definition::Load;
 use restway_model::{Code, Counts, Event, Explain, RunId, TableName};
+use restway_store::StateChanges;
 use restway_tables::LoadMode;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -21,6 +23,7 @@ use super::lander::{Landed, Lander, Page, Way};
 use super::parents::{Parent, request_columns};
 use super::reader::{Part, ReadPart, Reader};
 use super::sieve::Sifted;
+use super::spent::timings;
 use super::state::PartState;
 use super::{Chosen, ResourceReport, said};
 use crate::stop::Stop;
@@ -28,6 +31,8 @@ use crate::{WorkError, Workspace};
 
 /// How many parts are walked side by side when the api does not say.
 const PARTS_AT_ONCE: usize = 4;
+/// Syncs in which a part that fails is read before the others are read anew.
+const FAILED_ALONE_MAX: u32 = 2;
 /// Parts that may fail before the resource does.
 const FAILED_PARTS_MAX: usize = 100;
 
@@ -35,6 +40,7 @@ const FAILED_PARTS_MAX: usize = 100;
 #[derive(Default)]
 struct Progress {
     counts: Counts,
+    spent: Spent,
     sifted: Sifted,
     windows: u64,
     parts: usize,
@@ -67,10 +73,11 @@ impl Workspace {
         counts.rows = landed.tables.values().sum();
         (counts.rejected, counts.deleted) = (landed.rejected, landed.deleted);
         self.warn_of_sifted(chosen, &progress.sifted);
+        let took = self.clock.monotonic().saturating_sub(started);
         let report = ResourceReport {
             resource,
             counts,
-            detail: detail(&progress, &landed),
+            detail: detail(&progress, &landed, took),
             tables: landed.tables.into_iter().collect(),
             is_kept: landed.is_kept,
             error,
@@ -79,7 +86,7 @@ impl Workspace {
             resource: report.resource.clone(),
             status: report.status(),
             counts,
-            duration: self.clock.monotonic().saturating_sub(started),
+            duration: took,
         });
         report
     }
@@ -94,7 +101,7 @@ impl Workspace {
         progress: &mut Progress,
     ) -> Result<(Landed, Option<WorkError>), WorkError> {
         let way = self.way(chosen, is_full).await?;
-        let parts = self.unfinished(chosen, way).await?;
+        let (parts, done) = self.unfinished(chosen, way).await?;
         progress.parts = parts.len();
         let raw = self.raw_keeper(run, chosen);
         let mut lander = Lander::begin(self, run, chosen, way).await?;
@@ -106,7 +113,8 @@ impl Workspace {
         // The tables' own error says why nobody takes pages any more.
         taken?;
         let is_whole = walked.is_ok() && progress.failed.is_empty();
-        let landed = lander.finish(is_whole).await?;
+        let mut landed = lander.finish(is_whole).await?;
+        landed.is_kept |= done > 0;
         if is_whole {
             self.check_key(chosen).await;
         }
@@ -138,12 +146,13 @@ impl Workspace {
         Ok(Way { mode, is_stepwise: !is_whole, keeps_states })
     }
 
-    /// The parts that are to be read, each with its state, and a word on where the sync goes on.
+    /// The parts that are to be read, each with its state, and how many were read before; says
+    /// where the sync goes on.
     async fn unfinished(
         &self,
         chosen: &Chosen,
         way: Way,
-    ) -> Result<Vec<(Part, PartState)>, WorkError> {
+    ) -> Result<(Vec<(Part, PartState)>, usize), WorkError> {
         let stream = chosen.table.to_string();
         let all = self.with_files(chosen, way, self.parts(chosen).await?).await?;
         let count = all.len();
@@ -159,15 +168,40 @@ impl Workspace {
                 })?,
                 None => PartState::default(),
             };
-            if !state.is_done {
-                parts.push((part, state));
-            }
+            parts.push((part, state));
         }
+        let left = parts.iter().filter(|(_, state)| !state.is_done);
+        if left.clone().count() < count && left.clone().all(|(_, state)| is_given_up(state)) {
+            self.begin_anew(&stream, &mut parts).await?;
+        }
+        parts.retain(|(_, state)| !state.is_done);
         if let Some(plan) = plan(&parts, count) {
             let resource = chosen.table.clone();
             self.observer.observe(&Event::ResourceGoesOn { resource, plan });
         }
-        Ok(parts)
+        let done = count - parts.len();
+        Ok((parts, done))
+    }
+
+    /// Reads all parts again, because those that are left failed again and again.
+    async fn begin_anew(
+        &self,
+        stream: &str,
+        parts: &mut [(Part, PartState)],
+    ) -> Result<(), WorkError> {
+        let mut changes = StateChanges { resets: true, ..StateChanges::default() };
+        for (part, state) in parts {
+            if std::mem::take(&mut state.is_done) {
+                continue;
+            }
+            let kept = serde_json::to_value(&*state).map_err(|source| WorkError::Journal {
+                stream: stream.to_owned(),
+                sequence: 0,
+                source,
+            })?;
+            changes.parts.insert(part.name.to_string(), Some(kept));
+        }
+        Ok(self.store.change_states(stream, &changes).await?)
     }
 
     async fn parts(&self, chosen: &Chosen) -> Result<Vec<Part>, WorkError> {
@@ -218,12 +252,23 @@ impl Workspace {
                 let mut reader =
                     Reader { workspace: self, chosen, way, part, sender, stop, done, raw };
                 under_way.push(async move {
+                    let before = state.clone();
                     let read = reader.read(state).await;
+                    if let Err(error) = &read
+                        && !has_one
+                        && way.is_stepwise
+                        && !reader.done.is_open
+                        && is_of_one_part(error.code())
+                    {
+                        // Who does not take it any more says why itself.
+                        let _ = reader.failed(before).await;
+                    }
                     (name, read, reader.done)
                 });
             }
             let Some((name, read, done)) = under_way.next().await else { return Ok(()) };
             progress.counts.add(&done.counts);
+            progress.spent.add(done.spent);
             progress.sifted.add(done.sifted);
             progress.windows += done.windows;
             if has_one && chosen.settings.incremental.is_some() {
@@ -257,6 +302,14 @@ impl Workspace {
             );
             self.warn_about(&chosen.table, message);
         }
+        if let Some(farthest) = &sifted.farthest {
+            let count = sifted.ahead;
+            let message = format!(
+                "{count} records have a `{cursor}` in the future, up to {farthest}: they landed, \
+                 and did not move the cursor; `future: true` under `incremental` lets them"
+            );
+            self.warn_about(&chosen.table, message);
+        }
         if sifted.unreadable > 0 {
             let (count, format) = (sifted.unreadable, &incremental.send.format);
             let message = format!(
@@ -273,15 +326,20 @@ impl Workspace {
 }
 
 /// What the run keeps of it beside the counts.
-fn detail(progress: &Progress, landed: &Landed) -> Value {
+fn detail(progress: &Progress, landed: &Landed, took: Duration) -> Value {
     let (before, after) = progress.cursor.clone().unwrap_or_default();
     let sifted = &progress.sifted;
     json!({
         "batches": landed.batches,
+        "timings": timings(took, progress.spent, landed.spent),
+        "schema_changes": landed.changes,
+        "schema_changed": landed.changed,
         "windows": progress.windows,
         "cursor_before": before,
         "cursor_after": after,
         "landed_before": sifted.known,
+        "before_cursor": sifted.before,
+        "ahead": sifted.ahead,
         "left_for_later": sifted.later,
         "without_cursor": sifted.without + sifted.unreadable,
         "failed_parents": progress.failed,
@@ -306,6 +364,11 @@ fn plan(parts: &[(Part, PartState)], all: usize) -> Option<String> {
             count => Some(format!("resuming in the middle of {count} parents")),
         },
     }
+}
+
+/// Whether a part may not hold up the others any more.
+const fn is_given_up(state: &PartState) -> bool {
+    state.failed >= FAILED_ALONE_MAX
 }
 
 /// The error that stands for those of single parts; the detail lists them all.

@@ -29,6 +29,14 @@ pub(super) struct PartState {
     /// Whether it needs no walk before all other parts are done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_done: bool,
+    /// How many syncs in a row it failed in by a fault of its own.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) failed: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A walk in its middle.
@@ -51,12 +59,23 @@ pub(super) struct Kept {
     /// Hashes in hexadecimal.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     at: Vec<String>,
+    /// The same of records beyond the present.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ahead: Vec<String>,
+    /// Whether more records have it than are kept.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_full: bool,
 }
 
 impl Kept {
     pub(super) fn of(highest: &Highest) -> Self {
+        let written = |hashes: &BTreeSet<u128>| {
+            hashes.iter().map(|hash| format!("{hash:032x}")).collect::<Vec<_>>()
+        };
         let cursor = highest.cursor.as_ref().map(Cursor::to_string);
-        Self { cursor, at: highest.at.iter().map(|hash| format!("{hash:032x}")).collect() }
+        let is_full = highest.is_full();
+        let at = if is_full { Vec::new() } else { written(&highest.at) };
+        Self { cursor, at, ahead: written(&highest.ahead), is_full }
     }
 
     /// What was kept; none when it does not fit the format any more.
@@ -65,9 +84,10 @@ impl Kept {
             Some(text) => Some(format.read(text)?),
             None => None,
         };
-        let at: BTreeSet<u128> =
-            self.at.iter().filter_map(|hash| u128::from_str_radix(hash, 16).ok()).collect();
-        Some(Highest { cursor, at, is_full: false })
+        let read = |hashes: &[String]| {
+            hashes.iter().filter_map(|hash| u128::from_str_radix(hash, 16).ok()).collect()
+        };
+        Some(Highest { cursor, at: read(&self.at), ahead: read(&self.ahead), is_cut: self.is_full })
     }
 }
 
@@ -188,6 +208,7 @@ mod tests {
             lookback: days(1),
             settle: None,
             window: days(30),
+            future: false,
             scope: None,
         }
     }
