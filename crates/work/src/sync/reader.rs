@@ -12,20 +12,22 @@ use restway_connect::{PageMark, Walk};
 use restway_model::definition::Incremental;
 use restway_model::{Code, Counts, Cursor, Explain, RecordPath, Records, Scope, Values};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use super::Chosen;
 use super::lander::{Carried, Page, Way};
 use super::parents::Parent;
 use super::sieve::{BORDER_MAX, Highest, Sieve, Sifted};
 use super::state::{HalfWalk, Kept, Leg, PartState, fingerprint};
+use super::windows::Windows;
 use crate::stop::Stop;
 use crate::{WorkError, Workspace};
 
 /// Windows that one sync of one part walks; the next sync goes on with the others.
-const WINDOWS_MAX: usize = 100_000;
+pub(super) const WINDOWS_MAX: usize = 100_000;
 
 /// What is read by itself: the resource, or what one parent's row leads to.
+#[derive(Clone)]
 pub(super) struct Part {
     pub(super) name: Arc<str>,
     pub(super) parent: Arc<Parent>,
@@ -54,6 +56,10 @@ pub(super) struct Reader<'a> {
     pub(super) part: Part,
     pub(super) sender: &'a mpsc::Sender<Page>,
     pub(super) stop: Stop,
+    /// Windows that are read side by side.
+    pub(super) at_once: usize,
+    /// The window that this reads, among those beside it.
+    pub(super) window: Option<(DateTime<Utc>, Arc<Mutex<Windows>>)>,
     pub(super) done: ReadPart,
 }
 
@@ -91,7 +97,7 @@ impl Reader<'_> {
             format: format.to_string(),
         };
         let of = format!("{} as {format}", incremental.cursor);
-        if let Some(before) = state.of.filter(|before| *before != of) {
+        if let Some(before) = state.of.clone().filter(|before| *before != of) {
             let resource = self.chosen.table.clone();
             return Err(WorkError::CursorChanged { resource, before, now: of });
         }
@@ -100,6 +106,10 @@ impl Reader<'_> {
         self.done.after.clone_from(&self.done.before);
         if reached.cursor.is_none() {
             reached.cursor = incremental.first();
+        }
+        let is_beside = self.at_once > 1 && incremental.window.is_some();
+        if state.walk.is_none() && (is_beside || !state.ahead.is_empty()) {
+            reached = self.side_by_side(incremental, state.clone(), reached).await?;
         }
         let mut half = state.walk.filter(|half| self.is_current(half));
         for _ in 0..WINDOWS_MAX {
@@ -129,7 +139,7 @@ impl Reader<'_> {
         own.map(|column| column.parse()).collect::<Result<_, _>>().unwrap_or_default()
     }
 
-    fn is_current(&self, half: &HalfWalk) -> bool {
+    pub(super) fn is_current(&self, half: &HalfWalk) -> bool {
         let is_same = half.definition == fingerprint(&self.chosen.settings);
         if !is_same {
             let message = "its definition changed while a walk was in its middle; the walk begins \
@@ -156,7 +166,7 @@ impl Reader<'_> {
     }
 
     /// One leg, to its end; answers with where everything has landed, and whether it is the last.
-    async fn leg(
+    pub(super) async fn leg(
         &mut self,
         incremental: &Incremental,
         leg: Leg,
@@ -183,7 +193,8 @@ impl Reader<'_> {
             leg,
             reached: kept,
             definition: fingerprint(&self.chosen.settings),
-            is_begun: half.is_some(),
+            // The bounds of a window beside others are fixed.
+            is_begun: half.is_some() || self.window.is_some(),
             of: Some(format!("{} as {format}", incremental.cursor)),
         };
         let course = self.pages(Arc::new(values), half.map(|half| half.mark), course).await?;
@@ -197,9 +208,15 @@ impl Reader<'_> {
                 limit: BORDER_MAX,
             });
         }
-        let (reached_to, of) = (Kept::of(&reached), course.of);
-        let state = PartState { reached: reached_to, of, ..PartState::default() };
-        self.send(Vec::new(), Some(state)).await?;
+        if let Some((start, windows)) = self.window.clone() {
+            let mut windows = windows.lock().await;
+            windows.ends(start);
+            self.send(Vec::new(), Some(windows.state())).await?;
+        } else {
+            let (reached, of) = (Kept::of(&reached), course.of);
+            let state = PartState { reached, of, ..PartState::default() };
+            self.send(Vec::new(), Some(state)).await?;
+        }
         Ok((reached, course.leg.is_last))
     }
 
@@ -249,14 +266,32 @@ impl Reader<'_> {
             course.sift(&mut part.records, walk.api_time());
             bytes += part.records.bytes();
             held.push(part.records);
-            let state = part.mark.and_then(|mark| course.state_after(mark));
-            if state.is_some() || bytes > held_max {
+            let half = part.mark.and_then(|mark| course.half_after(mark));
+            if half.is_some() || bytes > held_max {
                 bytes = 0;
-                self.send(std::mem::take(&mut held), state).await?;
+                self.send_walked(std::mem::take(&mut held), half, course).await?;
             }
         }
         // The part's end is a state of its own, which covers these.
         self.send(held, None).await
+    }
+
+    /// Sends what a walk has read, with the state after it where it can be gone on from there.
+    async fn send_walked(
+        &mut self,
+        records: Vec<Records>,
+        half: Option<HalfWalk>,
+        course: &Course<'_>,
+    ) -> Result<(), WorkError> {
+        let Some(half) = half else { return self.send(records, None).await };
+        let Some((start, windows)) = self.window.clone() else {
+            let (reached, of) = (course.reached.clone(), course.of.clone());
+            let state = PartState { reached, of, walk: Some(half), ..PartState::default() };
+            return self.send(records, Some(state)).await;
+        };
+        let mut windows = windows.lock().await;
+        windows.stands(start, half);
+        self.send(records, Some(windows.state())).await
     }
 
     async fn send(
@@ -271,7 +306,8 @@ impl Reader<'_> {
         self.done.is_open = state.is_none();
         let part = Arc::clone(&self.part.name);
         let carried = Arc::clone(&self.part.carried);
-        let page = Page { part, records, carried, state };
+        let window = self.window.as_ref().map(|(start, _)| *start);
+        let page = Page { part, window, records, carried, state };
         self.sender.send(page).await.map_err(|_| WorkError::ShaperEnded)
     }
 }
@@ -300,19 +336,17 @@ impl Course<'_> {
         records.retain(|record| sieve.takes(record));
     }
 
-    /// The state between two pages; none while more rows than are remembered stand at the border.
-    fn state_after(&self, mark: PageMark) -> Option<PartState> {
+    /// The place between two pages; none while more rows than are remembered stand at the border.
+    fn half_after(&self, mark: PageMark) -> Option<HalfWalk> {
         let highest = self.sieve.as_ref().map(|sieve| &sieve.highest);
         if highest.is_some_and(|highest| highest.is_full) {
             return None;
         }
-        let walk = HalfWalk {
+        Some(HalfWalk {
             definition: self.definition.clone(),
             mark,
             leg: self.leg.clone(),
             highest: highest.map(Kept::of).unwrap_or_default(),
-        };
-        let (reached, of) = (self.reached.clone(), self.of.clone());
-        Some(PartState { reached, of, walk: Some(walk), is_done: false })
+        })
     }
 }
