@@ -47,6 +47,17 @@ fn objects_whose_keys_are_data_become_one_column_and_the_batch_is_read_again() {
 }
 
 #[test]
+fn pages_that_were_kept_are_those_of_the_last_reading() {
+    let sheet = Sheet::start();
+    let workspace = sheet.workspace("key: id, keep_raw: true");
+    sheet.shows(&prices(0..300));
+    let said = workspace.json(&["sync"]);
+    workspace.ok(&["sync", "--replay", said["run"].as_str().expect("a run")]);
+    assert_eq!(workspace.value("select count(*) from shop.rows"), json!(300));
+    assert_eq!(columns(&workspace), ["id", "prices", "tags"]);
+}
+
+#[test]
 fn a_map_that_grows_from_sync_to_sync_keeps_the_columns_that_it_had() {
     let sheet = Sheet::start();
     let workspace = sheet.workspace("key: id, load: merge, nest: { json: [tags] }");

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use restway_connect::RawKeeper;
 use restway_model::definition::Load;
 use restway_model::{Code, Counts, Event, Explain, RunId, TableName};
 use restway_tables::{LoadMode, MapPath, TableError};
@@ -39,6 +40,8 @@ struct Attempt<'a> {
     chosen: &'a Chosen,
     is_full: bool,
     maps: &'a [MapPath],
+    /// Where pages are kept as they came.
+    raw: Option<Arc<RawKeeper>>,
 }
 
 /// What a sync of one resource came to, as it goes on.
@@ -104,8 +107,10 @@ impl Workspace {
         landed: &mut Landed,
     ) -> Option<WorkError> {
         let mut maps = Vec::new();
+        let mut raw = self.raw_keeper(run, chosen);
         loop {
-            let attempt = Attempt { run, chosen, is_full, maps: &maps };
+            let raw_now = raw.clone();
+            let attempt = Attempt { run, chosen, is_full, maps: &maps, raw: raw_now };
             let landing = self.attempt(&attempt, stop.clone(), progress, landed);
             match landing.await {
                 Err(WorkError::Table(TableError::MapFound { path, .. }))
@@ -117,6 +122,10 @@ impl Workspace {
                     );
                     self.warn_about(&chosen.table, message);
                     maps.push(path);
+                    if chosen.settings.load == Load::Replace {
+                        self.forget_raw(run, chosen);
+                        raw = self.raw_keeper(run, chosen);
+                    }
                     progress.failed.clear();
                     progress.first_failure = None;
                 }
@@ -132,7 +141,8 @@ impl Workspace {
         progress: &mut Progress,
         landed: &mut Landed,
     ) -> Result<(), WorkError> {
-        let &Attempt { run, chosen, is_full, maps } = attempt;
+        let &Attempt { run, chosen, is_full, maps, .. } = attempt;
+        let raw = attempt.raw.clone();
         let way = self.way(chosen, is_full).await?;
         let parts = self.unfinished(chosen, way).await?;
         progress.parts = parts.len();
@@ -140,7 +150,7 @@ impl Workspace {
         let mut lander = Lander::begin(self, run, chosen, way, maps, before).await?;
         let (sender, receiver) = mpsc::channel(self.limits.channel_batches_max);
         let (walked, taken) = tokio::join!(
-            self.read_all(chosen, way, parts, sender, stop, progress),
+            self.read_all(chosen, way, parts, (sender, raw), stop, progress),
             lander.take_all(receiver)
         );
         // The tables' own error says why nobody takes pages any more.
@@ -188,7 +198,7 @@ impl Workspace {
         way: Way,
     ) -> Result<Vec<(Part, PartState)>, WorkError> {
         let stream = chosen.table.to_string();
-        let all = self.parts(chosen).await?;
+        let all = self.with_files(chosen, way, self.parts(chosen).await?).await?;
         let count = all.len();
         let mut parts = Vec::with_capacity(count);
         for part in all {
@@ -216,7 +226,8 @@ impl Workspace {
     async fn parts(&self, chosen: &Chosen) -> Result<Vec<Part>, WorkError> {
         let Some(parent) = chosen.parent() else {
             let parent = Arc::new(Parent::none());
-            return Ok(vec![Part { name: "".into(), parent, carried: Arc::default() }]);
+            let (name, carried) = ("".into(), Arc::default());
+            return Ok(vec![Part { name, parent, carried, file: None }]);
         };
         let columns = request_columns(&chosen.settings);
         let mut parts = BTreeMap::new();
@@ -229,7 +240,8 @@ impl Workspace {
                 false => row.name(&columns).into(),
             };
             let carried = Arc::new(carried(&chosen.settings.carry, &row));
-            let part = Part { name: Arc::clone(&name), parent: Arc::new(row), carried };
+            let (name, parent) = (Arc::clone(&name), Arc::new(row));
+            let part = Part { name: Arc::clone(&name), parent, carried, file: None };
             parts.insert(name, part);
         }
         Ok(parts.into_values().collect())
@@ -240,7 +252,7 @@ impl Workspace {
         chosen: &Chosen,
         way: Way,
         parts: Vec<(Part, PartState)>,
-        sender: mpsc::Sender<Page>,
+        (sender, raw): (mpsc::Sender<Page>, Option<Arc<RawKeeper>>),
         stop: Stop,
         progress: &mut Progress,
     ) -> Result<(), WorkError> {
@@ -257,10 +269,18 @@ impl Workspace {
                 let done = ReadPart::default();
                 // Parts beside each other read their windows one after the other.
                 let at_once = if has_one { at_once } else { 1 };
-                let workspace = self;
-                let window = None;
-                let mut reader =
-                    Reader { workspace, chosen, way, part, sender, stop, at_once, window, done };
+                let mut reader = Reader {
+                    workspace: self,
+                    chosen,
+                    way,
+                    part,
+                    sender,
+                    stop,
+                    at_once,
+                    window: None,
+                    done,
+                    raw: raw.clone(),
+                };
                 under_way.push(async move {
                     let read = reader.read(state).await;
                     (name, read, reader.done)

@@ -19,7 +19,7 @@ use restway_model::definition::Incremental;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use super::reader::{ReadPart, Reader, WINDOWS_MAX};
+use super::reader::{Part, ReadPart, Reader, WINDOWS_MAX};
 use super::sieve::Highest;
 use super::state::{HalfWalk, Kept, Leg, PartState};
 use crate::WorkError;
@@ -193,12 +193,18 @@ impl Reader<'_> {
             workspace: self.workspace,
             chosen: self.chosen,
             way: self.way,
-            part: self.part.clone(),
+            part: Part {
+                name: Arc::clone(&self.part.name),
+                parent: Arc::clone(&self.part.parent),
+                carried: Arc::clone(&self.part.carried),
+                file: None,
+            },
             sender: self.sender,
             stop: self.stop.clone(),
             at_once: 1,
             window: Some((start, windows)),
             done: ReadPart::default(),
+            raw: self.raw.clone(),
         }
     }
 }
