@@ -43,6 +43,10 @@ pub struct Limits {
     pub merge_keys_max: usize,
     /// Columns of one table.
     pub columns_max: usize,
+    /// Keys that one place of an object may show before they are data and it becomes JSON.
+    pub map_keys_max: usize,
+    /// Those of them that lead to objects or lists.
+    pub map_nested_keys_max: usize,
     /// Child tables of one resource.
     pub child_tables_max: usize,
     /// Rows that a published list answers at most.
@@ -79,6 +83,8 @@ impl Default for Limits {
             row_group_rows_max: 128 * 1024,
             merge_keys_max: 3_600_000,
             columns_max: 2_000,
+            map_keys_max: 256,
+            map_nested_keys_max: 64,
             child_tables_max: 200,
             list_rows_max: 100,
             list_offset_max: 1_000_000,

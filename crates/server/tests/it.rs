@@ -119,6 +119,9 @@ async fn landed(observer: Arc<Heard>) -> (TempDir, Lake) {
         types: BTreeMap::from([("credit".to_owned(), "decimal(18,2)".parse().unwrap())]),
         nest_depth: 3,
         json: vec!["mixed".parse().unwrap()],
+        columns: Vec::new(),
+        gone: None,
+        maps: None,
     };
     let mut intake = lake.begin(landing).await.unwrap();
     let batch = tokio::task::spawn_blocking(move || {

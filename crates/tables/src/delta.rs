@@ -25,6 +25,7 @@ use crate::shape::{CONTENT, ColumnDef, SYSTEM_COLUMNS, TableDef};
 const PATH_KEY: &str = "restway.path";
 const TYPE_KEY: &str = "restway.type";
 const WIDE_KEY: &str = "restway.wide";
+const MAP_KEY: &str = "restway.map";
 /// In the configuration of a child table: the table and the list that it comes from.
 const PARENT_KEY: &str = "restway.parent";
 const LIST_KEY: &str = "restway.list";
@@ -183,11 +184,13 @@ fn column_def(field: &StructField) -> ColumnDef {
         "null" => Some(ColumnType::Null),
         text => text.parse().ok(),
     });
+    let is_set = |key: &str| matches!(field.metadata.get(key), Some(MetadataValue::Boolean(true)));
     ColumnDef {
         name: field.name.clone(),
         path: text(PATH_KEY).unwrap_or(default_path),
         kind: kind.unwrap_or_else(|| column_type(&field.data_type)),
-        wide: matches!(field.metadata.get(WIDE_KEY), Some(MetadataValue::Boolean(true))),
+        wide: is_set(WIDE_KEY),
+        map: is_set(MAP_KEY),
     }
 }
 
@@ -221,6 +224,9 @@ pub(crate) fn schema(def: &TableDef) -> Result<StructType, TableError> {
         ];
         if column.wide {
             metadata.push((WIDE_KEY, MetadataValue::Boolean(true)));
+        }
+        if column.map {
+            metadata.push((MAP_KEY, MetadataValue::Boolean(true)));
         }
         let field = StructField::nullable(column.name.clone(), delta_type(column.kind)?);
         fields.push(field.with_metadata(metadata));

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use restway_model::definition::MaxRejects;
 use restway_model::{Code, ColumnType, Explain, TableName};
 
+use crate::maps::MapPath;
+
 /// A cause from an engine underneath.
 pub type Cause = Box<dyn Error + Send + Sync + 'static>;
 
@@ -135,6 +137,22 @@ pub enum TableError {
         table: TableName,
         /// The bound.
         columns_max: usize,
+    },
+    /// An object's keys are data; the batch is to be landed again with that known.
+    #[error("the objects of `{table}` at `{path}` have more keys than an object with fields")]
+    MapFound {
+        /// The resource's table.
+        table: TableName,
+        /// Where.
+        path: MapPath,
+    },
+    /// A table that lists what is gone has not the field that says which row.
+    #[error("`{table}` lists what is gone, and has no field `{field}`")]
+    GoneKey {
+        /// The table that lists it.
+        table: TableName,
+        /// The field.
+        field: String,
     },
     /// A resource would get more child tables than the bound.
     #[error("`{table}` would have more than {tables_max} child tables")]
@@ -330,10 +348,14 @@ impl Explain for TableError {
             Self::KeyMissing { .. } | Self::NewColumn { .. } | Self::NewType { .. } => {
                 Code::RecordInvalid
             }
-            Self::TooManyColumns { .. } | Self::TooManyTables { .. } => Code::RecordInvalid,
+            Self::TooManyColumns { .. } | Self::TooManyTables { .. } | Self::MapFound { .. } => {
+                Code::RecordInvalid
+            }
             Self::TooManyRejects { .. } => Code::TooManyRejects,
             Self::TooManyAbsent { .. } => Code::TooManyAbsent,
-            Self::DeclaredNarrower { .. } | Self::LoadChanged { .. } => Code::DefinitionInvalid,
+            Self::DeclaredNarrower { .. } | Self::LoadChanged { .. } | Self::GoneKey { .. } => {
+                Code::DefinitionInvalid
+            }
             Self::TableMissing { .. } => Code::TableMissing,
             Self::Foreign { .. } => Code::TableDamaged,
             Self::Conflict { .. } | Self::JournalBehind { .. } | Self::Overtaken { .. } => {
@@ -389,6 +411,13 @@ impl Explain for TableError {
             Self::TooDeep { .. } | Self::TooManyColumns { .. } | Self::TooManyTables { .. } => {
                 vec!["keep the deep or varying part as JSON: `nest: { json: [path] }`".into()]
             }
+            Self::GoneKey { .. } => vec![
+                "say which fields hold the key, in its order: `deletes: { key: [field] }`".into(),
+            ],
+            Self::MapFound { path, .. } => vec![
+                format!("write `nest: {{ json: [\"{path}\"] }}` to keep it as JSON"),
+                format!("or `nest: {{ columns: [\"{path}\"] }}` to have a column for each key"),
+            ],
             Self::DeclaredNarrower { column, landed, .. } => vec![
                 format!("declare {landed} or a wider type for `{column}`"),
                 "sync with `--full` and `load: replace` to land everything again".into(),

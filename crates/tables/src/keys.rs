@@ -262,7 +262,8 @@ mod tests {
     fn hash(hasher: &mut KeyHasher, array: ArrayRef, kind: ColumnType) -> Option<KeyHash> {
         let field = Field::new("id", array.data_type().clone(), true);
         let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![array]);
-        let def = ColumnDef { name: "id".into(), path: String::new(), kind, wide: false };
+        let def =
+            ColumnDef { name: "id".into(), path: String::new(), kind, wide: false, map: false };
         let keys = [KeyColumn { name: "id".into(), is_text: false }];
         let batch = batch.expect("a batch");
         hasher.rows(&batch, &keys, &[def.clone()], &[def]).expect("hashes")[0]

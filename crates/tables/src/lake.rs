@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use restway_model::definition::ColumnRule;
 use restway_model::{ColumnType, Limits, Name, Observer, RecordPath, TableName, nearest};
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +21,10 @@ use crate::commit;
 use crate::compact::{self, Compacted};
 use crate::delta::{self, Opened, is_table, open};
 use crate::error::TableError;
+use crate::gone;
 use crate::history::{self, TableVersion};
 use crate::live::{LiveIntake, LiveTable};
+use crate::maps::Nesting;
 use crate::moment::{AsOf, Moment, check_files};
 use crate::naming::{SEPARATOR, may_be_child, rejects_table};
 use crate::profile::{self, Profile};
@@ -216,10 +219,15 @@ impl Lake {
             return Err(TableError::LoadChanged { table, history: root.def.history });
         }
         sweep(shared, &landing)?;
+        let mut nesting = Nesting::new(landing.json, landing.columns, &shared.limits);
+        // A contract that is closed refuses what is new before it could become a map.
+        let is_open = landing.contract.columns == ColumnRule::Evolve || root.is_none();
+        nesting.keys_max = nesting.keys_max.filter(|_| is_open && landing.maps.is_some());
+        nesting.maps = landing.maps.unwrap_or_default();
         let policy = Policy {
             types: landing.types,
             nest_depth: landing.nest_depth,
-            json: landing.json,
+            nesting,
             columns_max: shared.limits.columns_max,
             tables_max: shared.limits.child_tables_max,
             foreign: family.foreign,
@@ -238,9 +246,14 @@ impl Lake {
             tables: Vec::new(),
             tally: Tally::default(),
         };
+        let gone = match landing.gone {
+            Some(gone) => gone::find(shared, gone).await?,
+            None => None,
+        };
         let settings = Settings {
             key: landing.key,
             deletes: landing.deletes,
+            gone,
             contract: landing.contract,
             max_rejects: landing.max_rejects,
         };

@@ -32,11 +32,13 @@ mod convert;
 mod delta;
 mod encode;
 mod error;
+mod gone;
 mod history;
 mod infer;
 mod keys;
 mod lake;
 mod live;
+mod maps;
 mod merge;
 mod moment;
 mod naming;
@@ -60,9 +62,11 @@ pub use answer::{Answer, AnswerColumn, Format};
 pub use asked::Asked;
 pub use compact::Compacted;
 pub use error::{Cause, TableError};
+pub use gone::Gone;
 pub use history::TableVersion;
 pub use lake::{ColumnDetail, Lake, ListOf, ListedTable, TableDetail, TableSummary};
 pub use live::{LiveIntake, LiveTable};
+pub use maps::MapPath;
 pub use merge::Tally;
 pub use moment::{AsOf, InvalidMoment, Moment};
 pub use parquet_file::ParquetFile;
@@ -126,6 +130,8 @@ pub struct Landing {
     pub key: Vec<String>,
     /// Which rows go. `absent` is for a batch that holds all records there are.
     pub deletes: Deletes,
+    /// Rows that go because another table lists their keys.
+    pub gone: Option<Gone>,
     /// What may change about tables that have rows.
     pub contract: Contract,
     /// How many records may be put among the rejects.
@@ -137,6 +143,11 @@ pub struct Landing {
     /// Places of a record that stay JSON whatever they hold; positions in lists are not told
     /// apart.
     pub json: Vec<RecordPath>,
+    /// Places whose objects are columns however many keys they show.
+    pub columns: Vec<RecordPath>,
+    /// Objects that were found to have data for keys, and stay JSON; none where a batch cannot be
+    /// landed again when one is found, so that none is looked for.
+    pub maps: Option<Vec<MapPath>>,
 }
 
 /// What a commit did with one table.

@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::build::{Rows, Stamp, arrow_type};
 use crate::error::TableError;
 use crate::lake::Shared;
+use crate::maps::Nesting;
 use crate::parse::{Carried, Tape, read_record};
 use crate::query::{TYPE_KEY, scalar};
 use crate::shape::{Policy, Shape, TableDef};
@@ -50,7 +51,7 @@ impl LiveIntake {
         let policy = Policy {
             types,
             nest_depth: 0,
-            json,
+            nesting: Nesting { json, ..Nesting::default() },
             columns_max: shared.limits.columns_max,
             tables_max: 0,
             foreign: std::collections::HashSet::new(),

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::TableError;
+use crate::gone::GoneRows;
 use crate::keys::{KeyColumn, KeyHash, KeyHasher};
 use crate::shape::{CONTENT, IS_CURRENT, ROOT_ID, ROW_ID, TableDef};
 use crate::stage::{Base, BaseFile, SEQUENCE_SHIFT};
@@ -143,6 +144,8 @@ pub(crate) struct Question<'a> {
     pub(crate) keys: &'a [KeyColumn],
     /// Rows of the batch that say that the row with their key is gone.
     pub(crate) tombstones: RowSet,
+    /// Rows of another table whose keys are gone, unless the batch has them.
+    pub(crate) gone: Option<&'a GoneRows>,
     /// Whether rows go that the batch does not have, and how large a part of the table at most.
     pub(crate) absent: Option<Option<f64>>,
     /// Keys that are held at once.
@@ -152,6 +155,7 @@ pub(crate) struct Question<'a> {
 /// Makes the plan.
 pub(crate) fn plan(question: &Question<'_>) -> Result<Plan, TableError> {
     let rows: u64 = question.fresh.iter().map(|file| file.rows).sum();
+    let rows = rows + question.gone.map_or(0, |gone| gone.rows);
     let passes = rows.div_ceil(question.keys_max.max(1) as u64).max(1);
     let mut planner = Planner {
         question,
@@ -167,6 +171,9 @@ pub(crate) fn plan(question: &Question<'_>) -> Result<Plan, TableError> {
     for pass in 0..passes {
         planner.pass = pass;
         planner.winners.clear();
+        if let Some(gone) = question.gone {
+            planner.read_gone(gone)?;
+        }
         for file in question.fresh {
             planner.read_fresh(file)?;
         }
@@ -178,9 +185,9 @@ pub(crate) fn plan(question: &Question<'_>) -> Result<Plan, TableError> {
     Ok(planner.plan)
 }
 
-/// The last record of a key.
+/// What the batch has of a key: its last record, or that it is gone.
 struct Winner {
-    row: i64,
+    row: Option<i64>,
     content: u128,
 }
 
@@ -217,7 +224,7 @@ impl<'a> Planner<'a> {
     fn candidates(&self) -> Vec<&'a BaseFile> {
         let question = self.question;
         let Some(base) = question.base else { return Vec::new() };
-        if question.absent.is_some() {
+        if question.absent.is_some() || question.gone.is_some_and(|gone| gone.rows > 0) {
             return base.files.iter().collect();
         }
         if question.fresh.is_empty() {
@@ -267,6 +274,30 @@ impl<'a> Planner<'a> {
         hash[1] % self.passes == self.pass
     }
 
+    /// Keys that another table lists; what the batch itself has of them comes after.
+    fn read_gone(&mut self, gone: &GoneRows) -> Result<(), TableError> {
+        let named = self.question.keys.iter().zip(&gone.key);
+        let keys: Vec<KeyColumn> = named
+            .map(|(key, name)| KeyColumn { name: name.clone(), is_text: key.is_text })
+            .collect();
+        let mut columns: Vec<&str> = gone.key.iter().map(String::as_str).collect();
+        columns.push(ROW_ID);
+        for file in &gone.files {
+            for batch in scan(&gone.folder.join(&file.path), &columns)? {
+                let batch = batch.map_err(|error| TableError::damaged(&gone.table, error))?;
+                let hashes = self.hasher.rows(&batch, &keys, &gone.columns)?;
+                let part = Part::new(&batch);
+                for (index, hash) in hashes.into_iter().enumerate() {
+                    let (Some(hash), Some(row)) = (hash, part.id(index)) else { continue };
+                    if row > gone.after && self.is_of_pass(&hash) {
+                        self.winners.insert(hash, Winner { row: None, content: 0 });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn read_fresh(&mut self, file: &StagedFile) -> Result<(), TableError> {
         let question = self.question;
         for batch in scan(&question.folder.join(&file.name), &self.columns())? {
@@ -279,9 +310,10 @@ impl<'a> Planner<'a> {
                 if !self.is_of_pass(&hash) {
                     continue;
                 }
-                let winner = Winner { row, content: part.content(index) };
-                if let Some(earlier) = self.winners.insert(hash, winner) {
-                    self.plan.gone.insert(earlier.row);
+                let winner = Winner { row: Some(row), content: part.content(index) };
+                let earlier = self.winners.insert(hash, winner);
+                if let Some(earlier) = earlier.and_then(|earlier| earlier.row) {
+                    self.plan.gone.insert(earlier);
                     self.plan.tally.repeated += 1;
                 }
             }
@@ -313,11 +345,12 @@ impl<'a> Planner<'a> {
         let is_history = self.question.def.history;
         let plan = &mut self.plan;
         match self.winners.get(hash) {
-            Some(winner) if self.question.tombstones.contains(winner.row) => {
+            Some(Winner { row: None, .. }) => plan.tally.deleted += 1,
+            Some(Winner { row: Some(own), .. }) if self.question.tombstones.contains(*own) => {
                 plan.tally.deleted += 1;
             }
-            Some(winner) if is_history && winner.content == content => {
-                plan.gone.insert(winner.row);
+            Some(Winner { row: Some(own), content: held }) if is_history && *held == content => {
+                plan.gone.insert(*own);
                 plan.tally.unchanged += 1;
                 return;
             }

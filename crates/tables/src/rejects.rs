@@ -37,6 +37,7 @@ fn def(resource: &TableName) -> TableDef {
         path: String::new(),
         kind: *kind,
         wide: false,
+        map: false,
     };
     let columns = COLUMNS.iter().map(column).collect();
     TableDef { name: rejects_table(resource), parent: None, history: false, columns }

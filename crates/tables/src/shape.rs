@@ -17,6 +17,7 @@ use restway_model::{ColumnType, RecordPath, Step, TableName};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TableError;
+use crate::maps::{MapPath, Nesting};
 use crate::naming::{SEPARATOR, child_table, path_keys, path_text, snake, unique};
 
 /// Columns that every table has before and after those of the data.
@@ -50,6 +51,9 @@ pub(crate) struct ColumnDef {
     pub(crate) kind: ColumnType,
     /// Whether an integer in it is too large for a double.
     pub(crate) wide: bool,
+    /// Whether it takes objects whole because their keys are data.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) map: bool,
 }
 
 /// What the rows of a table are, and so which columns Restway adds to them.
@@ -93,7 +97,7 @@ fn role(is_list: bool, is_history: bool) -> Role {
 pub(crate) struct Policy {
     pub(crate) types: BTreeMap<String, ColumnType>,
     pub(crate) nest_depth: usize,
-    pub(crate) json: Vec<RecordPath>,
+    pub(crate) nesting: Nesting,
     pub(crate) columns_max: usize,
     pub(crate) tables_max: usize,
     /// Tables of the same api that belong to other resources.
@@ -129,7 +133,7 @@ pub(crate) struct Table {
     /// Lists around it.
     level: usize,
     /// Keys from the resource's record, through all lists.
-    keys: Vec<String>,
+    pub(crate) keys: Vec<String>,
     /// The part of flattened names that stands for this table in `types`.
     prefix: String,
     taken: HashSet<String>,
@@ -141,8 +145,10 @@ pub(crate) struct Member {
     pub(crate) column: Option<usize>,
     pub(crate) group: Option<usize>,
     pub(crate) list: Option<usize>,
-    /// Kept as JSON because the definition says so.
+    /// Kept as JSON because the definition says so, or because its keys are data.
     pub(crate) json: bool,
+    /// Whether its keys are data.
+    map: bool,
     /// The last object in which the key was met.
     pub(crate) stamp: u64,
 }
@@ -151,10 +157,12 @@ pub(crate) struct Member {
 pub(crate) struct Group {
     pub(crate) table: usize,
     /// Keys from the row's record; the member of an element group adds none.
-    keys: Vec<String>,
+    pub(crate) keys: Vec<String>,
     prefix: String,
     is_element: bool,
     pub(crate) members: Vec<Member>,
+    /// Members that are objects or lists.
+    pub(crate) nested: usize,
     lookup: HashMap<Box<str>, usize>,
     /// The member that probably comes next: records repeat their order of keys.
     next: usize,
@@ -174,7 +182,9 @@ pub(crate) struct Shape {
     pub(crate) groups: Vec<Group>,
     /// Whether the resource's table had columns when the batch began.
     pub(crate) has_landed: bool,
-    policy: Policy,
+    /// An object that has shown more keys than one with fields has.
+    pub(crate) map: Option<MapPath>,
+    pub(crate) policy: Policy,
 }
 
 impl Table {
@@ -190,7 +200,8 @@ impl Shape {
         known: &[TableDef],
         policy: Policy,
     ) -> Result<Self, TableError> {
-        let mut shape = Self { tables: Vec::new(), groups: Vec::new(), has_landed: false, policy };
+        let mut shape =
+            Self { tables: Vec::new(), groups: Vec::new(), has_landed: false, map: None, policy };
         shape.add_table(resource.clone(), None);
         if let Some(root) = known.iter().find(|table| table.name == *resource) {
             shape.load_columns(0, &root.columns)?;
@@ -212,6 +223,8 @@ impl Shape {
             }
             loaded += 1;
         }
+        // What is there stays as it is until a key comes that is new.
+        shape.map = None;
         Ok(shape)
     }
 
@@ -231,9 +244,14 @@ impl Shape {
                 filled: def.kind != ColumnType::Null,
                 dropped: false,
             });
-            if let Some(at) = at {
-                self.member_mut(at).column = Some(index);
-            }
+            let Some(at) = at else { continue };
+            let is_map = (def.map && self.policy.nesting.may_be_map(&self.keys_at(at)))
+                || self.member_at(at).map;
+            let member = self.member_mut(at);
+            member.column = Some(index);
+            member.map = is_map;
+            member.json |= is_map;
+            self.tables[table].columns[index].def.map = is_map;
         }
         Ok(())
     }
@@ -262,26 +280,31 @@ impl Shape {
     }
 
     /// The member for a key; the order of the last record is tried first.
-    pub(crate) fn member(&mut self, group: usize, key: &str) -> usize {
-        let group = &mut self.groups[group];
+    pub(crate) fn member(&mut self, at_group: usize, key: &str) -> usize {
+        let group = &mut self.groups[at_group];
         let guess = group.next;
         if group.members.get(guess).is_some_and(|member| &*member.key == key) {
             group.next = guess + 1;
             return guess;
         }
-        let member = match group.lookup.get(key) {
-            Some(&member) => member,
+        let (member, is_new) = match group.lookup.get(key) {
+            Some(&member) => (member, false),
             None => {
                 let mut keys = self.tables[group.table].keys.clone();
                 keys.extend(group.keys.iter().cloned());
                 keys.push(key.to_owned());
-                let json = self.policy.json.iter().any(|path| same_path(path, &keys));
-                group.members.push(Member { key: key.into(), json, ..Member::default() });
+                let nesting = &self.policy.nesting;
+                let map = nesting.is_map(&keys);
+                let json = map || nesting.is_json(&keys);
+                group.members.push(Member { key: key.into(), json, map, ..Member::default() });
                 group.lookup.insert(key.into(), group.members.len() - 1);
-                group.members.len() - 1
+                (group.members.len() - 1, true)
             }
         };
         group.next = member + 1;
+        if is_new {
+            self.look_for_map(at_group);
+        }
         member
     }
 
@@ -304,10 +327,12 @@ impl Shape {
             prefix,
             is_element: false,
             members: Vec::new(),
+            nested: 0,
             lookup: HashMap::new(),
             next: 0,
         });
         let group = self.groups.len() - 1;
+        self.count_nested(at);
         self.member_mut(at).group = Some(group);
         group
     }
@@ -353,6 +378,7 @@ impl Shape {
             prefix = format!("{}{text}{SEPARATOR}", self.tables[above].prefix);
             level = self.tables[above].level + 1;
             link = Some((above, path_text(&below)));
+            self.count_nested(at);
             self.member_mut(at).list = Some(table);
         }
         let element = self.groups.len();
@@ -363,6 +389,7 @@ impl Shape {
             prefix: String::new(),
             is_element: true,
             members: vec![member],
+            nested: 0,
             lookup: HashMap::new(),
             next: 0,
         });
@@ -384,7 +411,7 @@ impl Shape {
     }
 
     /// Table, keys from the row's record, and flattened name of what stands at a place.
-    fn below(&self, at: At) -> (usize, Vec<String>, String) {
+    pub(crate) fn below(&self, at: At) -> (usize, Vec<String>, String) {
         let group = &self.groups[at.group];
         if group.is_element {
             return (group.table, Vec::new(), String::new());
@@ -419,6 +446,8 @@ impl Shape {
         let (table, keys, name) = self.below(at);
         let name = if name.is_empty() { "value".to_owned() } else { name };
         let column = self.add_column(table, &name, path_text(&keys), kind)?;
+        let is_map = self.member_at(at).map;
+        self.column(at, column).def.map = is_map;
         self.member_mut(at).column = Some(column);
         Ok(column)
     }
@@ -433,23 +462,11 @@ impl Shape {
         self.add_column(0, &snake(name), path, ColumnType::Null)
     }
 
-    /// The column that a field of the key has: by its place in the record, as a carried value, or
-    /// by its name; none where no record had it so far.
+    /// The column that a field of the key has; none where no record had it so far.
     pub(crate) fn key_column(&self, field: &str) -> Option<usize> {
-        let path = field.parse::<RecordPath>().ok().map(|path| {
-            let name = |step: &Step| match step {
-                Step::Name(name) => name.clone(),
-                Step::Index(index) => index.to_string(),
-            };
-            path_text(&path.steps().iter().map(name).collect::<Vec<String>>())
-        });
-        let carried = format!("{CARRIED}{field}");
-        let find = |wanted: &dyn Fn(&ColumnDef) -> bool| {
-            self.tables[0].columns.iter().position(|column| !column.dropped && wanted(&column.def))
-        };
-        find(&|def| def.path == carried)
-            .or_else(|| find(&|def| Some(&def.path) == path.as_ref()))
-            .or_else(|| find(&|def| def.name == field))
+        let columns = self.tables[0].columns.iter().enumerate();
+        let kept = columns.filter(|(_, column)| !column.dropped);
+        field_column(kept.map(|(index, column)| (index, &column.def)), field)
     }
 
     /// Forgets what a record that was refused brought with it.
@@ -480,7 +497,7 @@ impl Shape {
         target.taken.insert(name.clone());
         let kind = declared.unwrap_or(kind);
         target.columns.push(Column {
-            def: ColumnDef { name, path, kind, wide: false },
+            def: ColumnDef { name, path, kind, wide: false, map: false },
             declared: declared.is_some(),
             loaded: None,
             seen: false,
@@ -545,11 +562,23 @@ impl Shape {
     }
 }
 
-/// Whether a path of the definition names these keys; positions in lists are not told apart.
-fn same_path(path: &RecordPath, keys: &[String]) -> bool {
-    let names = path.steps().iter().filter_map(|step| match step {
-        Step::Name(name) => Some(name.as_str()),
-        Step::Index(_) => None,
+/// The column that a field has: as a carried value, by its place in the record, or by its name.
+pub(crate) fn field_column<'a>(
+    columns: impl Iterator<Item = (usize, &'a ColumnDef)> + Clone,
+    field: &str,
+) -> Option<usize> {
+    let path = field.parse::<RecordPath>().ok().map(|path| {
+        let name = |step: &Step| match step {
+            Step::Name(name) => name.clone(),
+            Step::Index(index) => index.to_string(),
+        };
+        path_text(&path.steps().iter().map(name).collect::<Vec<String>>())
     });
-    names.eq(keys.iter().map(String::as_str))
+    let carried = format!("{CARRIED}{field}");
+    let find = |wanted: &dyn Fn(&ColumnDef) -> bool| {
+        columns.clone().find(|(_, def)| wanted(def)).map(|(index, _)| index)
+    };
+    find(&|def| def.path == carried)
+        .or_else(|| find(&|def| Some(&def.path) == path.as_ref()))
+        .or_else(|| find(&|def| def.name == field))
 }

@@ -17,6 +17,7 @@ use crate::build::{ROW_BYTES, Rows, Stamp};
 use crate::contract;
 use crate::encode::{Encoded, Encoder, Job};
 use crate::error::TableError;
+use crate::gone::GoneRows;
 use crate::keys::{self, KeyColumn};
 use crate::lake::Shared;
 use crate::merge::{self, Plan, Question, RowSet};
@@ -59,6 +60,7 @@ pub(crate) struct BaseFile {
 pub(crate) struct Settings {
     pub(crate) key: Vec<String>,
     pub(crate) deletes: Deletes,
+    pub(crate) gone: Option<GoneRows>,
     pub(crate) contract: Contract,
     pub(crate) max_rejects: MaxRejects,
 }
@@ -251,6 +253,9 @@ impl Intake {
     /// Takes records in; `carried` are further columns that every one of them gets. A record that
     /// cannot be landed is put among the rejects, or is an error where that is not allowed; nothing
     /// of it is kept in the other tables.
+    ///
+    /// # Errors
+    /// [`TableError::MapFound`] where the whole batch is to be landed again, with that map known.
     pub fn push(
         &mut self,
         records: &Records,
@@ -260,7 +265,11 @@ impl Intake {
         let carried = Carried::read(&mut self.shape, values)?;
         for record in records.iter() {
             self.records += 1;
-            if let Err(error) = self.read(record, &carried) {
+            let read = self.read(record, &carried);
+            if let Some(path) = self.shape.map.take() {
+                return Err(TableError::MapFound { table: self.header.resource.clone(), path });
+            }
+            if let Err(error) = read {
                 let rows_max = self.shared.limits.row_group_rows_max;
                 self.rejects.take(record, error, &self.stamp, rows_max, &self.trail)?;
                 self.shape.refuse(&self.tape);
@@ -482,6 +491,7 @@ impl Intake {
             fresh: files.first().map_or(&[], Vec::as_slice),
             keys: &keys,
             tombstones: self.tombstones.clone(),
+            gone: self.settings.gone.as_ref(),
             // A record that was refused may be any of the rows: then none is proved absent.
             absent: (deletes.absent && self.rejects.count == 0).then_some(deletes.max_fraction),
             keys_max: self.shared.limits.merge_keys_max,

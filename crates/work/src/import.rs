@@ -114,11 +114,15 @@ impl Workspace {
             mode: if appends { LoadMode::Append } else { LoadMode::Replace },
             key: Vec::new(),
             deletes: Deletes::default(),
+            gone: None,
             contract: Contract::default(),
             max_rejects: MaxRejects::Count(0),
             types: all_types,
             nest_depth: NEST_DEPTH,
             json: Vec::new(),
+            columns: Vec::new(),
+            // A file that is read once cannot be landed again.
+            maps: None,
         };
         let intake = self.lake.begin(landing).await?;
         let stop = stop.clone();

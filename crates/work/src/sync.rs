@@ -14,6 +14,7 @@ mod field;
 mod files;
 mod key;
 mod lander;
+mod listed;
 mod parents;
 mod raw;
 mod reader;
@@ -21,6 +22,7 @@ mod resource;
 mod sieve;
 mod spent;
 mod state;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -113,6 +115,12 @@ impl Chosen {
         let parent = self.settings.for_each.clone()?;
         Some(TableName::new(self.table.api.clone(), parent))
     }
+
+    /// The table of the resource that lists which rows of this one are gone.
+    pub(crate) fn list(&self) -> Option<TableName> {
+        let list = self.settings.deletes.resource.clone()?;
+        Some(TableName::new(self.table.api.clone(), list))
+    }
 }
 
 impl Workspace {
@@ -128,7 +136,7 @@ impl Workspace {
         extent: Extent,
         stop: &Stop,
     ) -> Result<SyncReport, WorkError> {
-        let chosen = self.choose(selection)?;
+        let chosen = self.with_lists(self.choose(selection)?)?;
         let lock = self.store.lock()?;
         self.recover().await?;
         self.store.close_abandoned_runs(&lock).await?;
@@ -210,7 +218,22 @@ impl Workspace {
         Ok(chosen.into_values().collect())
     }
 
-    /// Reads all chosen resources side by side; a child starts when its parent has ended.
+    /// The resources, with those that list which of their rows are gone.
+    fn with_lists(&self, mut chosen: Vec<Chosen>) -> Result<Vec<Chosen>, WorkError> {
+        let lists: Vec<String> =
+            chosen.iter().filter_map(|one| Some(one.list()?.to_string())).collect();
+        if !lists.is_empty() {
+            let is_new = |one: &Chosen| chosen.iter().all(|there| there.table != one.table);
+            let lists = self.choose(&Selection(lists))?;
+            let mut added: Vec<Chosen> = lists.into_iter().filter(is_new).collect();
+            chosen.append(&mut added);
+            chosen.sort_by(|one, other| one.table.cmp(&other.table));
+        }
+        Ok(chosen)
+    }
+
+    /// Reads all chosen resources side by side; a child starts when its parent has ended, and one
+    /// whose rows another lists as gone when that one has.
     async fn sync_all(
         &self,
         run: &RunId,
@@ -225,6 +248,10 @@ impl Workspace {
         let syncs = chosen.iter().map(|one| async {
             let parent = one.parent();
             let waits = parent.as_ref().and_then(|parent| ended.get(parent));
+            if let Some(list) = one.list().and_then(|list| ended.get(&list)) {
+                // If it failed, what it has listed so far counts.
+                has_rows(list).await;
+            }
             let report = match waits {
                 Some(parent_ended) if !has_rows(parent_ended).await => one.parent_failed(),
                 _ => {

@@ -317,11 +317,14 @@ pub struct Nest {
     pub depth: u8,
     /// Paths inside a record that stay JSON.
     pub json: Vec<RecordPath>,
+    /// Paths of objects that become columns however many keys they show; any other that shows
+    /// more than 256, or more than 64 that lead to objects or lists, stays JSON.
+    pub columns: Vec<RecordPath>,
 }
 
 impl Default for Nest {
     fn default() -> Self {
-        Self { depth: 3, json: Vec::new() }
+        Self { depth: 3, json: Vec::new(), columns: Vec::new() }
     }
 }
 

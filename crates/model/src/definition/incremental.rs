@@ -32,7 +32,7 @@ pub struct Incremental {
     /// all that comes before it.
     #[serde(default)]
     pub future: bool,
-    /// Walks the time in windows of this length, one after the other, each committed by itself;
+    /// Walks the time in windows of this length, side by side, each with its own checkpoint;
     /// `${window.start}` and `${window.end}` are its bounds.
     pub window: Option<Timespan>,
     /// Whose the cursor is; it follows from `for_each`, and may be said.

@@ -8,7 +8,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Condition;
+use super::Key;
+use crate::{Condition, Name};
 
 /// What a sync does to the rows that are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
@@ -43,6 +44,12 @@ pub struct Deletes {
     /// The largest part of the table that may go because it is absent, from 0 to 1; 0.2 without
     /// it. Where more is absent the resource fails, and nothing goes.
     pub max_fraction: Option<f64>,
+    /// A resource of the same api that lists keys: the rows that have them go. It is synced first,
+    /// and each of its rows counts once.
+    pub resource: Option<Name>,
+    /// The fields of that resource that hold the key, in its order; those of the same names
+    /// without it.
+    pub key: Option<Key>,
 }
 
 /// What may change about a table that has rows.

@@ -286,7 +286,7 @@ impl ApiFile {
         if resource.records_max == Some(0) {
             finder.report(&at("max_records"), "must be at least 1", None);
         }
-        landing::check(finder, name, resource);
+        landing::check(self, finder, name, resource);
         cache::check(finder, self, name, resource);
         files::check(finder, self, name, resource);
         format::check(finder, name, resource);
@@ -352,22 +352,32 @@ impl ApiFile {
         }
     }
 
+    /// Resources that wait for each other would wait for ever.
     fn check_cycles(&self, finder: &mut Finder<'_>) {
-        let parents: BTreeMap<&Name, Name> = self
+        let waits: BTreeMap<&Name, Vec<(&str, Name)>> = self
             .resources()
-            .filter_map(|(name, resource)| resource.for_each.map(|parent| (name, parent)))
+            .map(|(name, resource)| {
+                let parent = resource.for_each.map(|parent| ("for_each", parent));
+                let lists = resource.deletes.resource.map(|lists| ("deletes", lists));
+                (name, parent.into_iter().chain(lists).collect())
+            })
             .collect();
-        for name in parents.keys() {
-            let mut seen = 0;
-            let mut next = parents.get(name);
-            while let Some(parent) = next {
-                seen += 1;
-                if seen > parents.len() {
-                    let path = ["resources", name.as_str(), "for_each"];
-                    finder.report(&path, "`for_each` leads back to this resource", None);
-                    break;
+        for (name, first) in &waits {
+            for (key, next) in first {
+                let mut reached = vec![next];
+                let mut at = 0;
+                while let Some(one) = reached.get(at).copied() {
+                    at += 1;
+                    for (_, after) in waits.get(one).into_iter().flatten() {
+                        if !reached.contains(&after) {
+                            reached.push(after);
+                        }
+                    }
                 }
-                next = parents.get(parent);
+                if reached.contains(name) {
+                    let path = ["resources", name.as_str(), key];
+                    finder.report(&path, format!("`{key}` leads back to this resource"), None);
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Api, Said, Workspace};
 
-fn feed(incremental: &str, more: &str) -> String {
+pub(crate) fn feed(incremental: &str, more: &str) -> String {
     format!(
         "  feed:
     path: /feed
@@ -37,18 +37,18 @@ fn minute(id: u64) -> String {
     format!("2020-01-{:02}T{:02}:{:02}:00Z", 1 + id / 1440, id / 60 % 24, id % 60)
 }
 
-fn workspace(api: &Api, resources: &str) -> Workspace {
+pub(crate) fn workspace(api: &Api, resources: &str) -> Workspace {
     let workspace = Workspace::new();
     workspace.write("apis/open.yaml", &api.open_file(resources));
     workspace
 }
 
-fn count(workspace: &Workspace) -> (Value, Value) {
+pub(crate) fn count(workspace: &Workspace) -> (Value, Value) {
     let rows = workspace.value("select count(*) from open.feed");
     (rows, workspace.value("select count(distinct id) from open.feed"))
 }
 
-fn sync(workspace: &Workspace) -> Value {
+pub(crate) fn sync(workspace: &Workspace) -> Value {
     workspace.json(&["sync"])
 }
 
@@ -116,7 +116,10 @@ fn windows_follow_each_other_and_a_failed_one_is_not_passed() {
     let api = Api::with(Settings { faults: vec![fault], ..Settings::default() });
     let windows = "    incremental: { cursor: at, send: { query: since }, settle: 1m, window: 500d,
       start: 2020-01-01T00:00:00Z }\n";
-    let workspace = workspace(&api, &feed(windows, ", until: \"${window.end}\""));
+    let file = api.open_file(&feed(windows, ", until: \"${window.end}\""));
+    let workspace = Workspace::new();
+    let one = file.replace("resources:", "limits: { concurrency: 1 }\nresources:");
+    workspace.write("apis/open.yaml", &one);
     // Ten pages in the first window; its last instant is the second's first. Three in the second.
     fill(&api, 1, 95);
     let second = ["2021-05-14T23:59:59Z", "2021-05-15T00:00:00Z", "2022-01-01T00:00:00Z"];
@@ -192,7 +195,7 @@ fn a_walk_that_breaks_goes_on_behind_its_last_page() {
 }
 
 /// Runs a sync and kills it when its log names an event for the nth time; says whether it did.
-fn killed_at(workspace: &Workspace, event: &str, nth: usize) -> bool {
+pub(crate) fn killed_at(workspace: &Workspace, event: &str, nth: usize) -> bool {
     let mut child = workspace
         .command(&["--log", "debug", "sync"])
         .stdout(Stdio::null())

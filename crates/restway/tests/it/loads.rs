@@ -1,77 +1,9 @@
 //! Loads that keep rows: merged by a key, deleted, kept as a history, and what is refused on the
 //! way, against an api whose answer each test writes itself.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-
 use serde_json::json;
 
-use crate::support::Workspace;
-
-/// An api with one answer, that changes between syncs.
-struct Sheet {
-    address: SocketAddr,
-    body: Arc<Mutex<Option<String>>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Sheet {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        let body = Arc::new(Mutex::new(Some("[]".to_owned())));
-        let shown = body.clone();
-        let thread = std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let body = shown.lock().expect("a body").clone();
-                let (Some(body), Ok(stream)) = (body, stream) else { return };
-                let _ = answer(stream, &body);
-            }
-        });
-        Self { address, body, thread: Some(thread) }
-    }
-
-    fn shows(&self, records: &str) {
-        *self.body.lock().expect("a body") = Some(records.to_owned());
-    }
-
-    /// A workspace that syncs it with these keys of a resource.
-    fn workspace(&self, keys: &str) -> Workspace {
-        let workspace = Workspace::new();
-        self.define(&workspace, keys);
-        workspace
-    }
-
-    fn define(&self, workspace: &Workspace, keys: &str) {
-        let (address, keys) = (self.address, format!("path: /rows, {keys}"));
-        let file =
-            format!("api: shop\nbase_url: http://{address}\nresources:\n  rows: {{ {keys} }}\n");
-        workspace.write("apis/shop.yaml", &file);
-    }
-}
-
-fn answer(stream: TcpStream, body: &str) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
-    while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
-    let length = body.len();
-    write!(
-        &stream,
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
-         connection: close\r\n\r\n{body}"
-    )
-}
-
-impl Drop for Sheet {
-    fn drop(&mut self) {
-        *self.body.lock().expect("a body") = None;
-        let _ = TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
+use crate::sheet::Sheet;
 
 #[test]
 fn a_merge_keeps_what_the_api_did_not_send() {
@@ -160,6 +92,11 @@ fn loads_that_cannot_work_are_refused_before_anything_is_called() {
             "key: id, load: merge, max_records: 5, deletes: { absent: true }",
             "proves nothing absent",
         ),
+        ("deletes: { resource: rows }", "`deletes` needs a `key`"),
+        ("key: id, load: merge, deletes: { resource: rose }", "there is no resource `rose`"),
+        ("key: id, load: merge, deletes: { resource: rows }", "leads back to this resource"),
+        ("key: id, load: merge, deletes: { key: id }", "`key` needs `resource`"),
+        ("nest: { json: [a.b], columns: [a.b] }", "stands under `json` too"),
         ("max_rejects: 1 percent", "is not a percentage"),
         ("schema: { columns: widen }", "none of the words"),
     ] {

@@ -268,3 +268,80 @@ async fn rows_that_widen_after_a_file_was_begun_are_written_again() {
         "no file is left over"
     );
 }
+
+/// Limits under which an object shows four keys at most.
+fn four_keys() -> Limits {
+    Limits { map_keys_max: 4, map_nested_keys_max: 2, ..Limits::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_whose_keys_are_data_are_one_column_whatever_came_first() {
+    let lines = [
+        r#"{"id":1,"prices":{"2024-01-01":1.50,"2024-01-02":2}}"#,
+        r#"{"id":2,"prices":{"2024-01-03":3,"2024-01-04":null}}"#,
+        r#"{"id":3,"prices":{"2024-01-05":"2024-01-01"}}"#,
+        r#"{"id":4,"prices":{}}"#,
+    ];
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]] {
+        let fixture = Fixture::with(four_keys());
+        let batch = order.map(|line| lines[line]).join("\n");
+        fixture.land(1, LoadMode::Append, &batch).await;
+        let mut columns = fixture.columns("acme.items").await;
+        columns.sort();
+        assert_eq!(columns, ["id int64", "prices json"]);
+        assert_eq!(
+            fixture.rows("select prices from acme.items order by id").await,
+            [
+                r#"{"prices":{"2024-01-01":1.50,"2024-01-02":2}}"#,
+                r#"{"prices":{"2024-01-03":3,"2024-01-04":null}}"#,
+                r#"{"prices":{"2024-01-05":"2024-01-01"}}"#,
+                r#"{"prices":{}}"#,
+            ]
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_of_earlier_batches_keep_their_values_when_an_object_becomes_a_map() {
+    let fixture = Fixture::with(four_keys());
+    fixture.land(1, LoadMode::Append, r#"{"m":{"a":1,"b":2,"c":3}}"#).await;
+    fixture.land(2, LoadMode::Append, r#"{"m":{"d":4}}"#).await;
+    fixture.land(3, LoadMode::Append, r#"{"m":{"a":5,"b":6,"c":7,"d":8}}"#).await;
+    fixture.land(4, LoadMode::Append, "{\"m\":{\"a\":9}}\n{\"m\":{\"e\":5}}").await;
+    // Decided: also an object with known keys is JSON from now on, in another process too.
+    fixture.land(5, LoadMode::Append, r#"{"m":{"a":10}}"#).await;
+    let expected = ["m__a int64", "m__b int64", "m__c int64", "m__d int64", "m json"];
+    assert_eq!(fixture.columns("acme.items").await, expected);
+    assert_eq!(
+        fixture.rows("select m__a, m__d, m from acme.items order by _row_id").await,
+        [
+            r#"{"m__a":1,"m__d":null,"m":null}"#,
+            r#"{"m__a":null,"m__d":4,"m":null}"#,
+            r#"{"m__a":5,"m__d":8,"m":null}"#,
+            r#"{"m__a":null,"m__d":null,"m":{"a":9}}"#,
+            r#"{"m__a":null,"m__d":null,"m":{"e":5}}"#,
+            r#"{"m__a":null,"m__d":null,"m":{"a":10}}"#,
+        ]
+    );
+    let columns = vec!["m".parse().expect("a path")];
+    let forced = Landing { columns, ..landing(6, LoadMode::Append) };
+    let batch = fixture.stage(forced, r#"{"m":{"a":11,"f":1}}"#).await.expect("staged");
+    fixture.lake.commit(&batch).await.expect("committed");
+    assert_eq!(
+        fixture.rows("select m__a, m__f, m from acme.items where m__f = 1").await,
+        [r#"{"m__a":11,"m__f":1,"m":null}"#]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maps_of_lists_and_objects_make_no_tables_and_records_are_never_maps() {
+    let fixture = Fixture::with(four_keys());
+    let lines = [
+        r#"{"a":1,"b":2,"c":3,"d":4,"e":5,"x":{"tags":{"k1":[1],"k2":[2]}}}"#,
+        r#"{"x":{"tags":{"k3":[3]}},"l":[{"p":1,"q":2,"r":3},{"s":1,"t":1}]}"#,
+    ];
+    fixture.land(1, LoadMode::Append, &lines.join("\n")).await;
+    assert_eq!(fixture.tables().await, ["acme.items 2", "acme.items__l 2"]);
+    let rows = fixture.rows("select x__tags from acme.items order by _row_id").await;
+    assert_eq!(rows, [r#"{"x__tags":{"k1":[1],"k2":[2]}}"#, r#"{"x__tags":{"k3":[3]}}"#]);
+}

@@ -13,7 +13,7 @@ fn deletes(sequence: u64, mode: LoadMode, when: &str) -> Landing {
 }
 
 fn absent(sequence: u64, mode: LoadMode, max_fraction: f64) -> Landing {
-    let deletes = Deletes { when: None, absent: true, max_fraction: Some(max_fraction) };
+    let deletes = Deletes { absent: true, max_fraction: Some(max_fraction), ..Deletes::default() };
     Landing { deletes, ..landing(sequence, mode) }
 }
 

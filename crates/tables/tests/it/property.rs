@@ -348,10 +348,12 @@ proptest! {
     fn records_come_back_as_they_were(
         batches in vec(vec(record(), 0..6), 1..4),
         rows_max in 1usize..4,
+        map_keys_max in prop_oneof![1usize..6, Just(256)],
     ) {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let (expected, found) = runtime.block_on(async {
-            let limits = Limits { row_group_rows_max: rows_max, ..Limits::default() };
+            let limits =
+                Limits { row_group_rows_max: rows_max, map_keys_max, ..Limits::default() };
             let fixture = Fixture::with(limits);
             for (index, batch) in batches.iter().enumerate() {
                 fixture.land(index as u64 + 1, LoadMode::Append, &batch.join("\n")).await;

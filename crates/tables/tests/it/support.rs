@@ -73,12 +73,16 @@ impl Fixture {
 
     pub(crate) async fn stage(
         &self,
-        landing: Landing,
+        mut landing: Landing,
         lines: &str,
     ) -> Result<StagedBatch, TableError> {
-        let mut intake = self.lake.begin(landing).await?;
-        intake.push(&records(lines), &[])?;
-        intake.finish()
+        loop {
+            let mut intake = self.lake.begin(landing.clone()).await?;
+            match (intake.push(&records(lines), &[]), &mut landing.maps) {
+                (Err(TableError::MapFound { path, .. }), Some(maps)) => maps.push(path),
+                (pushed, _) => return pushed.and_then(|()| intake.finish()),
+            }
+        }
     }
 
     /// Lands and commits a batch of `acme.items`.
@@ -147,11 +151,14 @@ pub(crate) fn landing(sequence: u64, mode: LoadMode) -> Landing {
         mode,
         key: vec!["id".into()],
         deletes: Deletes::default(),
+        gone: None,
         contract: Contract::default(),
         max_rejects: MaxRejects::Count(0),
         types: BTreeMap::new(),
         nest_depth: 8,
         json: Vec::new(),
+        columns: Vec::new(),
+        maps: Some(Vec::new()),
     }
 }
 

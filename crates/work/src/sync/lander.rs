@@ -10,13 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use restway_model::{Records, RunId, TableName};
 use restway_store::StateChanges;
-use restway_tables::{Intake, Landing, LoadMode, SchemaChange, StagedBatch};
+use restway_tables::{Intake, Landing, LoadMode, MapPath, SchemaChange, StagedBatch};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::Chosen;
+use super::listed::Listed;
 use super::spent;
 use super::state::PartState;
 use crate::landing::Batch;
@@ -31,6 +33,8 @@ pub(super) type Carried = Arc<Vec<(String, Box<RawValue>)>>;
 /// Some records of one part, in their order.
 pub(super) struct Page {
     pub(super) part: Arc<str>,
+    /// The window of it, where several are read side by side.
+    pub(super) window: Option<DateTime<Utc>>,
     pub(super) records: Vec<Records>,
     pub(super) carried: Carried,
     /// From where the part goes on after them; none leaves it open.
@@ -80,10 +84,12 @@ pub(super) struct Lander<'a> {
     run: &'a RunId,
     chosen: &'a Chosen,
     way: Way,
+    maps: &'a [MapPath],
+    listed: Listed,
     stream: String,
     intake: Option<(u64, Intake)>,
     states: BTreeMap<String, Option<PartState>>,
-    open: BTreeSet<Arc<str>>,
+    open: BTreeSet<(Arc<str>, Option<DateTime<Utc>>)>,
     pages: u64,
     records: u64,
     since: Duration,
@@ -91,18 +97,23 @@ pub(super) struct Lander<'a> {
 }
 
 impl<'a> Lander<'a> {
-    /// Opens the resource's tables for a first batch.
+    /// Opens the resource's tables for a first batch; `landed` is what this sync has landed before,
+    /// and `maps` what it has found to be maps.
     pub(super) async fn begin(
         workspace: &'a Workspace,
         run: &'a RunId,
         chosen: &'a Chosen,
         way: Way,
+        maps: &'a [MapPath],
+        landed: Landed,
     ) -> Result<Self, WorkError> {
         let mut lander = Self {
             workspace,
             run,
             chosen,
             way,
+            maps,
+            listed: workspace.listed(chosen, way).await?,
             stream: chosen.table.to_string(),
             intake: None,
             states: BTreeMap::new(),
@@ -110,7 +121,7 @@ impl<'a> Lander<'a> {
             pages: 0,
             records: 0,
             since: workspace.clock.monotonic(),
-            landed: Landed::default(),
+            landed,
         };
         lander.intake = Some(lander.next_intake().await?);
         Ok(lander)
@@ -136,7 +147,7 @@ impl<'a> Lander<'a> {
     }
 
     async fn take(&mut self, page: Page) -> Result<(), WorkError> {
-        let Page { part, records, carried, state } = page;
+        let Page { part, window, records, carried, state } = page;
         let count: usize = records.iter().map(Records::len).sum();
         self.records += count as u64;
         if count > 0 {
@@ -155,14 +166,14 @@ impl<'a> Lander<'a> {
         match state {
             None => {
                 if count > 0 {
-                    self.open.insert(part);
+                    self.open.insert((part, window));
                 }
             }
             Some(state) => {
                 self.pages += 1;
-                self.open.remove(&part);
                 let is_nothing = state == PartState::default();
                 self.states.insert(part.to_string(), (!is_nothing).then_some(state));
+                self.open.remove(&(part, window));
             }
         }
         Ok(())
@@ -182,12 +193,19 @@ impl<'a> Lander<'a> {
         Ok(self.landed)
     }
 
+    /// What was landed, where something kept the rest from it.
+    pub(super) fn landed(self) -> Landed {
+        self.landed
+    }
+
     async fn record(&mut self, is_end: bool) -> Result<(), WorkError> {
         let changes = self.changes(is_end)?;
         if let Some((_, intake)) = self.intake.take() {
             let begun = self.workspace.clock.monotonic();
             let staged = tokio::task::spawn_blocking(move || intake.finish()).await??;
             self.landed.spent.write += self.took_since(begun);
+            // What the other table listed is taken out with the first batch.
+            self.listed.gone = None;
             if !staged.changes_nothing() {
                 return self.commit(staged, &changes).await;
             }
@@ -239,10 +257,11 @@ impl<'a> Lander<'a> {
     }
 
     fn changes(&self, is_end: bool) -> Result<StateChanges, WorkError> {
+        let parts = self.listed.state.clone().into_iter().collect();
         if !self.way.keeps_states && is_end {
-            return Ok(StateChanges { resets: true, ..StateChanges::default() });
+            return Ok(StateChanges { resets: true, parts });
         }
-        let mut changes = StateChanges { resets: !self.way.is_stepwise, ..Default::default() };
+        let mut changes = StateChanges { resets: !self.way.is_stepwise, parts };
         for (part, state) in &self.states {
             let state = state.as_ref().map(serde_json::to_value).transpose();
             let state = state.map_err(|source| WorkError::Journal {
@@ -257,12 +276,16 @@ impl<'a> Lander<'a> {
 
     async fn next_intake(&self) -> Result<(u64, Intake), WorkError> {
         let sequence = self.workspace.store.next_sequence(&self.stream).await?;
-        let landing = landing(self.workspace, self.run, self.chosen, self.way.mode, sequence);
+        let landing = Landing {
+            gone: self.listed.gone.clone(),
+            maps: Some(self.maps.to_vec()),
+            ..landing(self.workspace, self.run, self.chosen, self.way.mode, sequence)
+        };
         Ok((sequence, self.workspace.lake.begin(landing).await?))
     }
 }
 
-/// What the tables are told of a batch.
+/// What the tables are told of a batch that takes out no listed rows and looks for no maps.
 pub(super) fn landing(
     workspace: &Workspace,
     run: &RunId,
@@ -280,10 +303,13 @@ pub(super) fn landing(
         mode,
         key: settings.key.iter().flat_map(|key| key.columns()).cloned().collect(),
         deletes: settings.deletes.clone(),
+        gone: None,
         contract: settings.contract,
         max_rejects: settings.max_rejects,
         types: settings.types.clone(),
         nest_depth: usize::from(settings.nest.depth),
         json: settings.nest.json.clone(),
+        columns: settings.nest.columns.clone(),
+        maps: None,
     }
 }

@@ -48,6 +48,16 @@ impl Workspace {
         chosen.settings.keeps_raw.then(keeper)
     }
 
+    /// Removes what this run has kept, because all of it is read again.
+    pub(super) fn forget_raw(&self, run: &RunId, chosen: &Chosen) {
+        let folder = self.raw_folder(&chosen.table).join(&run.0);
+        if folder.is_dir()
+            && let Err(error) = fs::remove_dir_all(&folder)
+        {
+            self.warn_about(&chosen.table, format!("raw pages could not be removed: {error}"));
+        }
+    }
+
     /// Removes what is kept beyond the bounds. What cannot be removed is a warning.
     pub(super) fn prune_raw(&self, chosen: &Chosen) {
         if !chosen.settings.keeps_raw {
@@ -162,6 +172,10 @@ impl Workspace {
                 return Err(WorkError::NotReplayed { resource: chosen.table.clone(), why });
             }
         };
+        if let Some(list) = chosen.list() {
+            let why = format!("rows that `{list}` lists as gone would be back");
+            return Err(WorkError::NotReplayed { resource: chosen.table.clone(), why });
+        }
         let runs = self.to_replay(chosen, from).await?;
         let stream = chosen.table.to_string();
         let sequence = self.store.next_sequence(&stream).await?;

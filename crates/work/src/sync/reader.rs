@@ -12,7 +12,7 @@ use restway_connect::{PageMark, RawKeeper, Spent, Walk};
 use restway_model::definition::Incremental;
 use restway_model::{Code, Counts, Cursor, Explain, RecordPath, Records, Scope, Values};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use super::Chosen;
 use super::files::FileTask;
@@ -21,11 +21,12 @@ use super::parents::Parent;
 use super::raw::about;
 use super::sieve::{BORDER_MAX, Highest, Sieve, Sifted};
 use super::state::{HalfWalk, Kept, Leg, PartState, fingerprint};
+use super::windows::Windows;
 use crate::stop::Stop;
 use crate::{WorkError, Workspace};
 
 /// Windows that one sync of one part walks; the next sync goes on with the others.
-const WINDOWS_MAX: usize = 100_000;
+pub(super) const WINDOWS_MAX: usize = 100_000;
 
 /// What is read by itself: the resource, or what one parent's row leads to.
 pub(super) struct Part {
@@ -61,6 +62,10 @@ pub(super) struct Reader<'a> {
     pub(super) part: Part,
     pub(super) sender: &'a mpsc::Sender<Page>,
     pub(super) stop: Stop,
+    /// Windows that are read side by side.
+    pub(super) at_once: usize,
+    /// The window that this reads, among those beside it.
+    pub(super) window: Option<(DateTime<Utc>, Arc<Mutex<Windows>>)>,
     pub(super) done: ReadPart,
     /// Where pages are kept as they came.
     pub(super) raw: Option<Arc<RawKeeper>>,
@@ -103,7 +108,7 @@ impl Reader<'_> {
             format: format.to_string(),
         };
         let of = format!("{} as {format}", incremental.cursor);
-        if let Some(before) = state.of.filter(|before| *before != of) {
+        if let Some(before) = state.of.clone().filter(|before| *before != of) {
             let resource = self.chosen.table.clone();
             return Err(WorkError::CursorChanged { resource, before, now: of });
         }
@@ -116,6 +121,10 @@ impl Reader<'_> {
         self.warn_of_future(incremental, &reached);
         if reached.cursor.is_none() {
             reached.cursor = incremental.first();
+        }
+        let is_beside = self.at_once > 1 && incremental.window.is_some();
+        if state.walk.is_none() && (is_beside || !state.ahead.is_empty()) {
+            reached = self.side_by_side(incremental, state.clone(), reached).await?;
         }
         let mut half = state.walk.filter(|half| self.is_current(half));
         for _ in 0..WINDOWS_MAX {
@@ -171,7 +180,7 @@ impl Reader<'_> {
         }
     }
 
-    fn is_current(&self, half: &HalfWalk) -> bool {
+    pub(super) fn is_current(&self, half: &HalfWalk) -> bool {
         let is_same = half.definition == fingerprint(&self.chosen.settings);
         if !is_same {
             let message = "its definition changed while a walk was in its middle; the walk begins \
@@ -198,7 +207,7 @@ impl Reader<'_> {
     }
 
     /// One leg, to its end; answers with where everything has landed, and whether it is the last.
-    async fn leg(
+    pub(super) async fn leg(
         &mut self,
         incremental: &Incremental,
         leg: Leg,
@@ -226,7 +235,8 @@ impl Reader<'_> {
             leg,
             reached: kept,
             definition: fingerprint(&self.chosen.settings),
-            is_begun: half.is_some(),
+            // The bounds of a window beside others are fixed.
+            is_begun: half.is_some() || self.window.is_some(),
             of: Some(format!("{} as {format}", incremental.cursor)),
         };
         let course = self.pages(Arc::new(values), half.map(|half| half.mark), course).await?;
@@ -236,9 +246,15 @@ impl Reader<'_> {
         if self.way.adds() && reached.is_full() {
             return Err(self.border_full(&reached));
         }
-        let (reached_to, of) = (Kept::of(&reached), course.of);
-        let state = PartState { reached: reached_to, of, ..PartState::default() };
-        self.send(Vec::new(), Some(state)).await?;
+        if let Some((start, windows)) = self.window.clone() {
+            let mut windows = windows.lock().await;
+            windows.ends(start);
+            self.send(Vec::new(), Some(windows.state())).await?;
+        } else {
+            let (reached, of) = (Kept::of(&reached), course.of);
+            let state = PartState { reached, of, ..PartState::default() };
+            self.send(Vec::new(), Some(state)).await?;
+        }
         Ok((reached, course.leg.is_last))
     }
 
@@ -292,10 +308,10 @@ impl Reader<'_> {
             course.sift(&mut part.records, walk.api_time());
             bytes += part.records.bytes();
             held.push(part.records);
-            let state = part.mark.and_then(|mark| course.state_after(mark));
-            if state.is_some() || bytes > held_max {
+            let half = part.mark.and_then(|mark| course.half_after(mark));
+            if half.is_some() || bytes > held_max {
                 bytes = 0;
-                self.send(std::mem::take(&mut held), state).await?;
+                self.send_walked(std::mem::take(&mut held), half, course).await?;
             }
         }
         // The part's end is a state of its own, which covers these.
@@ -307,6 +323,24 @@ impl Reader<'_> {
         let failed = before.failed.saturating_add(1);
         let state = self.done.state.take().unwrap_or(before);
         self.send(Vec::new(), Some(PartState { failed, ..state })).await
+    }
+
+    /// Sends what a walk has read, with the state after it where it can be gone on from there.
+    async fn send_walked(
+        &mut self,
+        records: Vec<Records>,
+        half: Option<HalfWalk>,
+        course: &Course<'_>,
+    ) -> Result<(), WorkError> {
+        let Some(half) = half else { return self.send(records, None).await };
+        let Some((start, windows)) = self.window.clone() else {
+            let (reached, of) = (course.reached.clone(), course.of.clone());
+            let state = PartState { reached, of, walk: Some(half), ..PartState::default() };
+            return self.send(records, Some(state)).await;
+        };
+        let mut windows = windows.lock().await;
+        windows.stands(start, half);
+        self.send(records, Some(windows.state())).await
     }
 
     pub(super) async fn send(
@@ -322,7 +356,8 @@ impl Reader<'_> {
         self.done.state.clone_from(&state);
         let part = Arc::clone(&self.part.name);
         let carried = Arc::clone(&self.part.carried);
-        let page = Page { part, records, carried, state };
+        let window = self.window.as_ref().map(|(start, _)| *start);
+        let page = Page { part, window, records, carried, state };
         self.sender.send(page).await.map_err(|_| WorkError::ShaperEnded)
     }
 }
@@ -351,19 +386,17 @@ impl Course<'_> {
         records.retain(|record| sieve.takes(record));
     }
 
-    /// The state between two pages; none while more rows than are remembered stand at the border.
-    fn state_after(&mut self, mark: PageMark) -> Option<PartState> {
+    /// The place between two pages; none while more rows than are remembered stand at the border.
+    fn half_after(&mut self, mark: PageMark) -> Option<HalfWalk> {
         if self.sieve.as_ref().is_some_and(Sieve::is_lost) {
             return None;
         }
         let highest = self.sieve.as_mut().map(Sieve::highest);
-        let walk = HalfWalk {
+        Some(HalfWalk {
             definition: self.definition.clone(),
             mark,
             leg: self.leg.clone(),
             highest: highest.map(Kept::of).unwrap_or_default(),
-        };
-        let (reached, of) = (self.reached.clone(), self.of.clone());
-        Some(PartState { reached, of, walk: Some(walk), ..PartState::default() })
+        })
     }
 }

@@ -14,7 +14,7 @@ use restway_connect::{RawKeeper, Spent};
 use restway_model::definition::Load;
 use restway_model::{Code, Counts, Event, Explain, RunId, TableName};
 use restway_store::StateChanges;
-use restway_tables::LoadMode;
+use restway_tables::{LoadMode, MapPath, TableError};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -35,6 +35,19 @@ const PARTS_AT_ONCE: usize = 4;
 const FAILED_ALONE_MAX: u32 = 2;
 /// Parts that may fail before the resource does.
 const FAILED_PARTS_MAX: usize = 100;
+
+/// Maps that one sync of a resource may find.
+const MAPS_MAX: usize = 32;
+
+/// What one reading of a resource begins with.
+struct Attempt<'a> {
+    run: &'a RunId,
+    chosen: &'a Chosen,
+    is_full: bool,
+    maps: &'a [MapPath],
+    /// Where pages are kept as they came.
+    raw: Option<Arc<RawKeeper>>,
+}
 
 /// What a sync of one resource came to, as it goes on.
 #[derive(Default)]
@@ -64,11 +77,8 @@ impl Workspace {
         let resource = chosen.table.clone();
         self.observer.observe(&Event::ResourceStarted { resource: resource.clone() });
         let mut progress = Progress::default();
-        let done = self.land(run, chosen, is_full, stop, &mut progress).await;
-        let (landed, error) = match done {
-            Ok((landed, error)) => (landed, error),
-            Err(error) => (Landed::default(), Some(error)),
-        };
+        let mut landed = Landed::default();
+        let error = self.land(run, chosen, is_full, stop, &mut progress, &mut landed).await;
         let mut counts = progress.counts;
         counts.rows = landed.tables.values().sum();
         (counts.rejected, counts.deleted) = (landed.rejected, landed.deleted);
@@ -91,7 +101,9 @@ impl Workspace {
         report
     }
 
-    /// What was landed, and what stopped the rest; an error where nothing is known.
+    /// Lands the resource, and says what stopped the rest. Where a batch shows an object whose
+    /// keys are data, it is read again from where the batch began, so that all of it is landed
+    /// alike.
     async fn land(
         &self,
         run: &RunId,
@@ -99,26 +111,67 @@ impl Workspace {
         is_full: bool,
         stop: Stop,
         progress: &mut Progress,
-    ) -> Result<(Landed, Option<WorkError>), WorkError> {
+        landed: &mut Landed,
+    ) -> Option<WorkError> {
+        let mut maps = Vec::new();
+        let mut raw = self.raw_keeper(run, chosen);
+        loop {
+            let raw_now = raw.clone();
+            let attempt = Attempt { run, chosen, is_full, maps: &maps, raw: raw_now };
+            let landing = self.attempt(&attempt, stop.clone(), progress, landed);
+            match landing.await {
+                Err(WorkError::Table(TableError::MapFound { path, .. }))
+                    if maps.len() < MAPS_MAX =>
+                {
+                    let message = format!(
+                        "the keys of `{path}` are data: it becomes one JSON column, and the batch \
+                         is read again; `nest: {{ columns: [\"{path}\"] }}` keeps a column for each"
+                    );
+                    self.warn_about(&chosen.table, message);
+                    maps.push(path);
+                    if chosen.settings.load == Load::Replace {
+                        self.forget_raw(run, chosen);
+                        raw = self.raw_keeper(run, chosen);
+                    }
+                    progress.failed.clear();
+                    progress.first_failure = None;
+                }
+                ended => return ended.err().or_else(|| some_failed(chosen, progress)),
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        attempt: &Attempt<'_>,
+        stop: Stop,
+        progress: &mut Progress,
+        landed: &mut Landed,
+    ) -> Result<(), WorkError> {
+        let &Attempt { run, chosen, is_full, maps, .. } = attempt;
+        let raw = attempt.raw.clone();
         let way = self.way(chosen, is_full).await?;
         let (parts, done) = self.unfinished(chosen, way).await?;
         progress.parts = parts.len();
-        let raw = self.raw_keeper(run, chosen);
-        let mut lander = Lander::begin(self, run, chosen, way).await?;
+        let before = std::mem::take(landed);
+        let mut lander = Lander::begin(self, run, chosen, way, maps, before).await?;
         let (sender, receiver) = mpsc::channel(self.limits.channel_batches_max);
         let (walked, taken) = tokio::join!(
             self.read_all(chosen, way, parts, (sender, raw), stop, progress),
             lander.take_all(receiver)
         );
         // The tables' own error says why nobody takes pages any more.
-        taken?;
+        if let Err(error) = taken {
+            *landed = lander.landed();
+            return Err(error);
+        }
         let is_whole = walked.is_ok() && progress.failed.is_empty();
-        let mut landed = lander.finish(is_whole).await?;
+        *landed = lander.finish(is_whole).await?;
         landed.is_kept |= done > 0;
         if is_whole {
             self.check_key(chosen).await;
         }
-        Ok((landed, walked.err().or_else(|| some_failed(chosen, progress))))
+        walked
     }
 
     /// How the resource is landed. A sync that must see everything at once is whole: one that
@@ -248,9 +301,20 @@ impl Workspace {
                 let name = Arc::clone(&part.name);
                 let (stop, sender) = (stop.clone(), &sender);
                 let done = ReadPart::default();
-                let raw = raw.clone();
-                let mut reader =
-                    Reader { workspace: self, chosen, way, part, sender, stop, done, raw };
+                // Parts beside each other read their windows one after the other.
+                let at_once = if has_one { at_once } else { 1 };
+                let mut reader = Reader {
+                    workspace: self,
+                    chosen,
+                    way,
+                    part,
+                    sender,
+                    stop,
+                    at_once,
+                    window: None,
+                    done,
+                    raw: raw.clone(),
+                };
                 under_way.push(async move {
                     let before = state.clone();
                     let read = reader.read(state).await;
@@ -356,6 +420,10 @@ fn plan(parts: &[(Part, PartState)], all: usize) -> Option<String> {
     match parts {
         [(_, state)] => match (&state.walk, &state.reached.cursor) {
             (Some(half), _) => Some(format!("resuming after page {}", half.mark.page)),
+            (None, Some(cursor)) if !state.ahead.is_empty() => {
+                let count = state.ahead.len();
+                Some(format!("from {cursor} on; {count} windows beyond it are begun or done"))
+            }
             (None, Some(cursor)) => Some(format!("from {cursor} on")),
             (None, None) => None,
         },

@@ -238,7 +238,10 @@ impl<'a> Sieve<'a> {
             let is_behind = self.low.cursor.as_ref().is_some_and(|low| bound.is_before(low));
             return match is_behind {
                 true => self.low,
-                false => Highest { cursor: Some(bound), ..Highest::default() },
+                false => {
+                    let ahead = self.low.ahead;
+                    Highest { cursor: Some(bound), ahead, ..Highest::default() }
+                }
             };
         }
         let ahead = std::mem::take(&mut self.highest.ahead);

@@ -4,7 +4,7 @@
 //! where everything has landed, and, of a walk that did not end, after which page. It is recorded
 //! with the batch that holds the rows, in one transaction, so neither is ever without the other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use restway_connect::PageMark;
@@ -13,6 +13,7 @@ use restway_model::{Cursor, CursorFormat};
 use serde::{Deserialize, Serialize};
 
 use super::sieve::{Hash, Highest};
+use super::windows::Ahead;
 
 /// From where a part goes on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub(super) struct PartState {
     /// The walk that did not end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) walk: Option<HalfWalk>,
+    /// Windows beyond `reached`, by where they begin.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) ahead: BTreeMap<DateTime<Utc>, Ahead>,
     /// Whether it needs no walk before all other parts are done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_done: bool,

@@ -56,6 +56,9 @@ pub(crate) async fn record(workspace: &Workspace, sequence: u64, record: &str) -
         types: Default::default(),
         nest_depth: 3,
         json: Vec::new(),
+        columns: Vec::new(),
+        gone: None,
+        maps: None,
     };
     let mut intake = workspace.lake().begin(landing).await.expect("it begins");
     let text = bytes::Bytes::copy_from_slice(record.as_bytes());
