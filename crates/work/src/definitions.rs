@@ -63,6 +63,9 @@ impl Definitions {
         check_unique(apis.iter().map(|(file, text, api)| (file, text, &api.api)), &mut problems);
         check_unique(apps.iter().map(|(file, text, app)| (file, text, &app.app)), &mut problems);
         check_aliases(&apis, &mut problems);
+        for (_, _, app) in &apps {
+            crate::publish::saved_queries(folder, app)?;
+        }
         match workspace {
             Some(workspace) if problems.is_empty() => Ok(Self {
                 workspace,

@@ -6,6 +6,7 @@
 //! happens here: a connection: the first request makes it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use restway_model::definition::{AppFile, AppSource, Origin, Param};
@@ -106,13 +107,7 @@ impl Workspace {
             let opened = open(&settings).map_err(|error| failed(error.to_string()))?;
             sources.insert(name.clone(), opened);
         }
-        let mut queries = BTreeMap::new();
-        for object in file.objects.values() {
-            if let Ok(Origin::Saved(name)) = object.from.origin(&file.sources) {
-                let saved = self.saved(&name)?;
-                queries.insert(name, saved);
-            }
-        }
+        let queries = saved_queries(&self.folder, file)?;
         Ok(App { file: file.clone(), sources, queries })
     }
 
@@ -131,43 +126,61 @@ impl Workspace {
         self.redactor.learn(&url);
         Ok(Address::Url(url))
     }
+}
 
-    /// A saved query, `queries/NAME.sql`.
-    fn saved(&self, name: &Name) -> Result<Saved, WorkError> {
-        let file = format!("queries/{name}.sql");
-        let text = match fs_err::read_to_string(self.folder.join(&file)) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(self.unknown_query(name));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let failed = |problem: String| WorkError::SavedQuery { file: file.clone(), problem };
-        if text.len() > QUERY_BYTES_MAX {
-            return Err(failed(format!("is larger than {} KiB", QUERY_BYTES_MAX >> 10)));
+/// The saved queries that an app's objects are published from.
+///
+/// # Errors
+/// One that is not there or has a wrong header.
+pub(crate) fn saved_queries(
+    folder: &Path,
+    file: &AppFile,
+) -> Result<BTreeMap<Name, Saved>, WorkError> {
+    let mut queries = BTreeMap::new();
+    for object in file.objects.values() {
+        if let Ok(Origin::Saved(name)) = object.from.origin(&file.sources) {
+            let saved = saved(folder, &name)?;
+            queries.insert(name, saved);
         }
-        let (header, sql) = split(&text).map_err(|problem| failed(problem.to_owned()))?;
-        let header = match header {
-            None => Header::default(),
-            Some(yaml) => {
-                let value = restway_model::definition::yaml_value(&file, yaml);
-                let value = value.map_err(|problem| WorkError::Definitions(vec![problem]))?;
-                serde_json::from_value(value).map_err(|error| failed(error.to_string()))?
-            }
-        };
-        let sql = sql.trim().trim_end_matches(';').to_owned();
-        Ok(Saved { sql, params: header.params })
     }
+    Ok(queries)
+}
 
-    fn unknown_query(&self, name: &Name) -> WorkError {
-        let entries = fs_err::read_dir(self.folder.join("queries")).into_iter().flatten();
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let names: Vec<String> =
-            names.filter_map(|name| name.strip_suffix(".sql").map(str::to_owned)).collect();
-        let suggestion = nearest(name.as_str(), names.iter().map(String::as_str));
-        let suggestion = suggestion.map(str::to_owned);
-        WorkError::Unknown { what: "saved query", name: name.to_string(), suggestion }
+/// A saved query, `queries/NAME.sql`.
+fn saved(folder: &Path, name: &Name) -> Result<Saved, WorkError> {
+    let file = format!("queries/{name}.sql");
+    let text = match fs_err::read_to_string(folder.join(&file)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(unknown_query(folder, name));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let failed = |problem: String| WorkError::SavedQuery { file: file.clone(), problem };
+    if text.len() > QUERY_BYTES_MAX {
+        return Err(failed(format!("is larger than {} KiB", QUERY_BYTES_MAX >> 10)));
     }
+    let (header, sql) = split(&text).map_err(|problem| failed(problem.to_owned()))?;
+    let header = match header {
+        None => Header::default(),
+        Some(yaml) => {
+            let value = restway_model::definition::yaml_value(&file, yaml);
+            let value = value.map_err(|problem| WorkError::Definitions(vec![problem]))?;
+            serde_json::from_value(value).map_err(|error| failed(error.to_string()))?
+        }
+    };
+    let sql = sql.trim().trim_end_matches(';').to_owned();
+    Ok(Saved { sql, params: header.params })
+}
+
+fn unknown_query(folder: &Path, name: &Name) -> WorkError {
+    let entries = fs_err::read_dir(folder.join("queries")).into_iter().flatten();
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let names: Vec<String> =
+        names.filter_map(|name| name.strip_suffix(".sql").map(str::to_owned)).collect();
+    let suggestion = nearest(name.as_str(), names.iter().map(String::as_str));
+    let suggestion = suggestion.map(str::to_owned);
+    WorkError::Unknown { what: "saved query", name: name.to_string(), suggestion }
 }
 
 /// The header between two fences, if the text begins with one, and the statement.

@@ -123,6 +123,15 @@ fn an_app_mixes_a_database_the_lake_a_saved_query_and_a_live_resource() {
     );
     workspace.write("apis/open.yaml", &api.open_file("  customers: /open/none"));
     workspace.write(
+        "apps/mixed.yaml",
+        "app: mixed\nobjects: { first: { from: queries/frist.sql, key: [id] } }\n",
+    );
+    workspace.write("queries/first.sql", "---\ntitle: The first\nselect 1");
+    let unknown = workspace.run(&["check"]);
+    assert_eq!(unknown.code, 2, "{}", unknown.err);
+    assert!(unknown.err.contains("there is no saved query `frist`"), "{}", unknown.err);
+    assert!(unknown.err.contains("did you mean `first`?"), "{}", unknown.err);
+    workspace.write(
         "queries/first.sql",
         "---\ntitle: The first\nparams: { upto: { type: integer, default: 2 } }\n---\n\
          select id, name from open.customers where id <= $upto;\n",
