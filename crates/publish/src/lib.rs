@@ -15,7 +15,7 @@
 //! databases (`source`). They are written as JSON where the database's values are decoded, into
 //! the buffer that is sent; no stage holds a value of a row.
 //!
-//! What never happens here: a socket, a web framework, a write outside of a transaction. No text of a caller
+//! What never happens here: a web framework, a write outside of a transaction. No text of a caller
 //! becomes part of a statement: identifiers come from the relation's own list of columns, and every
 //! value is bound as a parameter.
 //!

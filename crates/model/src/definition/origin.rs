@@ -158,9 +158,8 @@ fn of_text<'a>(
     if words.iter().any(|word| word.is_empty()) {
         return Err(wrong());
     }
-    let source = words.first().and_then(|first| {
-        sources.iter().map(|(name, _)| name).find(|name| name.as_str() == *first)
-    });
+    let source =
+        words.first().and_then(|first| sources.keys().find(|name| name.as_str() == *first));
     match (source, words.as_slice()) {
         (Some(source), [_, table]) => Ok(Origin::Table { source, schema: None, table }),
         (Some(source), [_, schema, table]) => {

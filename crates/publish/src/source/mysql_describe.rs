@@ -11,7 +11,8 @@ use sqlx::{
 use super::mysql::failed;
 use super::{Column, Description, Foreign, Kind, Relation, SourceError, Unique};
 
-const TABLE: &str = "SELECT CAST(TABLE_TYPE AS CHAR), VERSION() LIKE '%MariaDB%' FROM information_schema.TABLES \
+const TABLE: &str = "SELECT CAST(TABLE_TYPE AS CHAR), VERSION() LIKE '%MariaDB%' \
+    FROM information_schema.TABLES \
     WHERE TABLE_SCHEMA = COALESCE(?, DATABASE()) AND TABLE_NAME = ?";
 
 const COLUMNS: &str = "SELECT CAST(c.COLUMN_NAME AS CHAR), CAST(c.DATA_TYPE AS CHAR), \
