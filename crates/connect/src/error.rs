@@ -50,6 +50,17 @@ pub enum CallError {
         #[source]
         failure: Box<Failure>,
     },
+    /// A page that was kept, and that is not what the definition says now.
+    #[error("{failure} (page {page} that was kept of `{resource}`)")]
+    Kept {
+        /// The table that it is for.
+        resource: TableName,
+        /// The number of its file.
+        page: u64,
+        /// What is wrong with it.
+        #[source]
+        failure: Box<Failure>,
+    },
     /// A page of a walk.
     #[error("{cause} (page {page} of `{resource}`)")]
     Page {
@@ -561,7 +572,9 @@ impl Explain for CallError {
         match self {
             Self::Value(error) => value_code(error),
             Self::Invalid { .. } => Code::DefinitionInvalid,
-            Self::Exchange { failure, .. } | Self::Login { failure, .. } => failure.code(),
+            Self::Exchange { failure, .. }
+            | Self::Login { failure, .. }
+            | Self::Kept { failure, .. } => failure.code(),
             Self::Page { cause, .. } => cause.code(),
         }
     }
@@ -570,7 +583,9 @@ impl Explain for CallError {
         match self {
             Self::Value(error) => value_hints(error),
             Self::Invalid { .. } => Vec::new(),
-            Self::Exchange { failure, .. } | Self::Login { failure, .. } => failure.hints(),
+            Self::Exchange { failure, .. }
+            | Self::Login { failure, .. }
+            | Self::Kept { failure, .. } => failure.hints(),
             Self::Page { cause, .. } => cause.hints(),
         }
     }

@@ -84,10 +84,16 @@ pub(crate) struct Arriving {
 
 impl Arriving {
     pub(crate) async fn at(target: PathBuf) -> Result<Self, Failure> {
+        let folder = target.parent().unwrap_or(Path::new("")).to_path_buf();
+        Self::by_way_of(&folder, target).await
+    }
+
+    /// The same, written in another folder of the same file system.
+    pub(crate) async fn by_way_of(folder: &Path, target: PathBuf) -> Result<Self, Failure> {
         let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for number in 0..NAMES_MAX {
             let id = std::process::id();
-            let path = target.with_file_name(format!(".{name}.{id}-{number}.part"));
+            let path = folder.join(format!(".{name}.{id}-{number}.part"));
             let mut options = fs_err::tokio::OpenOptions::new();
             match options.write(true).create_new(true).open(&path).await {
                 Ok(file) => return Ok(Self { file, path, target, is_whole: false }),

@@ -31,7 +31,7 @@ pub(crate) struct Room {
 
 impl Room {
     /// A file without a name.
-    fn unnamed(&self) -> Result<File, Failure> {
+    pub(crate) fn unnamed(&self) -> Result<File, Failure> {
         let made = fs_err::create_dir_all(&self.folder);
         made.and_then(|()| tempfile::tempfile_in(&self.folder)).map_err(Failure::Spool)
     }
@@ -122,7 +122,7 @@ impl Held {
     }
 
     /// Works on a thread that may block. If this is dropped meanwhile, nothing is held any more.
-    async fn aside<T: Send + 'static>(
+    pub(crate) async fn aside<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {

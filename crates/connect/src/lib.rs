@@ -70,12 +70,14 @@ mod excerpt;
 mod outputs;
 
 mod ahead;
+mod download;
 mod held;
 mod job;
 mod link;
 mod open_page;
 mod page;
 mod place;
+mod raw;
 mod walk;
 
 mod error;
@@ -101,6 +103,7 @@ pub use clock::SystemClock;
 pub use compose::{Attachment, CallParts};
 pub use csv_file::CsvFile;
 pub use curl::curl_line;
+pub use download::{Download, Downloaded, FetchedFile, KnownFile};
 pub use egress::{Denial, EgressPolicy};
 pub use error::{CallError, Excerpt, Failure};
 pub use gate::{Turn, Turns};
@@ -110,6 +113,7 @@ pub use outputs::Payload;
 pub use page::PageMark;
 pub use person::{LoggedOut, PersonLogin, PersonTask};
 pub use proxy::Proxies;
+pub use raw::{RawKeeper, TakeRecords};
 pub use request::{Answer, Attempt, Body, Expected, Manner, Redirects, Request, Timeouts};
 pub use restway_model::InvalidEgress;
 pub use tape::Tape;
@@ -120,6 +124,7 @@ use url::Url;
 
 use exchange::{Exchange, Opened};
 use files::Arriving;
+use held::Room;
 use kept::Answers;
 use keys::Keys;
 use target::{Target, Targets};
@@ -266,6 +271,17 @@ impl Connector {
         Walk::new(self.clone(), api, name, resource, values)
     }
 
+    /// Begins to fetch the file that is a resource's answer. Nothing is sent before
+    /// [`Download::fetch`]; `values` are as for [`Connector::walk`].
+    pub fn download(
+        &self,
+        api: Arc<ApiFile>,
+        resource: Arc<ResourceSettings>,
+        values: Arc<dyn Values + Send + Sync>,
+    ) -> Download {
+        Download::new(self.clone(), api, resource, values)
+    }
+
     /// The requests that a walk begins with, as curl lines, one a line: the token request, if
     /// there is one, and the first page; for an export job, its creation and how it is asked for.
     /// Nothing is sent and no secret is looked up: `${secret.…}`
@@ -386,6 +402,11 @@ impl Connector {
             Some(folder) => folder.join(files::STATE).join("spill"),
             None => std::env::temp_dir(),
         }
+    }
+
+    /// How much of a page's records may wait, when so many bytes of it may in memory.
+    pub(crate) fn room(&self, memory: usize) -> Room {
+        Room { memory, file: self.limits().spool_bytes_max, folder: self.spool_folder() }
     }
 
     pub(crate) fn keeper(&self) -> Option<&dyn TokenKeeper> {

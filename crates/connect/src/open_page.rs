@@ -4,10 +4,14 @@
 //! page is whole, so that a body which breaks is read again from its start and nobody notices.
 
 use crate::Connector;
-use crate::decode::{BodyReader, BodyShape, PageEnd};
+use restway_model::definition::Archive;
+use tokio::io::AsyncWriteExt;
+
+use crate::decode::{BodyReader, BodyShape, PageEnd, unzip};
 use crate::error::{CallError, Excerpt, Failure};
 use crate::exchange::{Exchange, Opened};
 use crate::held::{Held, Room};
+use crate::raw::check_bytes;
 use crate::request::header;
 
 /// How the records of a page are read, and where they wait.
@@ -15,12 +19,16 @@ use crate::request::header;
 pub(crate) struct PageShape {
     pub(crate) body: BodyShape,
     pub(crate) room: Room,
+    /// Whether the body is kept as it came, too.
+    pub(crate) keeps_raw: bool,
 }
 
 /// How far the body is.
 enum Reading {
     Begun,
     Body(Box<BodyReader>),
+    /// An archive that is read from its end, in a file without a name.
+    Archive(tokio::fs::File),
     Whole,
 }
 
@@ -34,6 +42,8 @@ pub(crate) struct OpenPage {
     /// What is known of the page once it is whole.
     pub(crate) end: PageEnd,
     reading: Reading,
+    /// The body so far, where it is kept.
+    pub(crate) raw: Option<Vec<u8>>,
 }
 
 impl OpenPage {
@@ -50,7 +60,8 @@ impl OpenPage {
     fn begin(connector: Connector, exchange: Exchange, opened: Opened, shape: PageShape) -> Self {
         let held = Held::new(shape.room.clone());
         let (end, reading) = (PageEnd::default(), Reading::Begun);
-        Self { connector, shape, exchange, opened, held, end, reading }
+        let raw = shape.keeps_raw.then(Vec::new);
+        Self { connector, shape, exchange, opened, held, end, reading, raw }
     }
 
     /// A page whose body has come already.
@@ -69,8 +80,10 @@ impl OpenPage {
     }
 
     async fn whole(&mut self, body: &[u8]) -> Result<(), Failure> {
+        self.keep(Some(body))?;
         self.reading = match self.begun(Some(body)).await? {
             Reading::Body(reader) => self.body(reader, None).await?,
+            Reading::Archive(file) => self.archive(file, None).await?,
             other => other,
         };
         Ok(())
@@ -105,16 +118,30 @@ impl OpenPage {
             let bound = format!("{bound} bytes");
             return Err(Failure::TooLarge { what: "the answer", bound, hint: None });
         }
+        self.keep(chunk.as_deref())?;
         self.reading = match std::mem::replace(&mut self.reading, Reading::Begun) {
             Reading::Begun => self.begun(chunk.as_deref()).await?,
             Reading::Body(reader) => self.body(reader, chunk.as_deref()).await?,
+            Reading::Archive(file) => self.archive(file, chunk.as_deref()).await?,
             Reading::Whole => Reading::Whole,
         };
         Ok(())
     }
 
+    fn keep(&mut self, chunk: Option<&[u8]>) -> Result<(), Failure> {
+        if let (Some(raw), Some(chunk)) = (&mut self.raw, chunk) {
+            check_bytes(raw.len() + chunk.len())?;
+            raw.extend_from_slice(chunk);
+        }
+        Ok(())
+    }
+
     async fn begun(&mut self, chunk: Option<&[u8]>) -> Result<Reading, Failure> {
         let shape = &self.shape.body;
+        if let Some(Archive::Zip { .. }) = &shape.archive {
+            let file = self.shape.room.unnamed()?;
+            return self.archive(tokio::fs::File::from_std(file), chunk).await;
+        }
         let content_type = header(&self.opened.incoming.headers, "content-type");
         let reader = BodyReader::new(shape, content_type.filter(|_| shape.archive.is_none()))?;
         self.body(Box::new(reader), chunk).await
@@ -142,10 +169,35 @@ impl OpenPage {
         Ok(Reading::Body(reader))
     }
 
+    /// An archive comes into a file, and is read when it is whole.
+    async fn archive(
+        &mut self,
+        mut file: tokio::fs::File,
+        chunk: Option<&[u8]>,
+    ) -> Result<Reading, Failure> {
+        if let Some(chunk) = chunk {
+            file.write_all(chunk).await.map_err(Failure::Spool)?;
+            return Ok(Reading::Archive(file));
+        }
+        file.flush().await.map_err(Failure::Spool)?;
+        let file = file.into_std().await;
+        let shape = self.shape.body.clone();
+        let end = self.held.aside(move |held| {
+            let wanted = match &shape.archive {
+                Some(Archive::Zip { members }) => members.as_deref(),
+                _ => None,
+            };
+            unzip(file, &shape, wanted, &mut |batch| held.push(batch))
+        });
+        self.end = end.await?;
+        Ok(Reading::Whole)
+    }
+
     /// The page broke: waits and begins it again.
     async fn reopen(&mut self, failure: Failure) -> Result<(), CallError> {
         self.held = Held::new(self.shape.room.clone());
         self.reading = Reading::Begun;
+        self.raw = self.shape.keeps_raw.then(Vec::new);
         // The place at the gate is free while this waits.
         self.opened.release();
         self.exchange.broke(failure).await?;

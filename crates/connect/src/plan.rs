@@ -114,7 +114,10 @@ pub(crate) fn resource_request(
 
 /// The media types that a resource's format has; none for plain JSON, which every call accepts.
 pub(crate) const fn accepted(resource: &ResourceSettings) -> Option<&'static str> {
-    match (&resource.format, resource.archive) {
+    if resource.files.is_some() {
+        return Some("*/*");
+    }
+    match (&resource.format, &resource.archive) {
         (_, Some(_)) => Some("*/*"),
         (Format::Json { .. }, None) => None,
         (Format::Ndjson { .. }, None) => Some("application/x-ndjson, */*;q=0.1"),

@@ -24,7 +24,7 @@ use crate::wire::Outgoing;
 /// Exchanges of one tape: their files have numbers of so many digits at most.
 const EXCHANGES_MAX: usize = 99_999;
 /// Bytes of a body that is recorded, and of one that is played.
-const BODY_BYTES_MAX: u64 = 256 << 20;
+pub(crate) const BODY_BYTES_MAX: u64 = 256 << 20;
 /// Members of an answer whose values are credentials.
 const TOKENS: [&str; 4] = ["access_token", "refresh_token", "id_token", "client_secret"];
 const MASK: &str = "***";
@@ -172,10 +172,7 @@ impl Recording {
     /// Writes the files, once.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.is_written = true;
-        let body = match std::str::from_utf8(&self.body) {
-            Ok(text) => without_tokens(&self.redactor.redact(text)).into_bytes(),
-            Err(_) => std::mem::take(&mut self.body),
-        };
+        let body = masked_body(std::mem::take(&mut self.body), &self.redactor);
         let head = format!("{:#}\n", self.head);
         write_private(&body_file(&self.folder, self.number), &body)?;
         write_private(&head_file(&self.folder, self.number), head.as_bytes())
@@ -196,6 +193,14 @@ impl Drop for Recording {
 /// A secret where a tape is played and the real one is not there.
 pub(crate) fn stand_in(name: &Name) -> Secret {
     Secret::new(format!("played-secret-{name}"))
+}
+
+/// A body without the secrets that are known; one that is no text stays as it is.
+pub(crate) fn masked_body(body: Vec<u8>, redactor: &Redactor) -> Vec<u8> {
+    match std::str::from_utf8(&body) {
+        Ok(text) => without_tokens(&redactor.redact(text)).into_bytes(),
+        Err(_) => body,
+    }
 }
 
 fn request(outgoing: &Outgoing, redactor: &Redactor) -> Value {
@@ -244,7 +249,7 @@ fn body_file(folder: &Path, number: usize) -> PathBuf {
 }
 
 /// Answers may hold what is nobody else's business.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::io::Write;
     let mut options = fs_err::OpenOptions::new();
     options.write(true).create_new(true);

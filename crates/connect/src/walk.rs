@@ -26,13 +26,14 @@ use serde_json::Value;
 
 use crate::Connector;
 use crate::ahead::{self, Ahead, Outcome};
-use crate::decode::{BodyShape, Bounds, PageEnd};
+use crate::decode::{BodyShape, PageEnd};
 use crate::error::{CallError, Excerpt, Failure};
 use crate::exchange::{Exchange, Tally};
-use crate::held::{Held, Room};
+use crate::held::Held;
 use crate::job::{Export, Found};
 use crate::open_page::{OpenPage, PageShape, redacted};
 use crate::page::{PageMark, Pager, Seen};
+use crate::raw::RawKeeper;
 use crate::request::{Request, header};
 use crate::retry::http_date;
 
@@ -85,6 +86,8 @@ pub struct Walk {
     /// The api's own time, as its first answer told.
     api_time: Option<DateTime<Utc>>,
     giving: Option<Giving>,
+    /// Where pages are kept as they came, and what is known of them.
+    raw: Option<(Arc<RawKeeper>, String)>,
 }
 
 /// A whole page whose records are being handed out.
@@ -137,6 +140,7 @@ impl Walk {
             resumed: None,
             api_time: None,
             giving: None,
+            raw: None,
         }
     }
 
@@ -146,6 +150,13 @@ impl Walk {
         self.page = mark.page;
         self.handed = mark.records();
         self.resumed = Some(mark);
+        self
+    }
+
+    /// The walk, with each page kept as it came, beside what is known `about` them all.
+    #[must_use]
+    pub fn keeping(mut self, keeper: Arc<RawKeeper>, about: String) -> Self {
+        self.raw = Some((keeper, about));
         self
     }
 
@@ -286,25 +297,12 @@ impl Walk {
 
     /// How a page is read when so many are read side by side.
     fn shape(&self, pages: u64) -> PageShape {
-        let mut bounds = Bounds::new(self.connector.limits());
-        bounds.hashes = self.pager.may_clamp();
+        let mut body = BodyShape::of(&self.resource, self.connector.limits());
+        body.bounds.hashes = self.pager.may_clamp();
         let reads_answer = self.pager.reads_envelope() || self.resource.fail_when.is_some();
-        bounds.keeps_last = self.pager.reads_last() || reads_answer;
-        let room = Room {
-            memory: self.held_max() / usize::try_from(pages.max(1)).unwrap_or(1),
-            file: self.connector.limits().spool_bytes_max,
-            folder: self.connector.spool_folder(),
-        };
-        let body = BodyShape {
-            records: self.resource.records.clone(),
-            format: self.resource.format.clone(),
-            archive: self.resource.archive,
-            bounds,
-            types: self.resource.types.clone(),
-            fail_when: self.resource.fail_when.clone(),
-            unpacked_bytes: self.connector.limits().body_bytes_max,
-        };
-        PageShape { body, room }
+        body.bounds.keeps_last = self.pager.reads_last() || reads_answer;
+        let memory = self.held_max() / usize::try_from(pages.max(1)).unwrap_or(1);
+        PageShape { body, room: self.connector.room(memory), keeps_raw: self.raw.is_some() }
     }
 
     fn held_max(&self) -> usize {
@@ -315,7 +313,14 @@ impl Walk {
     /// Reads until the page is whole.
     async fn read(&mut self, mut open: Box<OpenPage>) -> Result<State, CallError> {
         open.read().await?;
-        self.finish(*open)
+        let body = open.raw.take();
+        let content_type = header(&open.opened.incoming.headers, "content-type").map(str::to_owned);
+        let state = self.finish(*open)?;
+        if let (Some(body), Some((keeper, about)), Some(giving)) = (body, &self.raw, &self.giving) {
+            let kept = keeper.keep(about.clone(), content_type, body).await;
+            kept.map_err(|failure| giving.exchange.error(failure))?;
+        }
+        Ok(state)
     }
 
     fn finish(&mut self, open: OpenPage) -> Result<State, CallError> {

@@ -144,6 +144,8 @@ codes! {
     PageLoop "page.loop" Failed "The api sent a page that was already read",
     PageBound "page.bound" Failed "More pages than the bound allows",
     PageTarget "page.target" Failed "The next page lies on another origin",
+    ReplayRefused "replay.refused" Asked "The pages of a run are not kept, or cannot be landed again",
+    FileName "files.name" Failed "A row gives its file no name, or one that another row has given",
     RecordInvalid "table.record_invalid" Failed "A record cannot be landed",
     TooManyRejects "table.too_many_rejects" Failed "More records were rejected than `max_rejects` allows",
     TooManyAbsent "table.too_many_absent" Failed "More rows are absent than `deletes.max_fraction` allows",

@@ -86,7 +86,8 @@ pub(crate) enum Command {
     Call(Call),
     /// Read resources into tables
     #[command(after_help = "Examples:\n  restway sync\n  restway sync acme\n  \
-        restway sync acme.projects acme.issues --json")]
+        restway sync acme.projects acme.issues --json\n  \
+        restway sync acme.orders --replay 01a200bb-b3aa")]
     Sync(Sync),
     /// Ask the tables with SQL
     #[command(after_help = "Examples:\n  restway query 'select count(*) from acme.projects'\n  \
@@ -144,7 +145,8 @@ pub(crate) struct TapeArguments {
     /// Keep every request and answer as files in this folder, without secrets
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "replay")]
     pub(crate) record: Option<PathBuf>,
-    /// Answer requests from such a folder instead of calling
+    /// Answer requests from such a folder instead of calling; for `sync`, also a run of which
+    /// `keep_raw` kept the pages
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) replay: Option<PathBuf>,
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use restway_connect::{CallError, InvalidEgress};
 use restway_model::definition::Problem;
-use restway_model::{Code, Explain, Name, Place, TableName};
+use restway_model::{Code, Explain, Name, Place, RunId, TableName};
 use restway_store::StoreError;
 use restway_tables::TableError;
 
@@ -184,6 +184,30 @@ pub enum WorkError {
         /// What the api answered.
         source: Box<WorkError>,
     },
+    /// A file that has no name of its own.
+    #[error("the name `{name}` of the files of `{resource}` {problem}")]
+    FileName {
+        /// The resource.
+        resource: TableName,
+        /// The name as it is written.
+        name: String,
+        /// What is wrong with what it makes.
+        problem: String,
+    },
+    /// A run of which no pages are kept.
+    #[error("no pages of the run {run} are kept")]
+    NothingKept {
+        /// The run.
+        run: RunId,
+    },
+    /// A resource whose kept pages cannot be landed again.
+    #[error("`{resource}` cannot be replayed: {why}")]
+    NotReplayed {
+        /// The resource.
+        resource: TableName,
+        /// What stands against it.
+        why: String,
+    },
     /// A batch of the journal that this version cannot read.
     #[error("batch {sequence} of `{stream}` in the journal cannot be read or written")]
     Journal {
@@ -258,6 +282,8 @@ impl Explain for WorkError {
             | Self::CursorChanged { .. }
             | Self::BorderFull { .. }
             | Self::TooManyWindows { .. } => Code::RunFailed,
+            Self::FileName { .. } => Code::FileName,
+            Self::NothingKept { .. } | Self::NotReplayed { .. } => Code::ReplayRefused,
             Self::Stopped => Code::Interrupted,
             Self::File(error) if error.kind() == io::ErrorKind::StorageFull => Code::DiskFull,
             Self::File(_) => Code::FileFailed,
@@ -317,6 +343,18 @@ impl Explain for WorkError {
                  needs no border"
                     .into(),
             ],
+            Self::NothingKept { .. } => {
+                vec!["`keep_raw: true` keeps the pages of the syncs that follow".into()]
+            }
+            Self::NotReplayed { resource, .. } => {
+                vec![format!("`restway sync {resource} --full` reads everything anew")]
+            }
+            Self::FileName { .. } => {
+                vec![
+                    "put what tells the rows apart into `files.name`, as in `${parent.id}.pdf`"
+                        .into(),
+                ]
+            }
             Self::NotOfTheLake { .. } => {
                 vec!["name it `lake.NAME`, without `__` in it".into()]
             }

@@ -61,6 +61,9 @@ impl Workspace {
         if let Some(parent) = &settings.for_each {
             return Err(refused(format!("it is read for each row of `{parent}`")));
         }
+        if settings.files.is_some() {
+            return Err(refused("its answers are files".to_owned()));
+        }
         if !is_reading {
             let method = settings.method.as_str();
             return Err(refused(format!("its {method} may change something at the api")));

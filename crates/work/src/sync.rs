@@ -11,9 +11,11 @@
 //! so a sync that is killed, stopped or refused loses nothing and doubles nothing.
 
 mod field;
+mod files;
 mod key;
 mod lander;
 mod parents;
+mod raw;
 mod reader;
 mod resource;
 mod sieve;
@@ -226,7 +228,10 @@ impl Workspace {
                         Some(places) => places.acquire().await.ok(),
                         None => None,
                     };
-                    self.sync_one(run, one, extent == Extent::Full, stop.clone()).await
+                    let report =
+                        self.sync_one(run, one, extent == Extent::Full, stop.clone()).await;
+                    self.prune_raw(one);
+                    report
                 }
             };
             if let Some(own) = ended.get(&one.table) {

@@ -1,19 +1,19 @@
 //! A body in any format: what is done to its bytes, one stage after the other.
 //!
 //! ```text
-//! archive ──▶ charset ──▶ page? ──▶ json | ndjson | csv | xml ──▶ batches
+//! gzip ──▶ charset ──▶ page? ──▶ json | ndjson | csv | xml ──▶ batches
 //! ```
 //!
 //! In: the decoded body in chunks, cut anywhere, and how the definition says that it is written.
 //! Out: batches of records as JSON text, and at the end what else there was. Each stage holds a
-//! bounded part of the body. What never happens here: a format guessed from the body. The one
-//! thing that the answer's own media type decides is NDJSON, which says so.
+//! bounded part of the body. What never happens here: a format guessed from the body. An archive of several members
+//! (`unzip.rs`) has such a reader for each of them. The one thing that the answer's own media type decides is NDJSON, which says so.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use encoding_rs::{Encoding, ISO_8859_15, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
-use restway_model::definition::{Archive, Charset as Named, Format};
-use restway_model::{ColumnType, Condition, RecordPath, Records};
+use restway_model::definition::{Archive, Charset as Named, Format, ResourceSettings};
+use restway_model::{ColumnType, Condition, Limits, RecordPath, Records};
 
 use super::batches::{Batches, Bounds};
 use super::charset::Charset;
@@ -54,6 +54,21 @@ pub(crate) struct BodyShape {
     pub(crate) bounds: Bounds,
     /// Bytes that an archive may hold.
     pub(crate) unpacked_bytes: u64,
+}
+
+impl BodyShape {
+    /// How the bodies of a resource are written.
+    pub(crate) fn of(resource: &ResourceSettings, limits: &Limits) -> Self {
+        Self {
+            records: resource.records.clone(),
+            format: resource.format.clone(),
+            archive: resource.archive.clone(),
+            types: resource.types.clone(),
+            fail_when: resource.fail_when.clone(),
+            bounds: Bounds::new(limits),
+            unpacked_bytes: limits.body_bytes_max,
+        }
+    }
 }
 
 /// The reader of one body; see the module.
@@ -118,7 +133,7 @@ impl BodyReader {
             Reader::Json(_) => Page::No,
             _ => Page::Unknown(Vec::new()),
         };
-        let is_gzip = shape.archive == Some(Archive::Gzip);
+        let is_gzip = matches!(shape.archive, Some(Archive::Gzip {}));
         let charset =
             Charset::new(named.map(encoding).or(declared), matches!(reader, Reader::Xml(_)));
         Ok(Self {

@@ -59,7 +59,7 @@ impl Gunzip {
 }
 
 /// The bounds of what is unpacked.
-fn check(packed: u64, unpacked: u64, bytes_max: u64) -> Result<(), Failure> {
+pub(super) fn check(packed: u64, unpacked: u64, bytes_max: u64) -> Result<(), Failure> {
     let bound = if unpacked > bytes_max {
         format!("{bytes_max} bytes")
     } else if unpacked > RATIO_FROM && unpacked / RATIO_MAX > packed {

@@ -20,12 +20,18 @@ mod body;
 mod charset;
 mod csv;
 mod envelope;
+mod glob;
 mod grammar;
 mod gunzip;
 mod lines;
 mod reader;
+mod unzip;
 mod xml;
+
+#[cfg(test)]
+mod mutated;
 
 pub(crate) use batches::Bounds;
 pub(crate) use body::{BodyReader, BodyShape};
 pub(crate) use envelope::PageEnd;
+pub(crate) use unzip::unzip;

@@ -1,5 +1,6 @@
 //! The whole room against the demo API: real sockets on free ports, and time that does not pass.
 
+mod archives;
 mod calls;
 mod faults;
 mod formats;

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::format::{Archive, Format, FormatEntry};
+use super::files::Files;
+use super::format::{Archive, ArchiveEntry, Format, FormatEntry};
 use super::landing::{Contract, Deletes, Load, MaxRejects};
 use super::paging::{Paginate, PaginateEntry};
 use super::{Auth, Checkpoint, Domain, Incremental, Job, Live, Proxy, Tls, Webhook};
@@ -123,6 +124,9 @@ pub struct Defaults {
     /// Keeps the answers of GET requests that have an `ETag` or a `Last-Modified`, and asks whether
     /// they still hold before they are sent again.
     pub cache: Option<bool>,
+    /// Keeps the bodies of a sync's pages as they came, so that `restway sync --replay RUN` can read
+    /// them again.
+    pub keep_raw: Option<bool>,
     /// The most pages of one walk; 100000 without it.
     pub max_pages: Option<u64>,
     /// Reads so many records at most, and warns when there are more.
@@ -165,10 +169,12 @@ pub struct Resource {
     pub records: Option<RecordPath>,
     /// How records are written in an answer: `json` without it, `ndjson`, `csv` or `xml`.
     pub format: Option<FormatEntry>,
-    /// What the answer is packed in: `gzip`.
-    pub archive: Option<Archive>,
+    /// What the answer is packed in: `gzip`, or `zip`.
+    pub archive: Option<ArchiveEntry>,
     /// An export that the api makes first: this request creates it.
     pub job: Option<Job>,
+    /// Keeps each answer as a file, and a table of them.
+    pub files: Option<Files>,
     /// How the next page is found.
     pub paginate: Option<PaginateEntry>,
     /// The fields that tell records apart: what `merge` and `history` go by. A sync that replaces
@@ -208,6 +214,9 @@ pub struct Resource {
     /// Keeps the answers of GET requests that have an `ETag` or a `Last-Modified`, and asks whether
     /// they still hold before they are sent again.
     pub cache: Option<bool>,
+    /// Keeps the bodies of a sync's pages as they came, so that `restway sync --replay RUN` can read
+    /// them again.
+    pub keep_raw: Option<bool>,
     /// The most pages of one walk; 100000 without it.
     pub max_pages: Option<u64>,
     /// Reads so many records at most, and warns when there are more.
@@ -342,7 +351,9 @@ impl ApiFile {
             ResourceEntry::Path(path) => Resource::at(path.clone()),
             ResourceEntry::Full(resource) => resource.as_ref().clone(),
         };
-        let defaults = &self.defaults;
+        let of_files = own.files.as_ref().map(|_| Files::defaults(&self.defaults));
+        let defaults = of_files.as_ref().unwrap_or(&self.defaults);
+        let types = if of_files.is_some() { Files::types(own.types) } else { own.types };
         let over = |defaults: &BTreeMap<_, _>, own: BTreeMap<_, _>| {
             let mut all = defaults.clone();
             all.extend(own);
@@ -352,7 +363,10 @@ impl ApiFile {
         // Rows and lines have no path; one for the api's JSON is not theirs.
         let has_path = matches!(format, Format::Json { .. } | Format::Xml { .. });
         let records = own.records.or_else(|| defaults.records.clone().filter(|_| has_path));
-        let fail_when = own.fail_when.or_else(|| defaults.fail_when.clone().filter(|_| has_path));
+        let is_zip =
+            matches!(own.archive.as_ref().map(ArchiveEntry::resolve), Some(Archive::Zip { .. }));
+        let is_one = has_path && !is_zip;
+        let fail_when = own.fail_when.or_else(|| defaults.fail_when.clone().filter(|_| is_one));
         // What a job made is one page.
         let usual = defaults.paginate.as_ref().filter(|_| own.job.is_none());
         let paginate = own.paginate.as_ref().or(usual);
@@ -369,8 +383,9 @@ impl ApiFile {
             json: own.json,
             records,
             format,
-            archive: own.archive,
+            archive: own.archive.as_ref().map(ArchiveEntry::resolve),
             job: own.job,
+            files: own.files,
             paginate: paginate.map_or(Paginate::None {}, PaginateEntry::resolve),
             key: own.key.or_else(|| defaults.key.clone()),
             load: own.load.or(defaults.load).unwrap_or_default(),
@@ -380,12 +395,13 @@ impl ApiFile {
             incremental: own.incremental,
             checkpoint: own.checkpoint.or(defaults.checkpoint).unwrap_or_default(),
             live: own.live,
-            types: own.types,
+            types,
             nest: own.nest,
             for_each: own.for_each,
             carry: own.carry,
             on_status: own.on_status,
             cache: own.cache.or(defaults.cache).unwrap_or_default() && own.method == Method::Get,
+            keeps_raw: own.keep_raw.or(defaults.keep_raw).unwrap_or_default(),
             pages_max: own.max_pages.or(defaults.max_pages),
             records_max: own.max_records.or(defaults.max_records),
             fail_when,
@@ -407,6 +423,7 @@ impl Resource {
             format: None,
             archive: None,
             job: None,
+            files: None,
             paginate: None,
             key: None,
             load: None,
@@ -422,6 +439,7 @@ impl Resource {
             carry: BTreeMap::new(),
             on_status: BTreeMap::new(),
             cache: None,
+            keep_raw: None,
             max_pages: None,
             max_records: None,
             fail_when: None,
@@ -452,6 +470,8 @@ pub struct ResourceSettings {
     pub archive: Option<Archive>,
     /// The export that the request creates.
     pub job: Option<Job>,
+    /// What the files are called that the answers are.
+    pub files: Option<Files>,
     /// How the next page is found.
     pub paginate: Paginate,
     /// The fields that tell records apart: what `merge` and `history` go by. A sync that replaces
@@ -483,6 +503,8 @@ pub struct ResourceSettings {
     pub on_status: BTreeMap<String, OnStatus>,
     /// Whether answers are kept, and asked whether they still hold.
     pub cache: bool,
+    /// Whether the bodies of pages are kept as they came.
+    pub keeps_raw: bool,
     /// The definition's own bound on pages.
     pub pages_max: Option<u64>,
     /// The definition's own bound on records.

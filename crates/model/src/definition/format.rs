@@ -137,10 +137,47 @@ pub enum Charset {
     Latin9,
 }
 
-/// What the answer is packed in.
+/// What the answer is packed in: the kind alone, or the kind with its options.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ArchiveEntry {
+    /// A kind without options.
+    Kind(ArchiveKind),
+    /// A kind and its options.
+    Full(Archive),
+}
+
+impl ArchiveEntry {
+    /// The archive, with the defaults of one that was named alone.
+    pub fn resolve(&self) -> Archive {
+        match self {
+            Self::Kind(ArchiveKind::Gzip) => Archive::Gzip {},
+            Self::Kind(ArchiveKind::Zip) => Archive::Zip { members: None },
+            Self::Full(archive) => archive.clone(),
+        }
+    }
+}
+
+/// The kinds of archive by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Archive {
+pub enum ArchiveKind {
     /// A gzip file (RFC 1952).
     Gzip,
+    /// A zip archive, all of its members.
+    Zip,
+}
+
+/// What the answer is packed in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Archive {
+    /// A gzip file (RFC 1952).
+    Gzip {},
+    /// A zip archive, stored or deflated; each member is read by itself, in the archive's order.
+    Zip {
+        /// The members that are read: `*` and `?` stand for characters within one name, `**` for
+        /// any, and a pattern without `/` is held against the last part of a name; all without it.
+        members: Option<String>,
+    },
 }

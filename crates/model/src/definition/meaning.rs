@@ -3,6 +3,7 @@
 
 mod auth;
 mod cache;
+mod files;
 mod format;
 mod inputs;
 mod job;
@@ -288,6 +289,7 @@ impl ApiFile {
         }
         landing::check(finder, name, resource);
         cache::check(finder, self, name, resource);
+        files::check(finder, self, name, resource);
         format::check(finder, name, resource);
         job::check(self, finder, name, resource, scopes);
         for (problem, hint) in resource.paginate.problems(resource.method) {

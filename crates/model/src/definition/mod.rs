@@ -8,6 +8,7 @@ mod api;
 mod app;
 mod auth;
 mod decode;
+mod files;
 mod foreign;
 mod format;
 mod grammar;
@@ -38,8 +39,11 @@ pub use auth::{
     Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, HmacAlgorithm, JwtAlgorithm,
     KeyEncoding, ScopeIn, SignatureEncoding,
 };
+pub use files::Files;
 pub use foreign::foreign_value;
-pub use format::{Archive, Charset, CsvFormat, Format, FormatEntry, FormatKind, Header};
+pub use format::{
+    Archive, ArchiveEntry, ArchiveKind, Charset, CsvFormat, Format, FormatEntry, FormatKind, Header,
+};
 pub use incremental::{Checkpoint, CursorScope, Incremental, SendCursor, StartValue};
 pub use inputs::{CallInputs, Multipart, Part, PartHeader, Preset, RetryBackoff};
 pub use job::{Job, Poll};

@@ -6,17 +6,38 @@ use serde_json::{Value, json};
 
 use crate::arguments::Sync;
 use crate::context::Context;
-use crate::report::{Exit, Failure, as_json, as_text};
+use crate::report::{BadArgument, Exit, Failure, as_json, as_text};
 use crate::text_table::{Head, bytes, count, render};
 
 pub(super) async fn run(context: &Context, arguments: &Sync) -> Result<Exit, Failure> {
-    let workspace = context.workspace_with(&arguments.tape).await?;
-    let stop = context.stop_on_signal();
-    let extent = if arguments.full { Extent::Full } else { Extent::New };
-    let report = workspace.sync(&Selection(arguments.what.clone()), extent, &stop).await?;
+    let selection = Selection(arguments.what.clone());
+    let report = match kept_run(arguments) {
+        Some(_) if arguments.full => {
+            return Err(
+                BadArgument::new("`--full` and the replay of a run exclude each other").into()
+            );
+        }
+        Some(run) => {
+            let workspace = context.workspace().await?;
+            workspace.replay(run, &selection, &context.stop_on_signal()).await?
+        }
+        None => {
+            let workspace = context.workspace_with(&arguments.tape).await?;
+            let stop = context.stop_on_signal();
+            let extent = if arguments.full { Extent::Full } else { Extent::New };
+            workspace.sync(&selection, extent, &stop).await?
+        }
+    };
     context.progress.finish();
     print(context, &report);
     Ok(exit(&report))
+}
+
+/// The run whose kept pages are landed again: what `--replay` names where it is no folder.
+fn kept_run(arguments: &Sync) -> Option<&str> {
+    let replay = arguments.tape.replay.as_ref().filter(|replay| !replay.is_dir())?;
+    let is_of_ids = |letter: char| letter.is_ascii_hexdigit() || letter == '-';
+    replay.to_str().filter(|text| text.chars().all(is_of_ids))
 }
 
 /// Prints the tables that were written, and each resource's error.

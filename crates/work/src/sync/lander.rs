@@ -235,22 +235,33 @@ impl<'a> Lander<'a> {
 
     async fn next_intake(&self) -> Result<(u64, Intake), WorkError> {
         let sequence = self.workspace.store.next_sequence(&self.stream).await?;
-        let settings = &self.chosen.settings;
-        let landing = Landing {
-            resource: self.chosen.table.clone(),
-            stream: self.stream.clone(),
-            sequence,
-            run: self.run.clone(),
-            fetched_at: self.workspace.clock.now(),
-            mode: self.way.mode,
-            key: settings.key.iter().flat_map(|key| key.columns()).cloned().collect(),
-            deletes: settings.deletes.clone(),
-            contract: settings.contract,
-            max_rejects: settings.max_rejects,
-            types: settings.types.clone(),
-            nest_depth: usize::from(settings.nest.depth),
-            json: settings.nest.json.clone(),
-        };
+        let landing = landing(self.workspace, self.run, self.chosen, self.way.mode, sequence);
         Ok((sequence, self.workspace.lake.begin(landing).await?))
+    }
+}
+
+/// What the tables are told of a batch.
+pub(super) fn landing(
+    workspace: &Workspace,
+    run: &RunId,
+    chosen: &Chosen,
+    mode: LoadMode,
+    sequence: u64,
+) -> Landing {
+    let settings = &chosen.settings;
+    Landing {
+        resource: chosen.table.clone(),
+        stream: chosen.table.to_string(),
+        sequence,
+        run: run.clone(),
+        fetched_at: workspace.clock.now(),
+        mode,
+        key: settings.key.iter().flat_map(|key| key.columns()).cloned().collect(),
+        deletes: settings.deletes.clone(),
+        contract: settings.contract,
+        max_rejects: settings.max_rejects,
+        types: settings.types.clone(),
+        nest_depth: usize::from(settings.nest.depth),
+        json: settings.nest.json.clone(),
     }
 }

@@ -102,6 +102,10 @@ pub(super) fn request_columns(settings: &ResourceSettings) -> BTreeSet<String> {
         columns.extend(parents.map(|(_, name)| name.to_owned()));
     };
     add(&settings.path);
+    if let Some(files) = &settings.files {
+        add(&files.name);
+        files.version.iter().for_each(&mut add);
+    }
     settings.headers.values().for_each(&mut add);
     for value in settings.query.values() {
         if let QueryValue::Text(template) = value {

@@ -8,15 +8,17 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use restway_connect::{PageMark, Walk};
+use restway_connect::{PageMark, RawKeeper, Walk};
 use restway_model::definition::Incremental;
 use restway_model::{Code, Counts, Cursor, Explain, RecordPath, Records, Scope, Values};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::Chosen;
+use super::files::FileTask;
 use super::lander::{Carried, Page, Way};
 use super::parents::Parent;
+use super::raw::about;
 use super::sieve::{BORDER_MAX, Highest, Sieve, Sifted};
 use super::state::{HalfWalk, Kept, Leg, PartState, fingerprint};
 use crate::stop::Stop;
@@ -30,6 +32,8 @@ pub(super) struct Part {
     pub(super) name: Arc<str>,
     pub(super) parent: Arc<Parent>,
     pub(super) carried: Carried,
+    /// What is fetched for it, where the answer is a file.
+    pub(super) file: Option<FileTask>,
 }
 
 /// What reading a part came to.
@@ -55,6 +59,8 @@ pub(super) struct Reader<'a> {
     pub(super) sender: &'a mpsc::Sender<Page>,
     pub(super) stop: Stop,
     pub(super) done: ReadPart,
+    /// Where pages are kept as they came.
+    pub(super) raw: Option<Arc<RawKeeper>>,
 }
 
 /// What `${…}` means in the requests of one leg.
@@ -79,6 +85,9 @@ impl Values for LegValues {
 impl Reader<'_> {
     /// Reads what is new, leg by leg.
     pub(super) async fn read(&mut self, state: PartState) -> Result<(), WorkError> {
+        if let Some(task) = self.part.file.take() {
+            return self.file(task).await;
+        }
         let Some(incremental) = self.chosen.settings.incremental.as_ref() else {
             let half = state.walk.filter(|half| self.is_current(half));
             self.whole(half).await?;
@@ -217,6 +226,9 @@ impl Reader<'_> {
             Arc::clone(&chosen.settings),
             values,
         );
+        if let Some(raw) = &self.raw {
+            walk = walk.keeping(Arc::clone(raw), about(&self.part.carried));
+        }
         let resumed = mark.as_ref().map(|mark| mark.page);
         if let Some(mark) = mark {
             walk = walk.resumed(mark);
@@ -259,7 +271,7 @@ impl Reader<'_> {
         self.send(held, None).await
     }
 
-    async fn send(
+    pub(super) async fn send(
         &mut self,
         records: Vec<Records>,
         state: Option<PartState>,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use restway_connect::RawKeeper;
 use restway_model::definition::Load;
 use restway_model::{Code, Counts, Event, Explain, RunId, TableName};
 use restway_tables::LoadMode;
@@ -95,10 +96,11 @@ impl Workspace {
         let way = self.way(chosen, is_full).await?;
         let parts = self.unfinished(chosen, way).await?;
         progress.parts = parts.len();
+        let raw = self.raw_keeper(run, chosen);
         let mut lander = Lander::begin(self, run, chosen, way).await?;
         let (sender, receiver) = mpsc::channel(self.limits.channel_batches_max);
         let (walked, taken) = tokio::join!(
-            self.read_all(chosen, way, parts, sender, stop, progress),
+            self.read_all(chosen, way, parts, (sender, raw), stop, progress),
             lander.take_all(receiver)
         );
         // The tables' own error says why nobody takes pages any more.
@@ -143,7 +145,7 @@ impl Workspace {
         way: Way,
     ) -> Result<Vec<(Part, PartState)>, WorkError> {
         let stream = chosen.table.to_string();
-        let all = self.parts(chosen).await?;
+        let all = self.with_files(chosen, way, self.parts(chosen).await?).await?;
         let count = all.len();
         let mut parts = Vec::with_capacity(count);
         for part in all {
@@ -171,7 +173,8 @@ impl Workspace {
     async fn parts(&self, chosen: &Chosen) -> Result<Vec<Part>, WorkError> {
         let Some(parent) = chosen.parent() else {
             let parent = Arc::new(Parent::none());
-            return Ok(vec![Part { name: "".into(), parent, carried: Arc::default() }]);
+            let (name, carried) = ("".into(), Arc::default());
+            return Ok(vec![Part { name, parent, carried, file: None }]);
         };
         let columns = request_columns(&chosen.settings);
         let mut parts = BTreeMap::new();
@@ -184,7 +187,8 @@ impl Workspace {
                 false => row.name(&columns).into(),
             };
             let carried = Arc::new(carried(&chosen.settings.carry, &row));
-            let part = Part { name: Arc::clone(&name), parent: Arc::new(row), carried };
+            let (name, parent) = (Arc::clone(&name), Arc::new(row));
+            let part = Part { name: Arc::clone(&name), parent, carried, file: None };
             parts.insert(name, part);
         }
         Ok(parts.into_values().collect())
@@ -195,7 +199,7 @@ impl Workspace {
         chosen: &Chosen,
         way: Way,
         parts: Vec<(Part, PartState)>,
-        sender: mpsc::Sender<Page>,
+        (sender, raw): (mpsc::Sender<Page>, Option<Arc<RawKeeper>>),
         stop: Stop,
         progress: &mut Progress,
     ) -> Result<(), WorkError> {
@@ -210,7 +214,9 @@ impl Workspace {
                 let name = Arc::clone(&part.name);
                 let (stop, sender) = (stop.clone(), &sender);
                 let done = ReadPart::default();
-                let mut reader = Reader { workspace: self, chosen, way, part, sender, stop, done };
+                let raw = raw.clone();
+                let mut reader =
+                    Reader { workspace: self, chosen, way, part, sender, stop, done, raw };
                 under_way.push(async move {
                     let read = reader.read(state).await;
                     (name, read, reader.done)

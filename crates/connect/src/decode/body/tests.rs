@@ -262,7 +262,7 @@ fn charsets_are_those_that_are_said() {
 
 #[test]
 fn gzip_files_are_unpacked_within_bounds() {
-    let packed = |format| BodyShape { archive: Some(Archive::Gzip), ..shape(format) };
+    let packed = |format| BodyShape { archive: Some(Archive::Gzip {}), ..shape(format) };
     let csv = packed(json!({"type": "csv"}));
     let body = gzip(b"a\n1\n2\n");
     assert_eq!(read(&csv, &body), Ok(vec![json!({"a": "1"}), json!({"a": "2"})]));

@@ -1,7 +1,7 @@
 //! What `format`, `archive` and the keys beside them mean together.
 
 use super::Finder;
-use crate::definition::{CsvFormat, Format, Header, Paginate, ResourceSettings};
+use crate::definition::{Archive, CsvFormat, Format, Header, Paginate, ResourceSettings};
 use crate::{Name, Step};
 
 pub(super) fn check(finder: &mut Finder<'_>, name: &Name, resource: &ResourceSettings) {
@@ -24,6 +24,19 @@ pub(super) fn check(finder: &mut Finder<'_>, name: &Name, resource: &ResourceSet
             (true, true)
         }
     };
+    let is_zip = matches!(resource.archive, Some(Archive::Zip { .. }));
+    let reads_around = reads_around && !is_zip;
+    if let Some(Archive::Zip { members: Some(members) }) = &resource.archive
+        && members.is_empty()
+    {
+        let hint = Some("write a pattern, as in `members: \"*.csv\"`".to_owned());
+        let path = ["resources", name.as_str(), "archive", "members"];
+        finder.report(&path, "no member has an empty name", hint);
+    }
+    if is_zip && resource.fail_when.is_some() {
+        let message = "`fail_when` reads one answer, and an archive holds several";
+        finder.report(&at("fail_when"), message, None);
+    }
     if !has_path && resource.records.is_some() {
         let hint = "leave it out: every line or row is a record".to_owned();
         finder.report(&at("records"), "this format has no path to its records", Some(hint));
