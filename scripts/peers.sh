@@ -24,13 +24,16 @@ python_part() {
 }
 
 python_part "$folder" "$python_versions"
-# From Debian: a web server that asks for client certificates, proxies that ask for passwords, and
-# what the other parts run on.
+# From Debian: a web server that asks for client certificates, proxies that ask for passwords,
+# databases, and what the other parts run on.
 missing=()
 for pair in nginx:nginx-light tinyproxy:tinyproxy-bin microsocks:microsocks openssl:openssl \
-        java:openjdk-17-jre-headless keytool:openjdk-17-jre-headless npm:npm; do
+        java:openjdk-17-jre-headless keytool:openjdk-17-jre-headless npm:npm \
+        mariadbd:mariadb-server; do
     command -v "${pair%%:*}" > /dev/null || missing+=("${pair#*:}")
 done
+# Debian keeps PostgreSQL's programs in a folder of their version, out of the way.
+compgen -G "/usr/lib/postgresql/*/bin/initdb" > /dev/null || missing+=(postgresql)
 if [ ${#missing[@]} -gt 0 ]; then
     echo "installing ${missing[*]} from Debian"
     sudo=()

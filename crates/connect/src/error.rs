@@ -596,7 +596,7 @@ impl CallError {
                 failure => is_out(failure),
             },
             Self::Page { cause, .. } => cause.is_outage(),
-            Self::Value(_) | Self::Invalid { .. } => false,
+            Self::Value(_) | Self::Invalid { .. } | Self::Kept { .. } => false,
         }
     }
 }

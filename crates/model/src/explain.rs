@@ -166,6 +166,7 @@ codes! {
     RequestInvalid "request.invalid" Asked "A published resource was asked for something it does not offer",
     ObjectMissing "object.missing" Asked "No such published app, object or item",
     AccessDenied "request.denied" Asked "The published object is not for everybody, or the host name is not the server's",
+    SourceUnavailable "source.unavailable" Failed "The database behind a published object does not answer, or has no connection left",
     ServerBusy "server.busy" Failed "The server answers as many requests as it may at once",
     MethodNotAllowed "request.method_not_allowed" Asked "The published object does not take this method",
     ListenFailed "server.listen" Failed "The address to listen on cannot be used",

@@ -7,11 +7,16 @@
 //! 1. `request` reads the text: segments, key parts, parameters. Pure.
 //! 2. `plan` decides what will be read, or refuses. Pure: it sees the definitions and the table's
 //!    columns, and nothing else.
-//! 3. `query` reads it. The only stage that touches the lake, through [`Rows`].
+//! 3. `statement` writes it in the dialect of its source, and `query` reads it: the only stage that
+//!    touches what holds the rows, through [`Source`].
 //! 4. `respond` writes the envelope that Jitterbit App Builder's callers know. Pure.
 //!
-//! What never happens here: a socket, a web framework, a write to a table. No text of a caller
-//! becomes part of a statement: identifiers come from the table's own list of columns, and every
+//! Rows come from the workspace's own tables, from live resources and saved queries, and from
+//! databases (`source`). They are written as JSON where the database's values are decoded, into
+//! the buffer that is sent; no stage holds a value of a row.
+//!
+//! What never happens here: a web framework, a write outside of a transaction. No text of a caller
+//! becomes part of a statement: identifiers come from the relation's own list of columns, and every
 //! value is bound as a parameter.
 //!
 //! Who may read: an object is open when its app grants `filter` (or `all`) to `anonymous`. An app
@@ -19,7 +24,6 @@
 //! an open object, a closed one answers 401, because its name is told by the app's own files and
 //! a caller with a key will have to know where to use it.
 
-mod lake;
 mod openapi;
 mod plan;
 mod publisher;
@@ -27,14 +31,19 @@ mod query;
 mod refusal;
 mod request;
 mod respond;
-mod rows;
-mod sql;
-mod value;
+mod source;
+mod statement;
 
 #[cfg(test)]
 mod tests;
 
-pub use publisher::{NotReady, OpenObject, PublishError, Publisher};
+pub use plan::{Comparison, Condition, Place, Quantity, Value};
+pub use publisher::{App, NotReady, OpenObject, PublishError, Publisher, Saved};
 pub use request::Request;
 pub use respond::Response;
-pub use rows::{Answering, Column, Rows};
+pub use source::{
+    Address, Answering, Column, DatabaseSettings, Description, Engine, Engined, Flow, Foreign,
+    InvalidAddress, Kind, Page, Relation, Sink, Source, SourceError, Transaction, Unique,
+    Violation, open,
+};
+pub use statement::{Bound, Dialect, Statement};

@@ -5,12 +5,11 @@
 //! statuses that `refusal` knows. What never happens here: a closed object, or a promise that a
 //! row keeps a type which its table does not have yet.
 
-use restway_model::ColumnType;
 use serde_json::{Map, Value, json};
 
-use crate::plan::{Bounds, LIMIT_DEFAULT, LIST_PARAMETERS};
+use crate::plan::{self, Bounds, LIMIT_DEFAULT, LIST_PARAMETERS};
 use crate::query::Described;
-use crate::rows::Column;
+use crate::source::{Column, Kind};
 
 /// The document of an app.
 pub(crate) fn document(app: &str, objects: &[Described<'_>], bounds: Bounds) -> Value {
@@ -20,7 +19,7 @@ pub(crate) fn document(app: &str, objects: &[Described<'_>], bounds: Bounds) -> 
         let name = described.name;
         paths.insert(format!("/rest/v1/{app}/{name}"), list(described, bounds));
         paths.insert(format!("/rest/v1/{app}/{name}/{{key}}"), item(described));
-        schemas.insert(name.to_owned(), row(&described.columns));
+        schemas.insert(name.to_owned(), row(&described.description.columns));
     }
     // Objects are named in lower case, so this cannot be one of them.
     schemas.insert("Refusal".to_owned(), refusal());
@@ -35,8 +34,9 @@ pub(crate) fn document(app: &str, objects: &[Described<'_>], bounds: Bounds) -> 
 fn list(described: &Described<'_>, bounds: Bounds) -> Value {
     let mut parameters: Vec<Value> =
         LIST_PARAMETERS.iter().map(|name| collection_parameter(name, bounds)).collect();
-    let can_filter = |column: &&Column| !column.name.starts_with('$');
-    parameters.extend(described.columns.iter().filter(can_filter).map(|column| {
+    parameters.extend(arguments(described));
+    let can_filter = |column: &&Column| !column.name.starts_with('$') && column.kind != Kind::List;
+    parameters.extend(described.description.columns.iter().filter(can_filter).map(|column| {
         json!({
             "name": column.name,
             "in": "query",
@@ -62,7 +62,18 @@ fn list(described: &Described<'_>, bounds: Bounds) -> Value {
 }
 
 fn item(described: &Described<'_>) -> Value {
-    let key = described.object.key.join(",");
+    let key = plan::key_names(described.object, &described.description).join(",");
+    let mut parameters = vec![
+        json!({
+            "name": "key",
+            "in": "path",
+            "required": true,
+            "description": format!("`{key}`; a comma inside a part is written `%2C`."),
+            "schema": { "type": "string" },
+        }),
+        fields_parameter(),
+    ];
+    parameters.extend(arguments(described));
     let envelope = json!({
         "item": reference(described.name),
         "message": { "type": "null" },
@@ -73,18 +84,23 @@ fn item(described: &Described<'_>) -> Value {
         "get": {
             "operationId": format!("get_{}", described.name),
             "summary": format!("One item of {}", described.name),
-            "parameters": [
-                {
-                    "name": "key",
-                    "in": "path",
-                    "required": true,
-                    "description": format!("`{key}`; a comma inside a part is written `%2C`."),
-                    "schema": { "type": "string" },
-                },
-                fields_parameter(),
-            ],
+            "parameters": parameters,
             "responses": responses(&envelope),
         }
+    })
+}
+
+/// The parameters of a saved query.
+fn arguments<'a>(described: &'a Described<'_>) -> impl Iterator<Item = Value> + 'a {
+    described.object.params.iter().map(|(name, param)| {
+        let text = param.description.as_deref().or(param.title.as_deref());
+        json!({
+            "name": name,
+            "in": "query",
+            "required": param.is_required(),
+            "description": text.unwrap_or("A value that the query behind this object takes."),
+            "schema": value(param.kind.into()),
+        })
     })
 }
 
@@ -162,16 +178,21 @@ fn row(columns: &[Column]) -> Value {
     json!({ "type": "object", "properties": properties })
 }
 
-fn value(kind: ColumnType) -> Value {
+fn value(kind: Kind) -> Value {
     match kind {
-        ColumnType::Null | ColumnType::Json => json!({}),
-        ColumnType::Bool => json!({ "type": "boolean" }),
-        ColumnType::Int64 => json!({ "type": "integer", "format": "int64" }),
-        ColumnType::Decimal { .. } => json!({ "type": "number" }),
-        ColumnType::Float64 => json!({ "type": "number", "format": "double" }),
-        ColumnType::Date => json!({ "type": "string", "format": "date" }),
-        ColumnType::Timestamp => json!({ "type": "string", "format": "date-time" }),
-        ColumnType::Text => json!({ "type": "string" }),
+        Kind::Null | Kind::Json => json!({}),
+        Kind::Bool => json!({ "type": "boolean" }),
+        Kind::Int64 => json!({ "type": "integer", "format": "int64" }),
+        Kind::UInt64 => json!({ "type": "integer", "format": "uint64", "minimum": 0 }),
+        Kind::Decimal { .. } | Kind::Number => json!({ "type": "number" }),
+        Kind::Float32 => json!({ "type": "number", "format": "float" }),
+        Kind::Float64 => json!({ "type": "number", "format": "double" }),
+        Kind::Date => json!({ "type": "string", "format": "date" }),
+        Kind::Time | Kind::DateTime | Kind::Text | Kind::Other => json!({ "type": "string" }),
+        Kind::Instant => json!({ "type": "string", "format": "date-time" }),
+        Kind::Uuid => json!({ "type": "string", "format": "uuid" }),
+        Kind::Bytes => json!({ "type": "string", "contentEncoding": "base64" }),
+        Kind::List => json!({ "type": "array" }),
     }
 }
 

@@ -4,23 +4,51 @@
 //! In: the app files and the seams, once; then requests. Out: responses, always. What never
 //! happens here: a rule about parameters, statements or envelopes; each has its stage.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use restway_model::definition::AppFile;
-use restway_model::{Clock, Code, Event, Explain, Limits, Observer, TableName};
+use restway_model::definition::{self, AppFile, Object, Origin, Param};
+use restway_model::{Clock, Code, Event, Explain, Limits, Name, Observer};
 
 use crate::openapi;
-use crate::plan::{self, Admitted, Apps, Bounds, Objects, Published};
+use crate::plan::{self, Admitted, Apps, Arguments, Bounds, Objects, Published};
 use crate::query::Reading;
 use crate::refusal::Refusal;
 use crate::request::{self, Request};
 use crate::respond::{self, Response};
-use crate::rows::Rows;
+use crate::source::{Relation, Source};
+use crate::statement::Dialect;
 
 /// Tables that are looked at to find out whether the lake can be read.
 const READY_TABLES_MAX: usize = 16;
+
+/// An app, with what its file only names.
+#[derive(Clone)]
+pub struct App {
+    /// The file.
+    pub file: AppFile,
+    /// Its sources.
+    pub sources: BTreeMap<Name, Arc<dyn Source>>,
+    /// The saved queries that its objects are published from.
+    pub queries: BTreeMap<Name, Saved>,
+}
+
+/// A saved query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Saved {
+    /// The statement, with `$name` for its parameters.
+    pub sql: String,
+    /// Its parameters.
+    pub params: BTreeMap<String, Param>,
+}
+
+impl From<AppFile> for App {
+    /// An app of the workspace's own tables.
+    fn from(file: AppFile) -> Self {
+        Self { file, sources: BTreeMap::new(), queries: BTreeMap::new() }
+    }
+}
 
 /// Apps that cannot be published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,9 +59,9 @@ pub enum PublishError {
         /// The app.
         app: String,
     },
-    /// An object's `from` names no table.
-    #[error("`{app}/{object}` is published from `{from}`, which is not a table's name")]
-    NotATable {
+    /// An object's `from` names nothing that is there.
+    #[error("`{app}/{object}` is published from `{from}`, which is not there")]
+    NotThere {
         /// The app.
         app: String,
         /// The object.
@@ -59,7 +87,7 @@ impl Explain for PublishError {
     fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::AppTwice { .. } => "rename one of the two files' `app`",
-            Self::NotATable { .. } => "write `from: api.resource`",
+            Self::NotThere { .. } => "name a source of the app, a table or a saved query",
             Self::NoKey { .. } => "name the columns that tell items apart in `key`",
         };
         vec![hint.to_owned()]
@@ -73,16 +101,15 @@ pub struct OpenObject {
     pub app: String,
     /// The object.
     pub object: String,
-    /// The table behind it.
-    pub table: TableName,
-    /// The columns of its key, in the order of the URL.
+    /// What it is published from.
+    pub from: String,
+    /// The columns of its key, in the order of the URL; none where the database tells them.
     pub key: Vec<String>,
 }
 
 /// Answers for the published apps.
 pub struct Publisher {
     apps: Apps,
-    rows: Arc<dyn Rows>,
     bounds: Bounds,
     time_max: Duration,
     observer: Arc<dyn Observer>,
@@ -90,21 +117,21 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Makes the apps ready. `rows` is usually the lake.
+    /// Makes the apps ready. `lake` has the workspace's own tables.
     ///
     /// # Errors
-    /// When the apps contradict each other or name what cannot be a table.
+    /// When the apps contradict each other or name what is not there.
     pub fn new(
-        apps: Vec<AppFile>,
-        rows: Arc<dyn Rows>,
+        apps: Vec<App>,
+        lake: &Arc<dyn Source>,
         limits: &Limits,
         observer: Arc<dyn Observer>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, PublishError> {
         let mut ready = Apps::new();
         for app in apps {
-            let objects = objects(&app)?;
-            let app = app.app.to_string();
+            let objects = objects(&app, lake)?;
+            let app = app.file.app.to_string();
             if ready.contains_key(&app) {
                 return Err(PublishError::AppTwice { app });
             }
@@ -112,7 +139,7 @@ impl Publisher {
         }
         let bounds =
             Bounds { limit_max: limits.list_rows_max as u64, offset_max: limits.list_offset_max };
-        Ok(Self { apps: ready, rows, bounds, time_max: limits.list_timeout, observer, clock })
+        Ok(Self { apps: ready, bounds, time_max: limits.list_timeout, observer, clock })
     }
 
     /// Answers a request: request, plan, query, respond.
@@ -139,7 +166,7 @@ impl Publisher {
                 open.push(OpenObject {
                     app: app.clone(),
                     object: name.clone(),
-                    table: object.table.clone(),
+                    from: object.relation.to_string(),
                     key: object.key.clone(),
                 });
             }
@@ -147,20 +174,26 @@ impl Publisher {
         open
     }
 
-    /// Whether the tables behind the open objects can be read. One that was never synced is no
-    /// reason to wait: it will be there when it is there.
+    /// Whether the workspace's own tables behind the open objects can be read. One that was never
+    /// synced is no reason to wait: it will be there when it is there. A database that is down
+    /// takes its own objects with it and no others, so it is none either.
     ///
     /// # Errors
     /// The observer was told why; the caller is only told that it is so.
     pub async fn ready(&self) -> Result<(), NotReady> {
-        let tables: BTreeSet<TableName> =
-            self.open_objects().into_iter().map(|object| object.table).collect();
-        for table in tables.iter().take(READY_TABLES_MAX) {
-            match self.reading().columns(table).await {
+        let objects = self.apps.values().flat_map(|objects| objects.values());
+        let own = objects.filter(|object| {
+            let is_table = matches!(&object.relation, Relation::Table(path) if path.len() == 2);
+            object.is_open && is_table && object.source.dialect() == Dialect::Lake
+        });
+        let tables: BTreeMap<String, &Published> =
+            own.map(|object| (object.relation.to_string(), object)).collect();
+        for (table, object) in tables.into_iter().take(READY_TABLES_MAX) {
+            match self.reading().describe(object).await {
                 Ok(_) | Err(Refusal::NotLanded(_)) => {}
                 Err(refusal) => {
                     let message = refusal.inside().unwrap_or_default();
-                    self.observer.observe(&Event::Warned { about: table.to_string(), message });
+                    self.observer.observe(&Event::Warned { about: table, message });
                     return Err(NotReady);
                 }
             }
@@ -173,35 +206,55 @@ impl Publisher {
         request: &Request,
         timing: &mut Timing<'_>,
     ) -> Result<Response, Refusal> {
-        let reading = self.reading();
-        let asked = timing.lap("request", request::parse(request))?;
+        let mut asked = timing.lap("request", request::parse(request))?;
+        let parameters = std::mem::take(&mut asked.parameters);
         let admitted = timing.lap("plan", plan::admit(&self.apps, &asked))?;
-        match admitted {
-            Admitted::List { object } => {
-                let columns = timing.lap("query", reading.columns(&object.table).await)?;
-                let plan = plan::list(object, &columns, &asked.parameters, self.bounds);
-                let plan = timing.lap("plan", plan)?;
-                let page = timing.lap("query", reading.page(&plan).await)?;
-                Ok(respond::list(&page, plan.message.as_deref()))
-            }
-            Admitted::Item { object, key } => {
-                let columns = timing.lap("query", reading.columns(&object.table).await)?;
-                let plan = plan::item(object, &columns, key, &asked.parameters);
-                let plan = timing.lap("plan", plan)?;
-                let row = timing.lap("query", reading.item(&plan).await)?;
-                Ok(respond::item(&row))
-            }
+        let (object, key) = match admitted {
+            Admitted::List { object } => (object, None),
+            Admitted::Item { object, key } => (object, Some(key)),
             Admitted::Document { app, objects } => {
-                plan::document(&asked.parameters)?;
-                let tables = reading.described(objects).await;
+                plan::document(&parameters)?;
+                let tables = self.reading().described(objects).await;
                 let tables = timing.lap("query", tables)?;
-                Ok(respond::document(&openapi::document(app, &tables, self.bounds)))
+                return Ok(respond::document(&openapi::document(app, &tables, self.bounds)));
+            }
+        };
+        let (arguments, parameters) = plan::arguments(object, parameters)?;
+        let asked = Read { object, key, arguments, parameters };
+        match self.rows(&asked, timing).await {
+            // The relation is another one than was known: once more, with what it is now.
+            Err(Refusal::Changed(_)) => {
+                object.source.forget(&object.relation);
+                self.rows(&asked, timing).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// A list or an item, by what is known of its relation.
+    async fn rows(&self, asked: &Read<'_>, timing: &mut Timing<'_>) -> Result<Response, Refusal> {
+        let Read { object, key, arguments, parameters } = asked;
+        let reading = self.reading();
+        let description = timing.lap("query", reading.describe(object).await)?;
+        match key {
+            None => {
+                let plan = plan::list(object, &description, arguments, parameters, self.bounds);
+                let plan = timing.lap("plan", plan)?;
+                let page = reading.page(object, &plan, respond::list_head()).await;
+                let (body, count) = timing.lap("query", page)?;
+                Ok(respond::list(body, count, plan.message.as_deref()))
+            }
+            Some(key) => {
+                let plan = plan::item(object, &description, arguments, key, parameters);
+                let plan = timing.lap("plan", plan)?;
+                let item = reading.item(object, &plan, respond::item_head()).await;
+                Ok(respond::item(timing.lap("query", item)?))
             }
         }
     }
 
     fn reading(&self) -> Reading<'_> {
-        Reading { rows: &*self.rows, clock: &*self.clock, time_max: self.time_max }
+        Reading { clock: &*self.clock, time_max: self.time_max }
     }
 
     /// Faults of ours go to the observer; a caller's mistakes are the caller's.
@@ -225,26 +278,74 @@ impl Publisher {
 #[error("the tables cannot be read")]
 pub struct NotReady;
 
-fn objects(app: &AppFile) -> Result<Objects, PublishError> {
+/// What is read for a request that was let in.
+struct Read<'a> {
+    object: &'a Published,
+    /// The parts of an item's key; none for a list.
+    key: Option<&'a [String]>,
+    arguments: Arguments,
+    parameters: Vec<(String, String)>,
+}
+
+fn objects(app: &App, lake: &Arc<dyn Source>) -> Result<Objects, PublishError> {
     let mut objects = Objects::new();
-    for (name, object) in &app.objects {
-        let (app_name, object_name) = (app.app.to_string(), name.to_string());
-        let Ok(table) = object.from.parse() else {
-            let from = object.from.clone();
-            return Err(PublishError::NotATable { app: app_name, object: object_name, from });
+    for (name, object) in &app.file.objects {
+        let (app_name, object_name) = (app.file.app.to_string(), name.to_string());
+        let Some((source, relation, params)) = origin(app, object, lake) else {
+            let from = object.from.to_string();
+            return Err(PublishError::NotThere { app: app_name, object: object_name, from });
         };
-        if object.key.is_empty() {
+        let has_its_own = source.dialect() != Dialect::Lake;
+        if object.key.is_empty() && !has_its_own {
             return Err(PublishError::NoKey { app: app_name, object: object_name });
         }
         let published = Published {
-            table,
+            source,
+            relation,
+            params,
             key: object.key.clone(),
             default_fields: object.default_fields.clone(),
-            is_open: app.is_readable_by_all(name),
+            is_open: app.file.is_readable_by_all(name),
         };
         objects.insert(object_name, published);
     }
     Ok(objects)
+}
+
+type Behind = (Arc<dyn Source>, Relation, BTreeMap<String, Param>);
+
+/// What an object is published from.
+fn origin(app: &App, object: &Object, lake: &Arc<dyn Source>) -> Option<Behind> {
+    let path =
+        |names: &[&str]| Relation::Table(names.iter().map(|&name| name.to_owned()).collect());
+    let query = |sql: &str, params: &BTreeMap<String, Param>| Relation::Query {
+        sql: sql.to_owned(),
+        params: params.keys().cloned().collect(),
+    };
+    let (source, relation, params) = match object.from.origin(&app.file.sources).ok()? {
+        Origin::Lake(name) => (lake, path(&[name.api.as_str(), name.table.as_str()]), None),
+        Origin::Live(name) => {
+            (lake, path(&[definition::LIVE, name.api.as_str(), name.table.as_str()]), None)
+        }
+        Origin::Saved(name) => {
+            let saved = app.queries.get(&name)?;
+            (lake, query(&saved.sql, &saved.params), Some(saved.params.clone()))
+        }
+        Origin::Table { source, schema: None, table } => {
+            (app.sources.get(source)?, path(&[table]), None)
+        }
+        Origin::Table { source, schema: Some(schema), table } => {
+            (app.sources.get(source)?, path(&[schema, table]), None)
+        }
+        Origin::Sql { source, sql } => {
+            let source = match source {
+                Some(source) => app.sources.get(source)?,
+                None => lake,
+            };
+            (source, query(sql, &BTreeMap::new()), None)
+        }
+    };
+    Some((Arc::clone(source), relation, params.unwrap_or_default()))
 }
 
 /// How long each stage took, for the `Server-Timing` header. A stage may be entered twice.

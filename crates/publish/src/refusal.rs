@@ -7,6 +7,8 @@
 
 use restway_model::{Code, Explain, nearest};
 
+use crate::source::SourceError;
+
 /// At most so many problems of one request are told: each costs a search for the nearest name.
 const VALIDATIONS_MAX: usize = 20;
 /// At most so many characters of the caller's own text are repeated.
@@ -90,8 +92,14 @@ pub(crate) enum Refusal {
     NoItem,
     /// The object is read with GET and HEAD.
     Method,
-    /// The table was never written.
+    /// The table is not there, or was never written.
     NotLanded(Box<dyn Explain>),
+    /// The database behind the object does not answer, or has no connection left.
+    Unavailable(SourceError),
+    /// The relation changed while it was read.
+    Changed(SourceError),
+    /// The answer is larger than its bound.
+    TooLarge { bytes_max: usize },
     /// The query took longer than the bound.
     Slow { seconds: u64 },
     /// The app does not fit its table.
@@ -103,19 +111,19 @@ pub(crate) enum Refusal {
 impl Refusal {
     pub(crate) fn status(&self) -> u16 {
         match self {
-            Self::Invalid(_) => 400,
+            Self::Invalid(_) | Self::TooLarge { .. } => 400,
             Self::Closed => 401,
             Self::Unknown { .. } | Self::NoItem => 404,
             Self::Method => 405,
-            Self::Unfit { .. } | Self::Broken(_) => 500,
-            Self::NotLanded(_) => 503,
+            Self::Unfit { .. } | Self::Broken(_) | Self::Changed(_) => 500,
+            Self::NotLanded(_) | Self::Unavailable(_) => 503,
             Self::Slow { .. } => 504,
         }
     }
 
     pub(crate) fn code(&self) -> Code {
         match self {
-            Self::Invalid(_) => Code::RequestInvalid,
+            Self::Invalid(_) | Self::TooLarge { .. } => Code::RequestInvalid,
             Self::Closed => Code::AccessDenied,
             Self::Unknown { .. } | Self::NoItem => Code::ObjectMissing,
             Self::Method => Code::MethodNotAllowed,
@@ -123,6 +131,7 @@ impl Refusal {
             Self::Slow { .. } => Code::QueryFailed,
             Self::Unfit { .. } => Code::DefinitionInvalid,
             Self::Broken(error) => error.code(),
+            Self::Unavailable(error) | Self::Changed(error) => error.code(),
         }
     }
 
@@ -134,8 +143,12 @@ impl Refusal {
             Self::NoItem => "No such item",
             Self::Method => "Method not allowed",
             Self::NotLanded(_) => "No rows yet",
+            Self::Unavailable(_) => "The database is not available",
+            Self::TooLarge { .. } => "The answer is too large",
             Self::Slow { .. } => "The query took too long",
-            Self::Unfit { .. } | Self::Broken(_) => "The answer could not be made",
+            Self::Unfit { .. } | Self::Broken(_) | Self::Changed(_) => {
+                "The answer could not be made"
+            }
         }
     }
 
@@ -154,11 +167,18 @@ impl Refusal {
             Self::Unknown { near: None } => "nothing is published here".to_owned(),
             Self::NoItem => "no item has this key".to_owned(),
             Self::Method => "this is read with GET or HEAD; nothing here can be written".to_owned(),
-            Self::NotLanded(_) => "the table behind this object was not synced yet".to_owned(),
+            Self::NotLanded(_) => "the table behind this object is still missing".to_owned(),
+            Self::Unavailable(_) => {
+                "the database behind this object does not answer: try again later".to_owned()
+            }
+            Self::TooLarge { bytes_max } => {
+                let size = bytes_max >> 20;
+                format!("the answer is larger than {size} MiB: ask for fewer items or fields")
+            }
             Self::Slow { seconds } => {
                 format!("no answer within {seconds} s: ask for less, or filter more")
             }
-            Self::Unfit { .. } | Self::Broken(_) => {
+            Self::Unfit { .. } | Self::Broken(_) | Self::Changed(_) => {
                 "the answer could not be made; the server's log says why".to_owned()
             }
         }
@@ -170,6 +190,7 @@ impl Refusal {
             Self::Closed => Some(("www-authenticate", "ApiKey realm=\"restway\"")),
             Self::Method => Some(("allow", "GET, HEAD")),
             Self::NotLanded(_) => Some(("retry-after", "30")),
+            Self::Unavailable(_) => Some(("retry-after", "2")),
             _ => None,
         }
     }
@@ -182,6 +203,7 @@ impl Refusal {
                 texts.extend(restway_model::chain(&**error));
                 Some(texts.join(": "))
             }
+            Self::Unavailable(error) | Self::Changed(error) => Some(error.to_string()),
             Self::Unfit { reason } => Some(reason.clone()),
             Self::Slow { seconds } => Some(format!("the query was stopped after {seconds} s")),
             _ => None,

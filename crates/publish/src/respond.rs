@@ -12,7 +12,6 @@
 
 use serde::Serialize;
 
-use crate::query::Page;
 use crate::refusal::{Refusal, Validation};
 
 /// The only media type of this room, and the encoding that goes with it.
@@ -26,14 +25,14 @@ pub struct Response {
     /// Header names in lower case, and values of visible ASCII.
     pub headers: Vec<(&'static str, String)>,
     /// JSON; empty for HEAD.
-    pub body: String,
+    pub body: Vec<u8>,
     /// `app/object`, when the request came as far as one that exists and is open: a label from a
     /// closed set, for counting.
     pub object: Option<String>,
 }
 
 impl Response {
-    fn json(status: u16, body: String) -> Self {
+    fn json(status: u16, body: Vec<u8>) -> Self {
         let headers = vec![("content-type", JSON.to_owned())];
         Self { status, headers, body, object: None }
     }
@@ -47,25 +46,52 @@ impl Response {
 }
 
 /// What follows the rows of an answer, whatever its shape.
-const ANSWERED: &str = r#""validations":[],"status":200}"#;
+const ANSWERED: &[u8] = br#""validations":[],"status":200}"#;
+/// What stands before the rows of a list; its `null` gives way to the count.
+const LIST: &[u8] = br#"{"count":null,"items":["#;
+const NO_COUNT: std::ops::Range<usize> = 9..13;
+const ITEM: &[u8] = br#"{"item":"#;
+/// Bytes that the buffer of an answer begins with.
+const BUFFER: usize = 8 << 10;
 
-/// A page of a list.
-pub(crate) fn list(page: &Page, message: Option<&str>) -> Response {
-    let count = page.count.map_or_else(|| "null".to_owned(), |count| count.to_string());
-    let items = page.items.join(",");
-    let message = text(&message);
-    let head = format!(r#"{{"count":{count},"items":[{items}],"message":{message},"#);
-    Response::json(200, head + ANSWERED)
+/// What rows of a list are written behind.
+pub(crate) fn list_head() -> Vec<u8> {
+    head(LIST)
 }
 
-/// An item.
-pub(crate) fn item(row: &str) -> Response {
-    Response::json(200, format!(r#"{{"item":{row},"message":null,{ANSWERED}"#))
+/// What an item is written behind.
+pub(crate) fn item_head() -> Vec<u8> {
+    head(ITEM)
+}
+
+fn head(head: &[u8]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(BUFFER);
+    body.extend_from_slice(head);
+    body
+}
+
+/// A page of a list, from its head and rows.
+pub(crate) fn list(mut body: Vec<u8>, count: Option<u64>, message: Option<&str>) -> Response {
+    if let Some(count) = count {
+        body.splice(NO_COUNT, count.to_string().into_bytes());
+    }
+    body.extend_from_slice(b"],\"message\":");
+    body.extend_from_slice(text(&message).as_bytes());
+    body.push(b',');
+    body.extend_from_slice(ANSWERED);
+    Response::json(200, body)
+}
+
+/// An item, from its head and row.
+pub(crate) fn item(mut body: Vec<u8>) -> Response {
+    body.extend_from_slice(br#","message":null,"#);
+    body.extend_from_slice(ANSWERED);
+    Response::json(200, body)
 }
 
 /// A description.
 pub(crate) fn document(document: &serde_json::Value) -> Response {
-    Response::json(200, document.to_string())
+    Response::json(200, document.to_string().into_bytes())
 }
 
 /// A refusal, in the shape of what was asked for.
@@ -83,7 +109,7 @@ pub(crate) fn refusal(refusal: &Refusal, is_item: bool) -> Response {
     };
     let rest = text(&problem);
     let rest = rest.strip_prefix('{').unwrap_or(&rest);
-    let mut response = Response::json(status, format!("{{{empty},{rest}"));
+    let mut response = Response::json(status, format!("{{{empty},{rest}").into_bytes());
     if let Some((name, value)) = refusal.header() {
         response.headers.push((name, value.to_owned()));
     }

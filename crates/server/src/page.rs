@@ -55,15 +55,20 @@ pub(crate) fn page(objects: &[OpenObject]) -> String {
 
 fn section(object: &OpenObject) -> String {
     let list = format!("/rest/v1/{}/{}", object.app, object.object);
-    let key: Vec<String> = object.key.iter().map(|part| format!("{{{part}}}")).collect();
+    // A key that the database tells is not known before it is asked.
+    let key: Vec<String> = match object.key.as_slice() {
+        [] => vec!["{key}".to_owned()],
+        key => key.iter().map(|part| format!("{{{part}}}")).collect(),
+    };
     let item = escaped(&format!("{list}/{}", key.join(",")));
     let last: Vec<String> = object.key.iter().map(|part| format!("-{}", encoded(part))).collect();
-    let some = format!("{list}?$sort={}&$limit=5&$count=true", last.join(","));
+    let sort = if last.is_empty() { String::new() } else { format!("$sort={}&", last.join(",")) };
+    let some = format!("{list}?{sort}$limit=5&$count=true");
     format!(
         "<h3>{}</h3>\n<p>from <code>{}</code></p>\n<ul>\n<li>{}\n<li>{}\n<li><code>{item}</code>\n\
          </ul>\n",
         escaped(&object.object),
-        escaped(&object.table.to_string()),
+        escaped(&object.from),
         link(&list),
         link(&some),
     )
@@ -157,7 +162,7 @@ mod tests {
         let object = OpenObject {
             app: "sales".into(),
             object: "customers".into(),
-            table: "shop.customers".parse().unwrap(),
+            from: "shop.customers".to_owned(),
             key: vec!["<script>alert('1')</script>".into(), "a\"b&c".into()],
         };
         let html = page(&[object]);

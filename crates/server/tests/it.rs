@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use restway_model::definition::{self, AppFile};
 use restway_model::{Clock, Code, Event, Explain, Limits, Observer, Pause, Records, RunId};
-use restway_publish::Publisher;
+use restway_publish::{Engined, Publisher, Source};
 use restway_server::{Server, ServerError, ServerSettings};
 use restway_tables::{Lake, LakeSettings, Landing, LoadMode};
 use serde_json::Value;
@@ -152,8 +152,9 @@ async fn settings(listen: &str) -> (ServerSettings, Arc<Heard>, TempDir) {
     let (folder, lake) = landed(heard.clone()).await;
     let clock = Arc::new(Real(Instant::now()));
     let app = definition::read::<AppFile>("apps/sales.yaml", APP).unwrap();
+    let lake: Arc<dyn Source> = Arc::new(Engined::new(Arc::new(lake)));
     let publisher =
-        Publisher::new(vec![app], Arc::new(lake), &Limits::default(), heard.clone(), clock.clone());
+        Publisher::new(vec![app.into()], &lake, &Limits::default(), heard.clone(), clock.clone());
     let publisher = Arc::new(publisher.unwrap());
     let settings = ServerSettings::new(listen.parse().unwrap(), publisher, heard.clone(), clock);
     (settings, heard, folder)

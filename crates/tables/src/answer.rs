@@ -127,12 +127,31 @@ impl Answer {
                 if rows.len() >= rows_max {
                     return Ok(rows);
                 }
-                let mut text = String::new();
-                self.object(&batch, row, &mut text)?;
-                rows.push(text);
+                rows.push(self.row(&batch, row)?);
             }
         }
         Ok(rows)
+    }
+
+    /// The next rows, each as the text of one JSON object; none after the last. As many as the
+    /// engine makes at once, so that an answer of any length needs bounded memory.
+    ///
+    /// # Errors
+    /// Also when two columns have one name: an object would lose one of them.
+    pub async fn next_rows(&mut self) -> Result<Option<Vec<String>>, TableError> {
+        self.check_names()?;
+        let Some(batch) = self.next().await? else { return Ok(None) };
+        let mut rows = Vec::with_capacity(batch.num_rows());
+        for row in 0..batch.num_rows() {
+            rows.push(self.row(&batch, row)?);
+        }
+        Ok(Some(rows))
+    }
+
+    fn row(&self, batch: &RecordBatch, row: usize) -> Result<String, TableError> {
+        let mut text = String::new();
+        self.object(batch, row, &mut text)?;
+        Ok(text)
     }
 
     /// Writes all rows and gives their number.

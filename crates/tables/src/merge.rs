@@ -285,7 +285,7 @@ impl<'a> Planner<'a> {
         for file in &gone.files {
             for batch in scan(&gone.folder.join(&file.path), &columns)? {
                 let batch = batch.map_err(|error| TableError::damaged(&gone.table, error))?;
-                let hashes = self.hasher.rows(&batch, &keys, &gone.columns)?;
+                let hashes = self.hasher.rows(&batch, &keys, &gone.columns, &gone.columns)?;
                 let part = Part::new(&batch);
                 for (index, hash) in hashes.into_iter().enumerate() {
                     let (Some(hash), Some(row)) = (hash, part.id(index)) else { continue };

@@ -76,6 +76,11 @@ impl Definitions {
         check_unique(apis.iter().map(|(file, text, api)| (file, text, &api.api)), &mut problems);
         check_unique(apps.iter().map(|(file, text, app)| (file, text, &app.app)), &mut problems);
         check_aliases(&apis, &mut problems);
+        if named.is_none() {
+            for (_, _, app) in &apps {
+                crate::publish::saved_queries(folder, app)?;
+            }
+        }
         let is_here = |word: &String| {
             let name = word.split('.').next().unwrap_or(word);
             let is_it =

@@ -51,6 +51,24 @@ pub enum WorkError {
         /// The nearest name that there is.
         suggestion: Option<String>,
     },
+    /// A source of an app that cannot be opened.
+    #[error("the source `{name}` of the app `{app}`: {problem}")]
+    Source {
+        /// The app.
+        app: String,
+        /// The source.
+        name: String,
+        /// What is wrong; never the address.
+        problem: String,
+    },
+    /// A saved query that cannot be used.
+    #[error("`{file}` {problem}")]
+    SavedQuery {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A live table is larger than a query may read.
     #[error("`live.{resource}` {bound}; a query reads no more of it")]
     LiveBound {
@@ -283,7 +301,9 @@ impl Explain for WorkError {
             Self::Stopped => Code::Interrupted,
             Self::File(error) if error.kind() == io::ErrorKind::StorageFull => Code::DiskFull,
             Self::File(_) => Code::FileFailed,
-            Self::Egress(_) => Code::DefinitionInvalid,
+            Self::Egress(_) | Self::Source { .. } | Self::SavedQuery { .. } => {
+                Code::DefinitionInvalid
+            }
             Self::Journal { .. } => Code::StoreFailed,
             Self::ParentRow { .. } => Code::TableDamaged,
             Self::ShaperEnded | Self::Task(_) => Code::Internal,
@@ -298,6 +318,15 @@ impl Explain for WorkError {
             Self::Webhook(error) => error.hints(),
             Self::NoWorkspace { .. } => {
                 vec!["make one with `restway init`, or name its folder with `-C DIR`".into()]
+            }
+            Self::Source { .. } => {
+                vec![
+                    "write its `url` as `postgres://user@host/database`, or as `${secret.NAME}`"
+                        .into(),
+                ]
+            }
+            Self::SavedQuery { .. } => {
+                vec!["a header knows `title` and `params`, between two lines `---`".into()]
             }
             Self::Exists { .. } => vec!["move it away first, or choose another name".into()],
             Self::Definitions(problems) => problems.first().map_or(vec![], Explain::hints),

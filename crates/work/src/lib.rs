@@ -13,6 +13,7 @@ mod import;
 mod keep;
 mod landing;
 mod live;
+mod publish;
 mod recover;
 mod requests;
 mod stop;

@@ -198,11 +198,14 @@ impl Workspace {
             mode: if is_rewritten { LoadMode::Replace } else { LoadMode::Append },
             key: Vec::new(),
             deletes: Deletes::default(),
+            gone: None,
             contract: Contract::default(),
             max_rejects: MaxRejects::default(),
             types: COLUMNS.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect(),
             nest_depth: 0,
             json: Vec::new(),
+            columns: Vec::new(),
+            maps: None,
         };
         let mut intake = self.lake.begin(landing).await?;
         let staged = tokio::task::spawn_blocking(move || {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::origin::{AppSource, From};
 use crate::Name;
 
 /// A published application: data objects under `/rest/v1/{app}/{object}`.
@@ -13,6 +14,10 @@ use crate::Name;
 pub struct AppFile {
     /// The name of the app: the first part of its URLs.
     pub app: Name,
+    /// The databases that its objects come from, by a name that holds in this file. Tables of the
+    /// workspace itself need none.
+    #[serde(default)]
+    pub sources: BTreeMap<Name, AppSource>,
     /// Who may read which objects; without it nobody may.
     #[serde(default)]
     pub access: BTreeMap<Group, Access>,
@@ -58,9 +63,11 @@ pub enum AppEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Object {
-    /// The table, as `api.resource`.
-    pub from: String,
-    /// The columns that tell items apart, in the order of the URL.
+    /// The table or view, a live resource, a saved query, or a query of its own.
+    pub from: From,
+    /// The columns that tell items apart, in the order of the URL. A table of a database has its
+    /// primary key without it.
+    #[serde(default)]
     pub key: Vec<String>,
     /// The columns of a list that did not ask for any; all without it. An item has all.
     #[serde(default)]

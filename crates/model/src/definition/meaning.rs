@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 use super::problem::{At, Problem, Source};
 use super::yaml::{Node, Value};
 use super::{ApiFile, AppFile, ResourceSettings, WorkspaceFile};
-use super::{incremental, live};
-use crate::{EgressEntry, Name, Scope, TableName, Template, is_credential, nearest};
+use super::{incremental, live, origin};
+use crate::{EgressEntry, Name, Scope, Template, is_credential, nearest};
 
 /// The name before the dot of tables that local files are landed in; no api may have it.
 pub const LAKE: &str = "lake";
@@ -153,13 +153,17 @@ impl WorkspaceFile {
 impl Meaning for AppFile {
     #[expect(private_interfaces, reason = "only this module's files are definitions")]
     fn check(&self, finder: &mut Finder<'_>) {
+        for (name, source) in &self.sources {
+            origin::check_source(finder, name, source);
+        }
         for (name, object) in &self.objects {
-            let path = ["objects", name.as_str(), "from"];
-            if object.from.parse::<TableName>().is_err() {
-                let message = format!("`{}` is not a table", object.from);
-                finder.report(&path, message, Some("write `api.resource`".into()));
+            let origin = object.from.origin(&self.sources);
+            if let Err((message, hint)) = &origin {
+                let path = ["objects", name.as_str(), "from"];
+                finder.report(&path, message.as_str(), Some(hint.clone()));
             }
-            if object.key.is_empty() {
+            let has_its_own = matches!(origin, Ok(origin::Origin::Table { .. }));
+            if object.key.is_empty() && !has_its_own {
                 finder.report(&["objects", name.as_str(), "key"], "a key needs a column", None);
             }
         }

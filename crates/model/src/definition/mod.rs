@@ -19,6 +19,7 @@ mod job;
 mod landing;
 mod live;
 mod meaning;
+mod origin;
 mod paging;
 mod param;
 mod problem;
@@ -53,6 +54,7 @@ pub use landing::{
     ColumnRule, Contract, Deletes, InvalidPercent, Load, MaxRejects, Percent, TypeRule,
 };
 pub use live::Live;
+pub use origin::{AppSource, From, FromQuery, LIVE, Origin, SourceKind};
 pub use paging::{Paginate, PaginateEntry, PaginateKind, Slot};
 pub use param::{Param, ValueProblem, ValueType};
 pub use problem::Problem;

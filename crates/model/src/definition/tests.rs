@@ -247,12 +247,34 @@ fn apps_name_tables_and_their_own_objects() {
         "
 app: sales
 access: { anonymous: { custmers: [filter] } }
-objects: { customers: { from: shop, key: [] } }
+sources:
+  live: { type: mysql, url: 'mysql://root:a-password@db/shop' }
+  local: { type: sqlite, path: ../shop.db }
+  no_place: { type: postgres }
+  other: { type: sqlite, path: x.db, connections: 0, url: 'postgres://db' }
+objects:
+  customers: { from: shop, key: [] }
+  own: { from: local.customers }
+  far: { from: locl.main.customers, key: [id] }
+  asked: { from: { source: shop, sql: select 1 }, key: [id] }
+  saved: { from: queries/late orders.sql, key: [id] }
+  keyless: { from: { sql: select 1 } }
 ",
         expect![[r#"
             3:22+1 there is no object `custmers` -- did you mean `customers`?
-            4:31+4 `shop` is not a table -- write `api.resource`
-            4:42+1 a key needs a column
+            5:9+1 `live` has a meaning of its own -- call the source something else
+            5:29+34 a credential stands in the address -- store the address with `restway secret set NAME` and write `${secret.NAME}`
+            6:32+10 `../shop.db` leads out of the workspace -- say `outside: true` if that is meant
+            7:21+8 the key `url` is missing
+            8:32+4 `url` and `path` both say where it is
+            8:51+1 from 1 to 1000
+            8:59+16 not an address of this kind of database: write `sqlite:…`
+            10:22+4 `shop` is not a table -- write `source.table`, `api.resource`, `live.api.resource` or `queries/NAME.sql`
+            10:33+1 a key needs a column
+            12:16+19 there is no source `locl` -- did you mean `local`?
+            13:18+1 there is no source `shop` -- name it in `sources` of this file
+            14:18+23 `queries/late orders.sql` is not a table -- write `source.table`, `api.resource`, `live.api.resource` or `queries/NAME.sql`
+            15:12+1 a key needs a column
         "#]],
     );
 }

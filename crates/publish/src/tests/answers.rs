@@ -3,7 +3,7 @@
 use expect_test::{Expect, expect};
 use serde_json::Value;
 
-use super::{Does, room};
+use super::{Does, room, text};
 
 /// An app that nobody may read cannot be told from one that does not exist.
 #[test]
@@ -100,7 +100,7 @@ fn envelopes_are_what_callers_know() {
         let headers: String =
             response.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
         // A line for each member; no value contains what is broken at.
-        let body = response.body.replace(",\"", ",\n\"");
+        let body = text(&response).replace(",\"", ",\n\"");
         expected.assert_eq(&format!("{}\n{headers}\n{body}\n", response.status));
     };
     check(
@@ -247,7 +247,7 @@ fn envelopes_are_what_callers_know() {
     );
     let item = room(Does::Answer(&["{\"id\":1}"])).answer("GET", "sales/customers/north,1");
     let expected = r#"{"item":{"id":1},"message":null,"validations":[],"status":200}"#;
-    assert_eq!(item.body, expected);
+    assert_eq!(text(&item), expected);
     let nobody = room(Does::Answer(&[])).answer("GET", "sales/customers/north,1");
     assert_eq!(nobody.status, 404);
 }
@@ -273,10 +273,10 @@ fn faults_of_ours_are_told_to_the_observer_and_not_to_the_caller() {
     ] {
         let room = room(does);
         let response = room.answer("GET", target);
-        assert_eq!(response.status, status, "{target}: {}", response.body);
+        assert_eq!(response.status, status, "{target}: {}", text(&response));
         assert_eq!(*room.heard.0.lock().unwrap(), [heard]);
         for inside in ["/var", "shop.", "part-0", "not there", "nothing"] {
-            assert!(!response.body.contains(inside), "{}", response.body);
+            assert!(!text(&response).contains(inside), "{}", text(&response));
         }
     }
 }
@@ -285,8 +285,8 @@ fn faults_of_ours_are_told_to_the_observer_and_not_to_the_caller() {
 fn an_app_describes_what_is_open_and_nothing_else() {
     let response = room(Does::Answer(&[])).answer("GET", "sales/openapi.json");
     assert_eq!(response.status, 200);
-    assert!(!response.body.contains("staff"), "{}", response.body);
-    let document: Value = serde_json::from_str(&response.body).unwrap();
+    assert!(!text(&response).contains("staff"), "{}", text(&response));
+    let document: Value = serde_json::from_slice(&response.body).unwrap();
     let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
     let expected = [
         "/rest/v1/sales/absent",

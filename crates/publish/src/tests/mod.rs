@@ -11,10 +11,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use expect_test::Expect;
 use restway_model::definition::{self, AppFile};
-use restway_model::{Clock, Code, ColumnType, Event, Explain, Limits, Observer, Pause, TableName};
+use restway_model::{Clock, Code, Event, Explain, Limits, Observer, Pause};
 use serde_json::Value;
 
-use crate::{Answering, Column, Publisher, Request, Response, Rows};
+use crate::{
+    Answering, Bound, Column, Description, Dialect, Flow, Kind, Publisher, Relation, Request,
+    Response, Sink, Source, SourceError, Statement, Transaction,
+};
 
 const SALES: &str = "
 app: sales
@@ -52,60 +55,71 @@ enum Does {
 }
 
 /// A statement and its values.
-type Asked = (String, Vec<(String, Value)>);
+type Asked = (String, Vec<Bound>);
 
 struct Fake {
     does: Does,
     asked: Mutex<Vec<Asked>>,
 }
 
-impl Rows for Fake {
-    fn columns<'a>(&'a self, table: &'a TableName) -> Answering<'a, Vec<Column>> {
+impl Source for Fake {
+    fn dialect(&self) -> Dialect {
+        Dialect::Lake
+    }
+
+    fn describe<'a>(&'a self, relation: &'a Relation) -> Answering<'a, Arc<Description>> {
         Box::pin(async move {
-            if table.table.as_str() == "absent" {
-                let error: Box<dyn Explain> = Box::new(Inside("not there", Code::TableMissing));
-                return Err(error);
+            if relation.to_string() == "shop.absent" {
+                let error = Inside("not there", Code::TableMissing);
+                return Err(SourceError::Engine(Box::new(error)));
             }
-            let decimal = ColumnType::Decimal { precision: 6, scale: 2 };
             let columns = [
-                ("id", ColumnType::Int64),
-                ("region", ColumnType::Text),
-                ("name", ColumnType::Text),
-                ("odd \"name\"", ColumnType::Text),
-                ("credit", decimal),
-                ("since", ColumnType::Timestamp),
-                ("is_open", ColumnType::Bool),
-                ("nothing_yet", ColumnType::Null),
-                ("extra", ColumnType::Json),
-                ("_row_id", ColumnType::Int64),
+                ("id", Kind::Int64),
+                ("region", Kind::Text),
+                ("name", Kind::Text),
+                ("odd \"name\"", Kind::Text),
+                ("credit", Kind::Decimal { precision: 6, scale: 2 }),
+                ("since", Kind::Instant),
+                ("is_open", Kind::Bool),
+                ("nothing_yet", Kind::Null),
+                ("extra", Kind::Json),
+                ("_row_id", Kind::Int64),
             ];
-            Ok(columns.map(|(name, kind)| Column { name: name.to_owned(), kind }).to_vec())
+            let columns = columns.map(|(name, kind)| Column::new(name, kind));
+            Ok(Arc::new(Description::of_columns(columns.to_vec())))
         })
     }
 
-    fn rows<'a>(
+    fn forget(&self, _: &Relation) {}
+
+    fn read<'a>(
         &'a self,
-        sql: &'a str,
-        values: &'a [(String, Value)],
-        rows_max: usize,
-    ) -> Answering<'a, Vec<String>> {
-        self.asked.lock().unwrap().push((sql.to_owned(), values.to_vec()));
+        statement: &'a Statement<'a>,
+        sink: &'a mut dyn Sink,
+    ) -> Answering<'a, ()> {
+        self.asked.lock().unwrap().push((statement.text.clone(), statement.values.clone()));
         Box::pin(async move {
-            match self.does {
-                Does::Answer(_) if sql.contains("count(*)") => {
-                    Ok(vec!["{\"count\":42}".to_owned()])
-                }
-                Does::Answer(rows) => {
-                    Ok(rows.iter().take(rows_max).map(|row| (*row).to_owned()).collect())
-                }
+            let rows: &[&str] = match self.does {
+                Does::Answer(_) if statement.text.contains("count(*)") => &["{\"count\":42}"],
+                Does::Answer(rows) => rows,
                 Does::Fail => {
-                    let error: Box<dyn Explain> =
-                        Box::new(Inside("/var/secret/part-0 is gone", Code::TableDamaged));
-                    Err(error)
+                    let error = Inside("/var/secret/part-0 is gone", Code::TableDamaged);
+                    return Err(SourceError::Engine(Box::new(error)));
                 }
                 Does::Hang => pending().await,
+            };
+            for row in rows {
+                sink.buffer().extend_from_slice(row.as_bytes());
+                if sink.row() == Flow::Enough {
+                    break;
+                }
             }
+            Ok(())
         })
+    }
+
+    fn begin(&self) -> Answering<'_, Box<dyn Transaction>> {
+        Box::pin(async { Err(SourceError::ReadOnly) })
     }
 }
 
@@ -151,9 +165,10 @@ fn room(does: Does) -> Room {
     let read = |text| definition::read::<AppFile>("apps/a.yaml", text).unwrap();
     let rows = Arc::new(Fake { does, asked: Mutex::default() });
     let heard = Arc::new(Heard::default());
+    let source: Arc<dyn Source> = rows.clone();
     let publisher = Publisher::new(
-        vec![read(SALES), read(CLOSED)],
-        rows.clone(),
+        vec![read(SALES).into(), read(CLOSED).into()],
+        &source,
         &Limits::default(),
         heard.clone(),
         Arc::new(Still),
@@ -175,7 +190,8 @@ impl Room {
     fn asked(&self) -> String {
         let asked = self.rows.asked.lock().unwrap();
         let statements = asked.iter().map(|(sql, values)| {
-            let values = values.iter().map(|(name, value)| format!("\n  ${name} = {value}"));
+            let values = values.iter().enumerate();
+            let values = values.map(|(at, value)| format!("\n  {} = {value:?}", at + 1));
             format!("{}{}\n", broken(sql), values.collect::<String>())
         });
         statements.collect()
@@ -187,14 +203,14 @@ fn broken(sql: &str) -> String {
     [" FROM ", " WHERE ", " AND ", " OR ", " ORDER BY ", " LIMIT "]
         .iter()
         .fold(sql.to_owned(), |text, word| text.replace(word, &format!("\n {word}")))
-        .replace("\", \"", "\",\n    \"")
+        .replace("\", t.", "\",\n    t.")
 }
 
 /// What the request asks of the rows.
 fn asks(target: &str, expected: Expect) {
     let room = room(Does::Answer(&["{}"]));
     let response = room.answer("GET", target);
-    assert_eq!(response.status, 200, "{}", response.body);
+    assert_eq!(response.status, 200, "{}", text(&response));
     expected.assert_eq(&room.asked());
 }
 
@@ -202,7 +218,7 @@ fn asks(target: &str, expected: Expect) {
 fn refuses(target: &str, expected: Expect) {
     let room = room(Does::Answer(&["{}"]));
     let response = room.answer("GET", target);
-    let body: Value = serde_json::from_str(&response.body).unwrap();
+    let body: Value = serde_json::from_slice(&response.body).unwrap();
     let mut text = format!("{} {}\n", response.status, body["detail"].as_str().unwrap());
     for validation in body["validations"].as_array().unwrap() {
         assert_eq!(validation["severity"], "error");
@@ -211,4 +227,9 @@ fn refuses(target: &str, expected: Expect) {
     }
     assert_eq!(room.asked(), "", "nothing is read for a request that is refused");
     expected.assert_eq(&text);
+}
+
+/// The body of an answer.
+fn text(response: &Response) -> &str {
+    std::str::from_utf8(&response.body).unwrap()
 }

@@ -38,10 +38,9 @@ pub(super) async fn bind(
     listen: SocketAddr,
     beyond_loopback: bool,
 ) -> Result<Server, Failure> {
-    let apps = workspace.definitions.apps.iter().map(|definition| definition.app.clone());
     let publisher = Publisher::new(
-        apps.collect(),
-        Arc::new(workspace.lake().clone()),
+        workspace.apps().await?,
+        &workspace.source(),
         &Limits::default(),
         Arc::clone(&context.observer),
         Arc::clone(&context.clock),

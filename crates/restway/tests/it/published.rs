@@ -22,8 +22,14 @@ struct Serving {
 
 impl Serving {
     fn start(workspace: &Workspace) -> Self {
+        Self::start_with(workspace, &[])
+    }
+
+    /// With variables of the environment.
+    fn start_with(workspace: &Workspace, variables: &[(&str, &str)]) -> Self {
         let mut child = workspace
             .command(&["serve", "--listen", "127.0.0.1:0", "--json"])
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary runs");
@@ -95,4 +101,81 @@ fn a_table_is_published_as_its_app_says() {
     workspace.ok(&["sync"]);
     let (_, after) = serving.get("/rest/v1/shop/customers?$count=true&$limit=1");
     assert_eq!(after["count"], json!(20));
+}
+
+/// Runs a script of SQLite.
+fn in_sqlite(file: &std::path::Path, sql: &str) {
+    let python = crate::peers::peers().join("venv/bin/python");
+    let script = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])";
+    let done = std::process::Command::new(python).args(["-c", script]).arg(file).arg(sql).status();
+    assert!(done.expect("python runs").success());
+}
+
+#[test]
+fn an_app_mixes_a_database_the_lake_a_saved_query_and_a_live_resource() {
+    let api = Api::start();
+    let workspace = Workspace::new();
+    let file = workspace.path().join("till.db");
+    in_sqlite(
+        &file,
+        "create table sales (id integer primary key, item text, price decimal(8,2)); \
+         insert into sales (item, price) values ('a', 1.5), ('b', 2)",
+    );
+    workspace.write("apis/open.yaml", &api.open_file("  customers: /open/none"));
+    workspace.write(
+        "apps/mixed.yaml",
+        "app: mixed\nobjects: { first: { from: queries/frist.sql, key: [id] } }\n",
+    );
+    workspace.write("queries/first.sql", "---\ntitle: The first\nselect 1");
+    let unknown = workspace.run(&["check"]);
+    assert_eq!(unknown.code, 2, "{}", unknown.err);
+    assert!(unknown.err.contains("there is no saved query `frist`"), "{}", unknown.err);
+    assert!(unknown.err.contains("did you mean `first`?"), "{}", unknown.err);
+    workspace.write(
+        "queries/first.sql",
+        "---\ntitle: The first\nparams: { upto: { type: integer, default: 2 } }\n---\n\
+         select id, name from open.customers where id <= $upto;\n",
+    );
+    workspace.write(
+        "apps/mixed.yaml",
+        "app: mixed
+sources:
+  till: { type: sqlite, path: till.db }
+  far: { type: postgres, url: 'postgres://me@127.0.0.1:1/${env.FAR}' }
+access: { anonymous: all }
+objects:
+  sales: { from: till.sales }
+  far: { from: far.sales }
+  customers: { from: open.customers, key: [id] }
+  first: { from: queries/first.sql, key: [id] }
+  now: { from: live.open.customers, key: [id] }
+",
+    );
+    // A server reaches no address of its own machine that it was not told of.
+    let host = api.url().trim_start_matches("http://").trim_end_matches('/').to_owned();
+    workspace.write("restway.yaml", &format!("workspace: test\negress: {{ allow: ['{host}'] }}\n"));
+    workspace.ok(&["sync"]);
+    let refused = workspace.run(&["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    assert!(refused.err.contains("the source `far` of the app `mixed`"), "{}", refused.err);
+
+    let serving = Serving::start_with(&workspace, &[("FAR", "shop")]);
+    let (status, sales) = serving.get("/rest/v1/mixed/sales?$sort=-price");
+    assert_eq!(status, 200, "{sales}");
+    let expected =
+        json!([{"id": 2, "item": "b", "price": 2}, {"id": 1, "item": "a", "price": 1.5}]);
+    assert_eq!(sales["items"], expected);
+    assert_eq!(serving.get("/rest/v1/mixed/sales/2").1["item"]["item"], json!("b"));
+    assert_eq!(serving.get("/rest/v1/mixed/far").0, 503);
+    assert_eq!(serving.get("/ready").0, 200, "one database that is down is no reason to wait");
+    assert_eq!(serving.get("/rest/v1/mixed/customers/7").0, 200);
+    let (status, now) = serving.get("/rest/v1/mixed/now/7");
+    assert_eq!((status, &now["item"]["id"]), (200, &json!(7)), "{now}");
+    let (status, first) = serving.get("/rest/v1/mixed/first");
+    assert_eq!((status, first["items"].as_array().map(Vec::len)), (200, Some(2)), "{first}");
+    let (_, three) = serving.get("/rest/v1/mixed/first?upto=3&$count=true&$limit=1");
+    assert_eq!(three["count"], json!(3));
+    let (status, wrong) = serving.get("/rest/v1/mixed/first?upto=x");
+    assert_eq!(status, 400);
+    assert_eq!(wrong["message"], json!("`upto` must be a whole number of 32 bits"));
 }

@@ -1,6 +1,6 @@
 //! Stage 2: what will be read, decided before anything is read.
 //!
-//! In: what was asked, the published apps, and the columns of the one table concerned. Out: a
+//! In: what was asked, the published apps, and what the one relation concerned has. Out: a
 //! [`ListPlan`] or an [`ItemPlan`] whose every column is one of the table's own and whose every
 //! value has its column's type; or a refusal that tells all problems of the request at once.
 //!
@@ -12,15 +12,22 @@
 //! whatever has no meaning is refused, because a misspelt filter that is ignored answers too much;
 //! an order is completed by the key, so that pages neither repeat nor miss an item.
 
-use std::collections::{BTreeMap, HashSet};
+mod condition;
+mod value;
 
-use restway_model::TableName;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use restway_model::definition::Param;
+use restway_tables::SYSTEM_COLUMNS;
+
+pub use condition::{Comparison, Condition, Place, Quantity};
+pub use value::Value;
 
 use crate::refusal::{Findings, Refusal, shown};
 use crate::request::{Asked, Target};
-use crate::rows::Column;
-use crate::value::{Value, wanted};
-use restway_tables::SYSTEM_COLUMNS;
+use crate::source::{Column, Description, Kind, Relation, Source};
+use value::wanted;
 
 /// Items of a list that did not ask for a number of them.
 pub(crate) const LIMIT_DEFAULT: u64 = 10;
@@ -39,9 +46,12 @@ pub(crate) const LIST_PARAMETERS: [&str; 6] =
 const ITEM_PARAMETERS: [&str; 1] = ["$fields"];
 
 /// A published object, made ready when the apps were read.
-#[derive(Debug)]
 pub(crate) struct Published {
-    pub(crate) table: TableName,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) relation: Relation,
+    /// The parameters of a saved query.
+    pub(crate) params: BTreeMap<String, Param>,
+    /// What the file says; the relation's own primary key without it.
     pub(crate) key: Vec<String>,
     pub(crate) default_fields: Vec<String>,
     pub(crate) is_open: bool,
@@ -49,11 +59,12 @@ pub(crate) struct Published {
 
 /// The published objects of an app, by name.
 pub(crate) type Objects = BTreeMap<String, Published>;
+/// The values of a saved query's parameters.
+pub(crate) type Arguments = Vec<(String, serde_json::Value)>;
 /// The apps, by name.
 pub(crate) type Apps = BTreeMap<String, Objects>;
 
 /// What a caller was let in to.
-#[derive(Debug)]
 pub(crate) enum Admitted<'a> {
     /// The description of an app.
     Document { app: &'a str, objects: &'a Objects },
@@ -64,12 +75,12 @@ pub(crate) enum Admitted<'a> {
 }
 
 /// Items to read.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct ListPlan<'a> {
-    pub(crate) table: &'a TableName,
+    pub(crate) relation: &'a Relation,
+    pub(crate) arguments: &'a [(String, serde_json::Value)],
     pub(crate) fields: Vec<&'a Column>,
-    pub(crate) filters: Vec<Filter<'a>>,
-    pub(crate) search: Option<Search<'a>>,
+    pub(crate) condition: Condition<'a>,
     pub(crate) order: Vec<Order<'a>>,
     pub(crate) offset: u64,
     pub(crate) limit: u64,
@@ -79,25 +90,12 @@ pub(crate) struct ListPlan<'a> {
 }
 
 /// One item to read.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct ItemPlan<'a> {
-    pub(crate) table: &'a TableName,
+    pub(crate) relation: &'a Relation,
+    pub(crate) arguments: &'a [(String, serde_json::Value)],
     pub(crate) fields: Vec<&'a Column>,
-    pub(crate) key: Vec<Filter<'a>>,
-}
-
-/// A column that must equal a value.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Filter<'a> {
-    pub(crate) column: &'a Column,
-    pub(crate) value: Value,
-}
-
-/// A text that one of the columns must contain.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Search<'a> {
-    pub(crate) text: String,
-    pub(crate) columns: Vec<&'a Column>,
+    pub(crate) key: Condition<'a>,
 }
 
 /// A column to sort by.
@@ -105,6 +103,8 @@ pub(crate) struct Search<'a> {
 pub(crate) struct Order<'a> {
     pub(crate) column: &'a Column,
     pub(crate) descends: bool,
+    /// Whether it is of the key, which has no nulls.
+    pub(crate) is_key: bool,
 }
 
 /// Whether the caller may come in, and to what.
@@ -157,22 +157,62 @@ pub(crate) fn document(parameters: &[(String, String)]) -> Result<(), Refusal> {
     reader.findings.refuse()
 }
 
+/// The parameters of the saved query behind an object, taken out of those of the request, and what
+/// is left.
+pub(crate) fn arguments(
+    object: &Published,
+    parameters: Vec<(String, String)>,
+) -> Result<(Arguments, Vec<(String, String)>), Refusal> {
+    let mut findings = Findings::default();
+    let mut arguments = Arguments::new();
+    let (own, rest): (Vec<_>, Vec<_>) =
+        parameters.into_iter().partition(|(name, _)| object.params.contains_key(name));
+    for (name, param) in &object.params {
+        let mut given = own.iter().filter(|(own, _)| own == name).map(|(_, text)| text);
+        let value = match given.next() {
+            Some(text) => typed(param, text),
+            None => param.absent().ok_or_else(|| "must be given".to_owned()),
+        };
+        if given.next().is_some() {
+            findings.add("repeated_parameter", format!("`{name}` is given more than once"));
+        }
+        match value {
+            Ok(value) => arguments.push((name.clone(), value)),
+            Err(problem) => findings.add("invalid_parameter", format!("`{name}` {problem}")),
+        }
+    }
+    findings.refuse()?;
+    Ok((arguments, rest))
+}
+
+/// A text of a query string as a parameter's value.
+fn typed(param: &Param, text: &str) -> Result<serde_json::Value, String> {
+    let mut problems = Vec::new();
+    let value = param.take(param.read(text)?, "", &mut problems);
+    match problems.into_iter().next() {
+        Some(problem) => Err(problem.problem),
+        None => Ok(value),
+    }
+}
+
 /// The plan of a list.
 pub(crate) fn list<'a>(
     object: &'a Published,
-    columns: &'a [Column],
+    description: &'a Description,
+    arguments: &'a Arguments,
     parameters: &[(String, String)],
     bounds: Bounds,
 ) -> Result<ListPlan<'a>, Refusal> {
-    let key = key_columns(object, columns)?;
+    let columns = &description.columns;
+    let key = key_columns(object, description)?;
     let mut reader = Reader::new(columns, &LIST_PARAMETERS);
     let given = reader.once_each(parameters);
     let (limit, message) = reader.limit(&given, bounds.limit_max);
     let plan = ListPlan {
-        table: &object.table,
+        relation: &object.relation,
+        arguments,
         fields: reader.fields(&given).unwrap_or_else(|| default_fields(object, columns, &key)),
-        filters: reader.filters(&given),
-        search: search(&given, columns),
+        condition: reader.condition(&given),
         order: reader.order(&given, &key),
         offset: reader.offset(&given, bounds.offset_max),
         limit,
@@ -186,11 +226,13 @@ pub(crate) fn list<'a>(
 /// The plan of an item. A key that the table cannot hold is the key of no item.
 pub(crate) fn item<'a>(
     object: &'a Published,
-    columns: &'a [Column],
+    description: &'a Description,
+    arguments: &'a Arguments,
     parts: &[String],
     parameters: &[(String, String)],
 ) -> Result<ItemPlan<'a>, Refusal> {
-    let key = key_columns(object, columns)?;
+    let columns = &description.columns;
+    let key = key_columns(object, description)?;
     let mut reader = Reader::new(columns, &ITEM_PARAMETERS);
     let given = reader.once_each(parameters);
     let fields = reader.fields(&given).unwrap_or_else(|| or_key(plain(columns), &key));
@@ -198,21 +240,41 @@ pub(crate) fn item<'a>(
     if parts.len() != key.len() {
         return Err(Refusal::NoItem);
     }
-    let mut filters = Vec::with_capacity(key.len());
+    let mut all = Vec::with_capacity(key.len());
     for (column, part) in key.into_iter().zip(parts) {
-        let value = Value::of(column.kind, part).ok_or(Refusal::NoItem)?;
-        filters.push(Filter { column, value });
+        let value = value_of(column, part).ok_or(Refusal::NoItem)?;
+        all.push(Condition::equals(column, value));
     }
-    Ok(ItemPlan { table: &object.table, fields, key: filters })
+    Ok(ItemPlan { relation: &object.relation, arguments, fields, key: Condition::All(all) })
 }
 
-fn key_columns<'a>(object: &Published, columns: &'a [Column]) -> Result<Vec<&'a Column>, Refusal> {
+/// The names of the key: those of the file, or the relation's own.
+pub(crate) fn key_names<'a>(object: &'a Published, description: &'a Description) -> &'a [String] {
+    if object.key.is_empty() { &description.key } else { &object.key }
+}
+
+fn key_columns<'a>(
+    object: &Published,
+    description: &'a Description,
+) -> Result<Vec<&'a Column>, Refusal> {
+    let relation = &object.relation;
+    let names = key_names(object, description);
+    if names.is_empty() {
+        let reason = format!("`{relation}` has no primary key, and the object names no `key`");
+        return Err(Refusal::Unfit { reason });
+    }
     let find = |name: &String| {
-        column(columns, name).ok_or_else(|| Refusal::Unfit {
-            reason: format!("the key column `{name}` is not in the table `{}`", object.table),
+        column(&description.columns, name).ok_or_else(|| Refusal::Unfit {
+            reason: format!("the key column `{name}` is not in the table `{relation}`"),
         })
     };
-    object.key.iter().map(find).collect()
+    names.iter().map(find).collect()
+}
+
+/// A text as a value of a column: of its kind, and one that it may have.
+fn value_of(column: &Column, text: &str) -> Option<Value> {
+    let may_have = column.choices.is_empty() || column.choices.iter().any(|choice| choice == text);
+    Value::of(column.kind, text).filter(|_| may_have)
 }
 
 /// The fields of an answer that did not ask for any. A default field that no record has had yet
@@ -243,12 +305,6 @@ fn plain(columns: &[Column]) -> Vec<&Column> {
 
 fn column<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
     columns.iter().find(|column| column.name == name)
-}
-
-/// An empty `$q` is a search form that nobody filled in.
-fn search<'a>(given: &Given<'_>, columns: &'a [Column]) -> Option<Search<'a>> {
-    let text = given.get("$q").filter(|text| !text.is_empty())?;
-    Some(Search { text: (*text).to_owned(), columns: plain(columns) })
 }
 
 /// Parameters by name, each given once.
@@ -317,21 +373,37 @@ impl<'a> Reader<'a> {
         Some(fields)
     }
 
-    fn filters(&mut self, given: &Given<'_>) -> Vec<Filter<'a>> {
-        let mut filters = Vec::new();
+    /// What rows must be: each field equal to what it is given, and the text of `$q` in one of
+    /// them. An empty `$q` is a search form that nobody filled in.
+    fn condition(&mut self, given: &Given<'_>) -> Condition<'a> {
+        let mut all = Vec::new();
         for (name, text) in given.iter().filter(|(name, _)| !name.starts_with('$')) {
             let Some(column) = self.field(name) else { continue };
-            match Value::of(column.kind, text) {
-                Some(value) => filters.push(Filter { column, value }),
+            match value_of(column, text) {
+                Some(value) => all.push(Condition::equals(column, value)),
                 None => {
-                    let wanted = wanted(column.kind);
+                    let wanted = match column.choices.as_slice() {
+                        [] => wanted(column.kind),
+                        choices => format!("one of `{}`", choices.join("`, `")),
+                    };
                     let message =
                         format!("`{}` cannot be `{}`: write {wanted}", column.name, shown(text));
                     self.findings.add("invalid_value", message);
                 }
             }
         }
-        filters
+        match given.get("$q") {
+            Some(text) if text.contains('\0') => {
+                let message = "`$q` cannot have the character NUL".to_owned();
+                self.findings.add("invalid_value", message);
+            }
+            Some(text) if !text.is_empty() => {
+                let columns = plain(self.columns);
+                all.push(Condition::Search { columns, text: (*text).to_owned() });
+            }
+            _ => {}
+        }
+        Condition::All(all)
     }
 
     /// The order that was asked for, completed by the key.
@@ -343,15 +415,19 @@ impl<'a> Reader<'a> {
                 None => (word, false),
             };
             let Some(column) = self.field(name) else { continue };
-            if order.iter().any(|order| order.column.name == name) {
+            if column.kind == Kind::List {
+                let message = format!("`{name}` is a list, which has no order");
+                self.findings.add("invalid_value", message);
+            } else if order.iter().any(|order| order.column.name == name) {
                 self.repeated("$sort", name);
             } else {
-                order.push(Order { column, descends });
+                let is_key = key.iter().any(|key| key.name == column.name);
+                order.push(Order { column, descends, is_key });
             }
         }
         for column in key {
             if !order.iter().any(|order| order.column.name == column.name) {
-                order.push(Order { column, descends: false });
+                order.push(Order { column, descends: false, is_key: true });
             }
         }
         order

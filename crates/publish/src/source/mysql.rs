@@ -1,0 +1,304 @@
+//! MySQL and MariaDB behind the seam.
+//!
+//! In: an address, statements with `?`. Out: rows from the binary form of values. Sessions are in
+//! UTC, so a TIMESTAMP is an instant and a DATETIME a moment in no place. What never happens here:
+//! a write on a connection for reading, or a statement that runs on after nobody waits for it: the
+//! server is told to kill it.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlRow};
+use sqlx::{
+    Arguments, AssertSqlSafe, ConnectOptions, Connection, Decode, Either, Executor, Row, ValueRef,
+};
+
+use super::database::{Address, InvalidAddress};
+use super::failure::{self, Meaning};
+use super::pool::Driver;
+use super::{Column, Description, Flow, Kind, Relation, Sink, SourceError, json, mysql_describe};
+use crate::statement::{Bound, Dialect, Statement};
+
+/// Statements that a connection keeps prepared.
+const PREPARED_MAX: usize = 256;
+
+/// A database of MySQL or MariaDB.
+pub(super) struct Mysql {
+    options: MySqlConnectOptions,
+    timeout: Duration,
+}
+
+/// A connection, and its number at the server.
+pub(super) struct Opened {
+    connection: MySqlConnection,
+    number: u64,
+}
+
+impl Mysql {
+    pub(super) fn new(address: &Address, timeout: Duration) -> Result<Self, InvalidAddress> {
+        let Address::Url(url) = address else { return Err(InvalidAddress) };
+        let options = MySqlConnectOptions::from_str(url.expose()).map_err(|_| InvalidAddress)?;
+        let options = options.statement_cache_capacity(PREPARED_MAX).disable_statement_logging();
+        Ok(Self { options, timeout })
+    }
+}
+
+impl Driver for Mysql {
+    type Connection = Opened;
+    const DIALECT: Dialect = Dialect::Mysql;
+
+    async fn connect(&self, writes: bool) -> Result<Opened, SourceError> {
+        let mut connection = self.options.connect().await.map_err(failure::connecting)?;
+        let who = sqlx::query_as("SELECT CONNECTION_ID(), VERSION()");
+        let (number, version): (u64, String) =
+            who.fetch_one(&mut connection).await.map_err(failure::connecting)?;
+        // The two have the same bound under two names, in seconds and in milliseconds.
+        let bound = if version.contains("MariaDB") {
+            format!("max_statement_time = {}", self.timeout.as_secs_f64())
+        } else {
+            format!("max_execution_time = {}", self.timeout.as_millis())
+        };
+        let bound = format!("SET SESSION {bound}");
+        connection.execute(AssertSqlSafe(bound)).await.map_err(failure::connecting)?;
+        if !writes {
+            let reads = connection.execute("SET SESSION TRANSACTION READ ONLY");
+            reads.await.map_err(failure::connecting)?;
+        }
+        Ok(Opened { connection, number })
+    }
+
+    async fn describe(
+        connection: &mut Opened,
+        relation: &Relation,
+    ) -> Result<Description, SourceError> {
+        let connection = &mut connection.connection;
+        match relation {
+            Relation::Table(path) => mysql_describe::table(connection, path).await,
+            Relation::Query { sql, .. } => mysql_describe::query(connection, sql).await,
+        }
+    }
+
+    async fn run(
+        connection: &mut Opened,
+        statement: &Statement<'_>,
+        sink: &mut dyn Sink,
+    ) -> Result<u64, SourceError> {
+        let sql = AssertSqlSafe(statement.text.clone());
+        let query = sqlx::query_with(sql, arguments(&statement.values)?);
+        let mut rows = connection.connection.fetch_many(query);
+        let mut touched = 0;
+        let mut is_enough = false;
+        while let Some(next) = rows.try_next().await.map_err(failed)? {
+            let row = match next {
+                Either::Left(done) => {
+                    touched += done.rows_affected();
+                    continue;
+                }
+                Either::Right(row) => row,
+            };
+            // The rest of a page, a row at most, is read so that the connection is free again.
+            if is_enough {
+                continue;
+            }
+            write(sink.buffer(), &row, &statement.columns).map_err(failed)?;
+            match sink.row() {
+                Flow::More => {}
+                Flow::Full => sink.flush().await?,
+                Flow::Enough => is_enough = true,
+            }
+        }
+        Ok(touched)
+    }
+
+    async fn command(connection: &mut Opened, sql: &'static str) -> Result<(), SourceError> {
+        connection.connection.execute(sql).await.map(|_| ()).map_err(failed)
+    }
+
+    async fn cancel(&self, connection: Opened) {
+        let Opened { connection, number } = connection;
+        if let Ok(mut other) = self.options.connect().await {
+            // A connection that ended by itself has nothing to kill.
+            let _ = other.execute(AssertSqlSafe(format!("KILL {number}"))).await;
+            let _ = other.close().await;
+        }
+        let _ = connection.close_hard().await;
+    }
+}
+
+/// By the numbers of https://mariadb.com/kb/en/mariadb-error-codes/
+pub(super) fn failed(error: sqlx::Error) -> SourceError {
+    failure::running(error, |error| {
+        let number = error
+            .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
+            .map_or(0, sqlx::mysql::MySqlDatabaseError::number);
+        match number {
+            // The bound of a statement in both, a lock that was waited for, a deadlock.
+            1969 | 3024 | 1205 | 1213 => Meaning::Slow,
+            // An unknown column, or a table that is no longer there or is another now.
+            1054 | 1146 | 1412 | 1615 => Meaning::Changed,
+            1049 => Meaning::Missing,
+            1040 | 1053 | 1077 | 1317 | 1927 => Meaning::Unavailable,
+            _ => Meaning::Other,
+        }
+    })
+}
+
+fn arguments(values: &[Bound]) -> Result<MySqlArguments, SourceError> {
+    let mut arguments = MySqlArguments::default();
+    for value in values {
+        let added = match value {
+            Bound::Null => arguments.add(None::<&str>),
+            Bound::Bool(value) => arguments.add(*value),
+            Bound::Int(value) => arguments.add(*value),
+            Bound::Float(value) => arguments.add(*value),
+            Bound::Text(value) => arguments.add(value.as_str()),
+            Bound::Bytes(value) => arguments.add(value.as_slice()),
+            Bound::Texts(values) => {
+                arguments.add(serde_json::Value::from(values.as_slice()).to_string())
+            }
+        };
+        added.map_err(|error| SourceError::Failed { reason: error.to_string() })?;
+    }
+    Ok(arguments)
+}
+
+fn write(out: &mut Vec<u8>, row: &MySqlRow, columns: &[&Column]) -> Result<(), sqlx::Error> {
+    out.push(b'{');
+    for (at, column) in columns.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(&column.label);
+        let cell = row.try_get_raw(at)?;
+        if cell.is_null() {
+            json::null(out);
+        } else {
+            let bytes =
+                <&[u8] as Decode<sqlx::MySql>>::decode(cell).map_err(sqlx::Error::Decode)?;
+            value(out, column.kind, bytes)
+                .map_err(|unread| sqlx::Error::Decode(Box::new(unread)))?;
+        }
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// Bytes that are no value of their type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a value of MySQL could not be read")]
+struct Unread;
+
+/// A value in the binary form of results:
+/// https://mariadb.com/kb/en/resultset-row/#binary-resultset-row
+fn value(out: &mut Vec<u8>, kind: Kind, bytes: &[u8]) -> Result<(), Unread> {
+    match kind {
+        // `tinyint(1)` is a number, `bit(1)` a byte; both are zero or not.
+        Kind::Bool => json::boolean(out, bytes.iter().any(|&byte| byte != 0)),
+        Kind::Int64 => json::digits(out, whole(bytes)?),
+        Kind::UInt64 => json::digits(out, whole_from_zero(bytes)?),
+        Kind::Float32 => json::short_fraction(out, f32::from_le_bytes(fixed(bytes)?)),
+        Kind::Float64 => json::fraction(out, f64::from_le_bytes(fixed(bytes)?)),
+        // Decimals come as their digits.
+        Kind::Decimal { .. } | Kind::Number => out.extend_from_slice(bytes),
+        Kind::Date => json::day(out, days(bytes)?),
+        Kind::DateTime => json::moment(out, moment(bytes)?, ""),
+        Kind::Instant => json::moment(out, moment(bytes)?, "Z"),
+        Kind::Time => json::time(out, time(bytes)?),
+        Kind::Json => match std::str::from_utf8(bytes) {
+            Ok(text) => json::verbatim(out, text),
+            Err(_) => json::text_bytes(out, bytes),
+        },
+        Kind::Bytes => json::bytes(out, bytes),
+        Kind::Text | Kind::Uuid | Kind::Other | Kind::Null | Kind::List => {
+            json::text_bytes(out, bytes);
+        }
+    }
+    Ok(())
+}
+
+fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Unread> {
+    bytes.try_into().map_err(|_| Unread)
+}
+
+fn whole(bytes: &[u8]) -> Result<i64, Unread> {
+    Ok(match bytes.len() {
+        1 => i8::from_le_bytes(fixed(bytes)?).into(),
+        2 => i16::from_le_bytes(fixed(bytes)?).into(),
+        4 => i32::from_le_bytes(fixed(bytes)?).into(),
+        _ => i64::from_le_bytes(fixed(bytes)?),
+    })
+}
+
+fn whole_from_zero(bytes: &[u8]) -> Result<u64, Unread> {
+    Ok(match bytes.len() {
+        1 => u8::from_le_bytes(fixed(bytes)?).into(),
+        2 => u16::from_le_bytes(fixed(bytes)?).into(),
+        4 => u32::from_le_bytes(fixed(bytes)?).into(),
+        _ => u64::from_le_bytes(fixed(bytes)?),
+    })
+}
+
+/// The day of a moment: behind a length, the year in two bytes, month and day.
+fn days(bytes: &[u8]) -> Result<i64, Unread> {
+    let [_, low, high, month, day, ..] = *bytes else { return Err(Unread) };
+    let year = i32::from(u16::from_le_bytes([low, high]));
+    let day = chrono::NaiveDate::from_ymd_opt(year, month.into(), day.into()).ok_or(Unread)?;
+    Ok(day.signed_duration_since(chrono::NaiveDate::default()).num_days())
+}
+
+/// Microseconds from 1970-01-01: behind the day come hour, minute, second, and microseconds,
+/// unless all that follows is zero.
+fn moment(bytes: &[u8]) -> Result<i64, Unread> {
+    let rest = bytes.get(5..).unwrap_or_default();
+    Ok(days(bytes)? * 86_400_000_000 + clock(rest)?)
+}
+
+/// A time that may have more than a day: behind a length, whether it is negative, and days.
+fn time(bytes: &[u8]) -> Result<i64, Unread> {
+    let [_, is_negative, a, b, c, d, rest @ ..] = bytes else { return Ok(0) };
+    let days = i64::from(u32::from_le_bytes([*a, *b, *c, *d]));
+    let micros = days * 86_400_000_000 + clock(rest)?;
+    Ok(if *is_negative == 1 { -micros } else { micros })
+}
+
+fn clock(bytes: &[u8]) -> Result<i64, Unread> {
+    let [hour, minute, second, rest @ ..] = bytes else { return Ok(0) };
+    let micros = match rest {
+        [] => 0,
+        rest => u32::from_le_bytes(fixed(rest)?),
+    };
+    let seconds = i64::from(*hour) * 3_600 + i64::from(*minute) * 60 + i64::from(*second);
+    Ok(seconds * 1_000_000 + i64::from(micros))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(kind: Kind, bytes: &[u8]) -> String {
+        let mut out = Vec::new();
+        value(&mut out, kind, bytes).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn values_are_read_from_their_binary_form() {
+        assert_eq!(of(Kind::Int64, &[0xff]), "-1");
+        assert_eq!(of(Kind::UInt64, &[0xff]), "255");
+        assert_eq!(of(Kind::Decimal { precision: 6, scale: 2 }, b"-1.10"), "-1.10");
+        assert_eq!(of(Kind::Date, &[4, 0xe8, 7, 2, 29]), "\"2024-02-29\"");
+        assert_eq!(
+            of(Kind::Instant, &[11, 0xe8, 7, 2, 29, 12, 0, 5, 0x20, 0xa1, 7, 0]),
+            "\"2024-02-29T12:00:05.5Z\""
+        );
+        assert_eq!(of(Kind::Time, &[8, 1, 1, 0, 0, 0, 2, 3, 4]), "\"-26:03:04\"");
+    }
+
+    #[test]
+    fn bytes_that_are_no_value_are_an_error() {
+        for kind in [Kind::Int64, Kind::Float64, Kind::Date, Kind::Instant] {
+            assert!(value(&mut Vec::new(), kind, &[1, 2, 3]).is_err(), "{kind:?}");
+        }
+    }
+}

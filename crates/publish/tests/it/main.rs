@@ -1,0 +1,8 @@
+//! Databases that none of us wrote, published: one table of cases for SQLite, PostgreSQL and
+//! MariaDB, and what their connections do when something goes wrong.
+
+mod cases;
+mod databases;
+mod faults;
+mod servers;
+mod writes;

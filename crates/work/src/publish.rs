@@ -1,0 +1,193 @@
+//! Apps made ready to be published: their databases opened, their saved queries read.
+//!
+//! In: the app files of a workspace. Out: [`App`]s, and the source of the workspace's own tables,
+//! which also calls live resources. The address of a database is looked up here and nowhere else;
+//! it and the password in it are taught to the redactor before anything is opened. What never
+//! happens here: a connection: the first request makes it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use restway_model::definition::{AppFile, AppSource, Origin, Param};
+use restway_model::{
+    ColumnType, Explain, Name, Scope, Secret, SecretSource, TableName, Values, nearest,
+};
+use restway_publish::{
+    Address, Answering, App, DatabaseSettings, Engine, Engined, Saved, Source, SourceError, open,
+};
+use restway_tables::{Answer, AsOf};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{WorkError, Workspace};
+
+/// The line before and behind the header of a saved query.
+const FENCE: &str = "---";
+/// Bytes of a saved query.
+const QUERY_BYTES_MAX: usize = 1 << 20;
+
+/// The header of a saved query, in YAML.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    /// What people call it.
+    #[serde(rename = "title")]
+    _title: Option<String>,
+    /// The parameters, `$name` in the statement.
+    #[serde(default)]
+    params: BTreeMap<String, Param>,
+}
+
+/// Secrets and variables for an address.
+struct Outside<'a>(&'a dyn SecretSource);
+
+impl Values for Outside<'_> {
+    fn value(&self, scope: Scope, name: &str) -> Result<Value, String> {
+        match scope {
+            Scope::Secret => {
+                let name: Name = name.parse().map_err(|error| format!("{error}"))?;
+                let secret = self.0.secret(&name).map_err(|missing| missing.problem)?;
+                Ok(Value::String(secret.expose().to_owned()))
+            }
+            Scope::Env => {
+                std::env::var(name).map(Value::String).map_err(|_| "is not set".to_owned())
+            }
+            _ => Err("has no meaning in an address".to_owned()),
+        }
+    }
+}
+
+impl Engine for Workspace {
+    fn columns<'a>(&'a self, table: &'a TableName) -> Answering<'a, Vec<(String, ColumnType)>> {
+        Engine::columns(&self.lake, table)
+    }
+
+    fn query<'a>(&'a self, sql: &'a str, values: &'a [(String, Value)]) -> Answering<'a, Answer> {
+        Box::pin(async move {
+            let answer = Workspace::query(self, sql, values, &AsOf::default()).await;
+            answer.map_err(|error| SourceError::Engine(Box::new(error) as Box<dyn Explain>))
+        })
+    }
+}
+
+impl Workspace {
+    /// The workspace's own tables, saved queries and live resources as a source.
+    pub fn source(&self) -> Arc<dyn Source> {
+        Arc::new(Engined::new(Arc::new(self.clone())))
+    }
+
+    /// The apps, with their databases and saved queries.
+    ///
+    /// # Errors
+    /// A secret that is not set, an address that cannot be read, or a saved query that is not
+    /// there or has a wrong header.
+    pub async fn apps(&self) -> Result<Vec<App>, WorkError> {
+        let secrets = self.store.secrets().load(self.redactor.clone()).await?;
+        let files = self.definitions.apps.iter().map(|definition| &definition.app);
+        files.map(|file| self.app(file, &secrets)).collect()
+    }
+
+    fn app(&self, file: &AppFile, secrets: &dyn SecretSource) -> Result<App, WorkError> {
+        let mut sources = BTreeMap::new();
+        for (name, source) in &file.sources {
+            let failed = |problem: String| WorkError::Source {
+                app: file.app.to_string(),
+                name: name.to_string(),
+                problem,
+            };
+            let address = self.address(source, secrets).map_err(failed)?;
+            let settings = DatabaseSettings {
+                kind: source.kind,
+                address,
+                connections: source.connections,
+                timeout: self.limits.list_timeout,
+                clock: Arc::clone(&self.clock),
+            };
+            let opened = open(&settings).map_err(|error| failed(error.to_string()))?;
+            sources.insert(name.clone(), opened);
+        }
+        let queries = saved_queries(&self.folder, file)?;
+        Ok(App { file: file.clone(), sources, queries })
+    }
+
+    fn address(&self, source: &AppSource, secrets: &dyn SecretSource) -> Result<Address, String> {
+        let Some(template) = &source.url else {
+            let path = source.path.as_deref().unwrap_or_default();
+            return Ok(Address::File(self.folder.join(path)));
+        };
+        let url = template.text(&Outside(secrets)).map_err(|error| error.to_string())?;
+        if let Ok(parsed) = url::Url::parse(&url) {
+            parsed.password().iter().for_each(|password| {
+                self.redactor.learn(&Secret::new(*password));
+            });
+        }
+        let url = Secret::new(url);
+        self.redactor.learn(&url);
+        Ok(Address::Url(url))
+    }
+}
+
+/// The saved queries that an app's objects are published from.
+///
+/// # Errors
+/// One that is not there or has a wrong header.
+pub(crate) fn saved_queries(
+    folder: &Path,
+    file: &AppFile,
+) -> Result<BTreeMap<Name, Saved>, WorkError> {
+    let mut queries = BTreeMap::new();
+    for object in file.objects.values() {
+        if let Ok(Origin::Saved(name)) = object.from.origin(&file.sources) {
+            let saved = saved(folder, &name)?;
+            queries.insert(name, saved);
+        }
+    }
+    Ok(queries)
+}
+
+/// A saved query, `queries/NAME.sql`.
+fn saved(folder: &Path, name: &Name) -> Result<Saved, WorkError> {
+    let file = format!("queries/{name}.sql");
+    let text = match fs_err::read_to_string(folder.join(&file)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(unknown_query(folder, name));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let failed = |problem: String| WorkError::SavedQuery { file: file.clone(), problem };
+    if text.len() > QUERY_BYTES_MAX {
+        return Err(failed(format!("is larger than {} KiB", QUERY_BYTES_MAX >> 10)));
+    }
+    let (header, sql) = split(&text).map_err(|problem| failed(problem.to_owned()))?;
+    let header = match header {
+        None => Header::default(),
+        Some(yaml) => {
+            let value = restway_model::definition::yaml_value(&file, yaml);
+            let value = value.map_err(|problem| WorkError::Definitions(vec![problem]))?;
+            serde_json::from_value(value).map_err(|error| failed(error.to_string()))?
+        }
+    };
+    let sql = sql.trim().trim_end_matches(';').to_owned();
+    Ok(Saved { sql, params: header.params })
+}
+
+fn unknown_query(folder: &Path, name: &Name) -> WorkError {
+    let entries = fs_err::read_dir(folder.join("queries")).into_iter().flatten();
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let names: Vec<String> =
+        names.filter_map(|name| name.strip_suffix(".sql").map(str::to_owned)).collect();
+    let suggestion = nearest(name.as_str(), names.iter().map(String::as_str));
+    let suggestion = suggestion.map(str::to_owned);
+    WorkError::Unknown { what: "saved query", name: name.to_string(), suggestion }
+}
+
+/// The header between two fences, if the text begins with one, and the statement.
+fn split(text: &str) -> Result<(Option<&str>, &str), &'static str> {
+    let Some(rest) = text.strip_prefix(FENCE).and_then(|rest| rest.strip_prefix('\n')) else {
+        return Ok((None, text));
+    };
+    let (header, sql) = rest.split_once("\n---\n").ok_or("the header has no end: write `---`")?;
+    Ok((Some(header), sql))
+}
