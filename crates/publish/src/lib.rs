@@ -1,6 +1,6 @@
 //! The room that answers: published data objects, read over HTTP's terms without HTTP's machinery.
 //!
-//! In: a [`Request`] (method, path below `/rest/v1/`, query string). Out: a [`Response`] (status,
+//! In: a [`Request`] (method, path below `/rest/v1/`, query string, headers). Out: a [`Response`] (status,
 //! headers, body). Between them lie four stages, one module each, shown in their order by
 //! [`Publisher::answer`]:
 //!
@@ -24,6 +24,7 @@
 //! an open object, a closed one answers 401, because its name is told by the app's own files and
 //! a caller with a key will have to know where to use it.
 
+mod headers;
 mod openapi;
 mod plan;
 mod publisher;
@@ -37,6 +38,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
+pub use headers::Headers;
 pub use plan::{Comparison, Condition, Place, Quantity, Value};
 pub use publisher::{App, NotReady, OpenObject, PublishError, Publisher, Saved};
 pub use request::Request;

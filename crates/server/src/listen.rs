@@ -15,7 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use restway_model::{Clock, Event, Observer};
@@ -27,7 +30,7 @@ use tokio::task::JoinSet;
 use crate::ServerError;
 use crate::guard::{Guard, is_loopback};
 use crate::metrics::Metrics;
-use crate::routes::{Shared, router};
+use crate::routes::{Peer, Shared, router};
 
 /// Accepting may fail so often in a row: the reason is then no passing one.
 const ACCEPT_FAILURES_MAX: u32 = 100;
@@ -160,10 +163,11 @@ impl Server {
                 }
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     failures = 0;
-                    let service = self.router.clone();
-                    let served = serve(self.http.clone(), stream, service, stopping.clone());
+                    let peer = Peer(peer.ip().to_canonical());
+                    let router = self.router.clone();
+                    let served = serve(self.http.clone(), stream, peer, router, stopping.clone());
                     connections.spawn(served);
                 }
                 Err(source) => {
@@ -206,10 +210,15 @@ impl Server {
 async fn serve(
     http: http1::Builder,
     stream: TcpStream,
+    peer: Peer,
     router: Router,
     mut stopping: watch::Receiver<()>,
 ) {
-    let service = TowerToHyperService::new(router);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         _ = connection.as_mut() => return,

@@ -8,6 +8,7 @@
 //! leaves, and half a handler is a state that nobody tests. How many run at once is bounded; one
 //! more is answered 503 at once, because a queue would only make everybody's answer late.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get};
 use chrono::{DateTime, Utc};
 use restway_model::{Clock, Code, Event, Observer};
-use restway_publish::Publisher;
+use restway_publish::{Headers, Publisher};
 use serde_json::json;
 use tokio::sync::Semaphore;
 use uuid::{NoContext, Timestamp, Uuid};
@@ -49,6 +50,10 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) permits: Arc<Semaphore>,
 }
+
+/// Where a connection comes from.
+#[derive(Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// The published object that an answer is about, for counting.
 #[derive(Clone)]
@@ -115,6 +120,8 @@ async fn published(State(shared): State<Arc<Shared>>, request: Request) -> Respo
         method: request.method().to_string(),
         path: path.strip_prefix(PUBLISHED).unwrap_or(path).to_owned(),
         query: request.uri().query().unwrap_or_default().to_owned(),
+        headers: headers(request.headers()),
+        peer: request.extensions().get::<Peer>().map(|peer| peer.0),
     };
     let publisher = shared.publisher.clone();
     let task = tokio::spawn(async move {
@@ -134,6 +141,14 @@ async fn published(State(shared): State<Arc<Shared>>, request: Request) -> Respo
             )
         }
     }
+}
+
+fn headers(map: &HeaderMap) -> Headers {
+    let mut headers = Headers::default();
+    for (name, value) in map {
+        headers.add(name.as_str(), value.as_bytes());
+    }
+    headers
 }
 
 fn sent(answer: restway_publish::Response) -> Response {

@@ -9,10 +9,13 @@
 //! strict: `%` without two hexadecimal digits and bytes that are not UTF-8 are refused, because a
 //! replacement character would silently ask for something else.
 
+use std::net::IpAddr;
+
+use crate::headers::Headers;
 use crate::refusal::{Findings, Refusal, shown};
 
 /// A request, as much of it as publishing needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
     /// `GET`, `HEAD`, or another method, which is refused.
     pub method: String,
@@ -20,6 +23,10 @@ pub struct Request {
     pub path: String,
     /// The query string without its `?`, still percent-encoded; empty without one.
     pub query: String,
+    /// The headers, some of which say who asks.
+    pub headers: Headers,
+    /// Where the request comes from, as far as the transport knows.
+    pub peer: Option<IpAddr>,
 }
 
 /// What a request is about.

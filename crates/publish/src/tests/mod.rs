@@ -180,7 +180,7 @@ impl Room {
     fn answer(&self, method: &str, target: &str) -> Response {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let (path, query) = (path.to_owned(), query.to_owned());
-        let request = Request { method: method.to_owned(), path, query };
+        let request = Request { method: method.to_owned(), path, query, ..Request::default() };
         tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap()
