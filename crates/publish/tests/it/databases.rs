@@ -242,7 +242,7 @@ pub(crate) fn publisher(kind: SourceKind, source: Arc<dyn Source>) -> Publisher 
 pub(crate) async fn get(publisher: &Publisher, target: &str) -> (Response, Value) {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let (path, query) = (format!("shop/{path}"), query.to_owned());
-    let request = Request { method: "GET".to_owned(), path, query };
+    let request = Request { method: "GET".to_owned(), path, query, ..Request::default() };
     let response = publisher.answer(&request).await;
     let body = serde_json::from_slice(&response.body).unwrap_or_else(|error| {
         panic!("{target}: {error}: {}", String::from_utf8_lossy(&response.body))
