@@ -9,15 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use restway_model::definition::{self, AppFile, Object, Origin, Param};
-use restway_model::{Clock, Code, Event, Explain, Limits, Name, Observer};
+use restway_model::{Clock, Code, Event, Explain, Limits, Name, Observer, Seal};
 
 use crate::openapi;
-use crate::plan::{self, Admitted, Apps, Arguments, Bounds, Objects, Published};
+use crate::plan::{
+    self, Admitted, Apps, Arguments, Bounds, Circumstances, Objects, Published, Reference, Related,
+};
 use crate::query::Reading;
 use crate::refusal::Refusal;
 use crate::request::{self, Request};
 use crate::respond::{self, Response};
-use crate::source::{Relation, Source};
+use crate::source::{Description, Relation, Source};
 use crate::statement::Dialect;
 
 /// Tables that are looked at to find out whether the lake can be read.
@@ -114,6 +116,7 @@ pub struct Publisher {
     time_max: Duration,
     observer: Arc<dyn Observer>,
     clock: Arc<dyn Clock>,
+    seal: Option<Arc<dyn Seal>>,
 }
 
 impl Publisher {
@@ -139,7 +142,14 @@ impl Publisher {
         }
         let bounds =
             Bounds { limit_max: limits.list_rows_max as u64, offset_max: limits.list_offset_max };
-        Ok(Self { apps: ready, bounds, time_max: limits.list_timeout, observer, clock })
+        Ok(Self { apps: ready, bounds, time_max: limits.list_timeout, observer, clock, seal: None })
+    }
+
+    /// What seals the tokens of pages; without one, pages are found with `$offset` alone.
+    #[must_use]
+    pub fn with_seal(mut self, seal: Arc<dyn Seal>) -> Self {
+        self.seal = Some(seal);
+        self
     }
 
     /// Answers a request: request, plan, query, respond.
@@ -209,9 +219,9 @@ impl Publisher {
         let mut asked = timing.lap("request", request::parse(request))?;
         let parameters = std::mem::take(&mut asked.parameters);
         let admitted = timing.lap("plan", plan::admit(&self.apps, &asked))?;
-        let (object, key) = match admitted {
-            Admitted::List { object } => (object, None),
-            Admitted::Item { object, key } => (object, Some(key)),
+        let (object, objects, key) = match admitted {
+            Admitted::List { object, objects } => (object, Some(objects), None),
+            Admitted::Item { object, key } => (object, None, Some(key)),
             Admitted::Document { app, objects } => {
                 plan::document(&parameters)?;
                 let tables = self.reading().described(objects).await;
@@ -220,7 +230,7 @@ impl Publisher {
             }
         };
         let (arguments, parameters) = plan::arguments(object, parameters)?;
-        let asked = Read { object, key, arguments, parameters };
+        let asked = Read { request, object, objects, key, arguments, parameters };
         match self.rows(&asked, timing).await {
             // The relation is another one than was known: once more, with what it is now.
             Err(Refusal::Changed(_)) => {
@@ -233,16 +243,22 @@ impl Publisher {
 
     /// A list or an item, by what is known of its relation.
     async fn rows(&self, asked: &Read<'_>, timing: &mut Timing<'_>) -> Result<Response, Refusal> {
-        let Read { object, key, arguments, parameters } = asked;
+        let Read { object, key, arguments, parameters, .. } = asked;
         let reading = self.reading();
         let description = timing.lap("query", reading.describe(object).await)?;
         match key {
             None => {
-                let plan = plan::list(object, &description, arguments, parameters, self.bounds);
+                let others = self.others(asked, &description).await;
+                let others = timing.lap("query", others)?;
+                let mut related = Vec::new();
+                for (reference, other) in &others {
+                    related.extend(reference.described(&description, other));
+                }
+                let around = self.around(asked.request, &related);
+                let plan = plan::list(object, &description, arguments, parameters, &around);
                 let plan = timing.lap("plan", plan)?;
-                let page = reading.page(object, &plan, respond::list_head()).await;
-                let (body, count) = timing.lap("query", page)?;
-                Ok(respond::list(body, count, plan.message.as_deref()))
+                let page = reading.page(object, &plan, around.seal, respond::list_head()).await;
+                Ok(respond::list(timing.lap("query", page)?, &plan, asked.request))
             }
             Some(key) => {
                 let plan = plan::item(object, &description, arguments, key, parameters);
@@ -251,6 +267,31 @@ impl Publisher {
                 Ok(respond::item(timing.lap("query", item)?))
             }
         }
+    }
+
+    /// The objects that the request names beside its own, each with its columns.
+    async fn others<'a>(
+        &self,
+        asked: &Read<'a>,
+        description: &'a Description,
+    ) -> Result<Vec<(Reference<'a>, Arc<Description>)>, Refusal> {
+        let is_naming = |(name, _): &&(String, String)| name == "$filter";
+        let texts: Vec<&str> =
+            asked.parameters.iter().filter(is_naming).map(|(_, text)| text.as_str()).collect();
+        let mut others = Vec::new();
+        let Some(objects) = asked.objects.filter(|_| !texts.is_empty()) else { return Ok(others) };
+        for reference in plan::references(objects, asked.object, description, &texts) {
+            let other = self.reading().describe(reference.object).await?;
+            others.push((reference, other));
+        }
+        Ok(others)
+    }
+
+    fn around<'a>(&'a self, request: &Request, related: &'a [Related<'a>]) -> Circumstances<'a> {
+        let preferences = request.headers.all("prefer").flat_map(|line| line.split([',', ';']));
+        let is_lenient =
+            preferences.map(str::trim).any(|word| word.eq_ignore_ascii_case("handling=lenient"));
+        Circumstances { bounds: self.bounds, seal: self.seal.as_deref(), is_lenient, related }
     }
 
     fn reading(&self) -> Reading<'_> {
@@ -280,7 +321,10 @@ pub struct NotReady;
 
 /// What is read for a request that was let in.
 struct Read<'a> {
+    request: &'a Request,
     object: &'a Published,
+    /// The other objects of the app, which a list may name.
+    objects: Option<&'a Objects>,
     /// The parts of an item's key; none for a list.
     key: Option<&'a [String]>,
     arguments: Arguments,

@@ -84,6 +84,23 @@ pub enum Condition<'a> {
         /// The text.
         text: String,
     },
+    /// A column's text is like a pattern: `%` stands for any text, `_` for one character, and
+    /// what follows a `\\` for itself.
+    Like {
+        /// The column.
+        column: &'a Column,
+        /// Whether upper and lower case are the same.
+        folds: bool,
+        /// The pattern.
+        pattern: String,
+    },
+    /// A column's JSON is a list with this element.
+    Has {
+        /// The column.
+        column: &'a Column,
+        /// A number, a text, `true`, `false` or null.
+        element: serde_json::Value,
+    },
     /// One of the columns has the text in it, in any case.
     Search {
         /// The columns.

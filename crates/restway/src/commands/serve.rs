@@ -44,7 +44,8 @@ pub(super) async fn bind(
         &Limits::default(),
         Arc::clone(&context.observer),
         Arc::clone(&context.clock),
-    )?;
+    )?
+    .with_seal(workspace.page_seal().await?);
     let mut settings = ServerSettings::new(
         listen,
         Arc::new(publisher),
