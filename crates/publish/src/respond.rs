@@ -185,7 +185,7 @@ pub(crate) fn refusal(refusal: &Refusal, is_item: bool) -> Response {
     let rest = rest.strip_prefix('{').unwrap_or(&rest);
     let mut response = Response::json(status, format!("{{{empty},{rest}").into_bytes());
     if let Some((name, value)) = refusal.header() {
-        response.headers.push((name, value.to_owned()));
+        response.headers.push((name, value));
     }
     response
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::access::{Access, AppLimits};
 use super::origin::{AppSource, From};
 use crate::Name;
 
@@ -18,45 +19,15 @@ pub struct AppFile {
     /// workspace itself need none.
     #[serde(default)]
     pub sources: BTreeMap<Name, AppSource>,
-    /// Who may read which objects; without it nobody may.
+    /// Who may do what, by group; without it nobody may do anything. `anonymous` is everybody,
+    /// `authenticated` everybody who is known; other groups are those of users and tokens.
     #[serde(default)]
-    pub access: BTreeMap<Group, Access>,
+    pub access: BTreeMap<String, Access>,
+    /// How often callers may ask.
+    #[serde(default)]
+    pub limits: AppLimits,
     /// The data objects, by the name in their URL.
     pub objects: BTreeMap<Name, Object>,
-}
-
-/// A group of callers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Group {
-    /// Everybody who can reach the server.
-    Anonymous,
-}
-
-/// What a group may do with an app.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Access {
-    /// Everything that the objects offer.
-    All(All),
-    /// The events of the objects that are named.
-    Objects(BTreeMap<Name, Vec<AppEvent>>),
-}
-
-/// The word `all`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum All {
-    /// Everything.
-    All,
-}
-
-/// What may be done with a data object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AppEvent {
-    /// Read a list or an item.
-    Filter,
 }
 
 /// A data object: a table, and how it looks from outside.
@@ -72,17 +43,4 @@ pub struct Object {
     /// The columns of a list that did not ask for any; all without it. An item has all.
     #[serde(default)]
     pub default_fields: Vec<String>,
-}
-
-impl AppFile {
-    /// Whether everybody may read the object.
-    pub fn is_readable_by_all(&self, object: &Name) -> bool {
-        match self.access.get(&Group::Anonymous) {
-            Some(Access::All(All::All)) => true,
-            Some(Access::Objects(objects)) => {
-                objects.get(object).is_some_and(|events| events.contains(&AppEvent::Filter))
-            }
-            None => false,
-        }
-    }
 }

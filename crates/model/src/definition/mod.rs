@@ -4,6 +4,7 @@
 //! reference pages, and the check that finds every unknown key, missing key and wrong type of a
 //! file at once, each with its line and column.
 
+mod access;
 mod api;
 mod app;
 mod auth;
@@ -32,11 +33,14 @@ mod webhook_meaning;
 mod workspace;
 mod yaml;
 
+pub use access::{
+    ANONYMOUS, AUTHENTICATED, Access, All, AppEvent, AppLimits, GrantEntry, ObjectGrant,
+};
 pub use api::{
     ApiFile, ApiLimits, Defaults, Key, Method, Nest, OnStatus, QueryValue, Resource, ResourceEntry,
     ResourceSettings, Retry,
 };
-pub use app::{Access, All, AppEvent, AppFile, Group, Object};
+pub use app::{AppFile, Object};
 pub use auth::{
     Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, HmacAlgorithm, JwtAlgorithm,
     KeyEncoding, ScopeIn, SignatureEncoding,
@@ -64,7 +68,7 @@ pub use webhook::{
     CALLS_MAX, History, Idempotency, Output, OutputEntry, TIMEOUT_MAX, Webhook, WebhookCall,
     WebhookPart,
 };
-pub use workspace::{Egress, Metadata, REQUESTS, WorkspaceFile};
+pub use workspace::{Egress, Issuer, Metadata, REQUESTS, Serve, WorkspaceFile};
 
 pub use meaning::LAKE;
 use meaning::Meaning;

@@ -1,5 +1,6 @@
 //! Each case is a file and what is said of it.
 
+mod access;
 mod options;
 
 use expect_test::{Expect, expect};
@@ -261,7 +262,7 @@ objects:
   keyless: { from: { sql: select 1 } }
 ",
         expect![[r#"
-            3:22+1 there is no object `custmers` -- did you mean `customers`?
+            3:34+1 there is no object `custmers` -- did you mean `customers`?
             5:9+1 `live` has a meaning of its own -- call the source something else
             5:29+34 a credential stands in the address -- store the address with `restway secret set NAME` and write `${secret.NAME}`
             6:32+10 `../shop.db` leads out of the workspace -- say `outside: true` if that is meant

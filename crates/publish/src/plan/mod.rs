@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use restway_model::Seal;
-use restway_model::definition::Param;
+use restway_model::definition::{AppEvent, Param};
 use restway_tables::SYSTEM_COLUMNS;
 
 pub use condition::{Comparison, Condition, Place, Quantity};
@@ -35,6 +35,7 @@ pub(crate) use related::{Reference, Related, references};
 pub(crate) use seek::{Seek, Way, token};
 pub use value::Value;
 
+use crate::access::{Allowed, Caller, Grants};
 use crate::refusal::{Findings, Refusal, Validation, shown};
 use crate::request::{Asked, Target};
 use crate::source::{Column, Description, Relation, Source};
@@ -72,7 +73,7 @@ pub(crate) struct Published {
     /// What the file says; the relation's own primary key without it.
     pub(crate) key: Vec<String>,
     pub(crate) default_fields: Vec<String>,
-    pub(crate) is_open: bool,
+    pub(crate) grants: Grants,
 }
 
 /// The published objects of an app, by name.
@@ -87,9 +88,9 @@ pub(crate) enum Admitted<'a> {
     /// The description of an app.
     Document { app: &'a str, objects: &'a Objects },
     /// A list.
-    List { object: &'a Published, objects: &'a Objects },
+    List { object: &'a Published, allowed: Allowed<'a>, objects: &'a Objects },
     /// An item.
-    Item { object: &'a Published, key: &'a [String] },
+    Item { object: &'a Published, allowed: Allowed<'a>, key: &'a [String] },
 }
 
 /// Items to read.
@@ -146,26 +147,42 @@ pub(crate) struct ItemPlan<'a> {
 }
 
 /// Whether the caller may come in, and to what.
-pub(crate) fn admit<'a>(apps: &'a Apps, asked: &'a Asked) -> Result<Admitted<'a>, Refusal> {
+///
+/// An app in which nothing is given to the caller answers like one that does not exist, and so does
+/// an object, but for two cases: whoever may do something else with it is told that he may not do
+/// this (403), and whoever did not say who he is, is asked to (401), in an app that has something
+/// for him: its document and its names are in his hands already.
+pub(crate) fn admit<'a>(
+    apps: &'a Apps,
+    asked: &'a Asked,
+    caller: &Caller,
+) -> Result<Admitted<'a>, Refusal> {
     let (app, object) = match &asked.target {
         Target::Nothing => return Err(Refusal::Unknown { near: None }),
         Target::Document { app } => (app, None),
         Target::List { app, object } | Target::Item { app, object, .. } => (app, Some(object)),
     };
-    let (app, objects) = open_app(apps, app)?;
-    let object = object.map(|object| open_object(app, objects, object)).transpose()?;
+    let (app, objects) = open_app(apps, app, caller)?;
+    let object = object.map(|object| open_object(app, objects, object, caller)).transpose()?;
     if !asked.reads {
         return Err(Refusal::Method);
     }
-    Ok(match (&asked.target, object) {
-        (Target::Item { key, .. }, Some(object)) => Admitted::Item { object, key },
-        (_, Some(object)) => Admitted::List { object, objects },
-        (_, None) => Admitted::Document { app, objects },
+    let Some(object) = object else { return Ok(Admitted::Document { app, objects }) };
+    let Some(allowed) = object.grants.allowed(caller, &AppEvent::Filter) else {
+        return Err(Refusal::Forbidden);
+    };
+    Ok(match &asked.target {
+        Target::Item { key, .. } => Admitted::Item { object, allowed, key },
+        _ => Admitted::List { object, allowed, objects },
     })
 }
 
-fn open_app<'a>(apps: &'a Apps, name: &str) -> Result<(&'a str, &'a Objects), Refusal> {
-    let is_open = |objects: &Objects| objects.values().any(|object| object.is_open);
+fn open_app<'a>(
+    apps: &'a Apps,
+    name: &str,
+    caller: &Caller,
+) -> Result<(&'a str, &'a Objects), Refusal> {
+    let is_open = |objects: &Objects| objects.values().any(|one| one.grants.has_any(caller));
     match apps.get_key_value(name).filter(|(_, objects)| is_open(objects)) {
         Some((name, objects)) => Ok((name, objects)),
         None => {
@@ -176,12 +193,17 @@ fn open_app<'a>(apps: &'a Apps, name: &str) -> Result<(&'a str, &'a Objects), Re
     }
 }
 
-fn open_object<'a>(app: &str, objects: &'a Objects, name: &str) -> Result<&'a Published, Refusal> {
+fn open_object<'a>(
+    app: &str,
+    objects: &'a Objects,
+    name: &str,
+    caller: &Caller,
+) -> Result<&'a Published, Refusal> {
     match objects.get(name) {
-        Some(object) if object.is_open => Ok(object),
-        Some(_) => Err(Refusal::Closed),
-        None => {
-            let open = objects.iter().filter(|(_, object)| object.is_open);
+        Some(object) if object.grants.has_any(caller) => Ok(object),
+        Some(_) if !caller.is_known() => Err(Refusal::Closed),
+        _ => {
+            let open = objects.iter().filter(|(_, object)| object.grants.has_any(caller));
             let near = restway_model::nearest(name, open.map(|(name, _)| name.as_str()));
             Err(Refusal::Unknown { near: near.map(|near| format!("{app}/{near}")) })
         }
@@ -322,7 +344,7 @@ fn key_columns<'a>(
 }
 
 /// A text as a value of a column: of its kind, and one that it may have.
-fn value_of(column: &Column, text: &str) -> Option<Value> {
+pub(crate) fn value_of(column: &Column, text: &str) -> Option<Value> {
     let may_have = column.choices.is_empty() || column.choices.iter().any(|choice| choice == text);
     Value::of(column.kind, text).filter(|_| may_have)
 }

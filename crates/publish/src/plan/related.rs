@@ -8,7 +8,11 @@
 
 use std::sync::Arc;
 
+use restway_model::definition::AppEvent;
+
 use super::{Condition, Objects, Published, column};
+use crate::access::{Allowed, Caller};
+use crate::refusal::Refusal;
 use crate::source::{Column, Description, Foreign, Relation};
 
 /// An object that belongs to another one.
@@ -19,13 +23,14 @@ pub(crate) struct Related<'a> {
     /// Columns that are equal: of the one, and of the other.
     pub(crate) pairs: Vec<(&'a Column, &'a Column)>,
     /// Which of its rows the caller may see.
-    pub(crate) only: Condition<'a>,
+    pub(crate) only: Option<Condition<'a>>,
 }
 
 /// A related object whose columns are not known yet.
 pub(crate) struct Reference<'a> {
     pub(crate) name: &'a str,
     pub(crate) object: &'a Published,
+    pub(crate) allowed: Allowed<'a>,
     foreign: &'a Foreign,
 }
 
@@ -34,22 +39,23 @@ pub(crate) fn references<'a>(
     objects: &'a Objects,
     object: &'a Published,
     description: &'a Description,
+    caller: &Caller,
     texts: &[&str],
 ) -> Vec<Reference<'a>> {
     let mut found: Vec<Reference<'a>> = Vec::new();
     let mut twice: Vec<&str> = Vec::new();
     for foreign in description.referred.iter().chain(&description.refers) {
         let other = objects.iter().find(|(name, other)| {
-            other.is_open
-                && Arc::ptr_eq(&other.source, &object.source)
+            Arc::ptr_eq(&other.source, &object.source)
                 && is_same(&other.relation, &foreign.other)
                 && texts.iter().any(|text| text.contains(name.as_str()))
         });
         let Some((name, object)) = other else { continue };
+        let Some(allowed) = object.grants.allowed(caller, &AppEvent::Filter) else { continue };
         if found.iter().any(|earlier| earlier.name == name) {
             twice.push(name);
         } else {
-            found.push(Reference { name, object, foreign });
+            found.push(Reference { name, object, allowed, foreign });
         }
     }
     found.retain(|reference| !twice.contains(&reference.name));
@@ -57,12 +63,18 @@ pub(crate) fn references<'a>(
 }
 
 impl<'a> Reference<'a> {
-    /// The related object, now that both sides are described; none when a column is gone.
-    pub(crate) fn described(
-        &self,
-        own: &'a Description,
-        other: &'a Description,
-    ) -> Option<Related<'a>> {
+    /// The related object, now that both sides are described: the one as the caller sees it, the
+    /// other as it is and as he sees it. None when one of the columns is gone or hidden.
+    ///
+    /// # Errors
+    /// A rule about its rows that does not fit.
+    pub(crate) fn described<'d>(
+        &'d self,
+        own: &'d Description,
+        whole: &'d Description,
+        other: &'d Description,
+        caller: &Caller,
+    ) -> Result<Option<Related<'d>>, Refusal> {
         let others = match self.foreign.other_columns.as_slice() {
             [] => &other.key,
             _ => &self.foreign.other_columns,
@@ -74,9 +86,10 @@ impl<'a> Reference<'a> {
             [] => &own.key,
             _ => &self.foreign.columns,
         };
-        let pairs = mine.iter().zip(others).map(pair).collect::<Option<Vec<_>>>()?;
-        let only = Condition::All(Vec::new());
-        Some(Related { name: self.name, object: self.object, description: other, pairs, only })
+        let pairs: Option<Vec<_>> = mine.iter().zip(others).map(pair).collect();
+        let only = self.allowed.condition(&whole.columns, caller)?;
+        let (name, object) = (self.name, self.object);
+        Ok(pairs.map(|pairs| Related { name, object, description: other, pairs, only }))
     }
 }
 

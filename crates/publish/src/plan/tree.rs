@@ -191,22 +191,24 @@ impl<'a> Parser<'a> {
             inner?
         };
         self.expect(&Token::Close)?;
-        let condition = match &related.only {
-            Condition::All(all) if all.is_empty() => inner,
-            only => match quantity {
-                Quantity::Any => Condition::All(vec![only.clone(), inner]),
-                // What the caller may not see is no exception from `all`.
-                Quantity::All => {
-                    Condition::Any(vec![Condition::Not(Box::new(only.clone())), inner])
-                }
-            },
+        // A row that the caller may not see counts neither for `any` nor against `all`.
+        let (seen, holds) = match (&related.only, quantity) {
+            (None, _) => (quantity, inner),
+            (Some(only), Quantity::Any) => {
+                (Quantity::Any, Condition::All(vec![only.clone(), inner]))
+            }
+            (Some(only), Quantity::All) => {
+                let untrue = Condition::Untrue(Box::new(inner));
+                (Quantity::Any, Condition::All(vec![only.clone(), untrue]))
+            }
         };
-        Ok(Condition::Related {
+        let found = Condition::Related {
             relation: &related.object.relation,
             pairs: related.pairs.clone(),
-            quantity,
-            condition: Box::new(condition),
-        })
+            quantity: seen,
+            condition: Box::new(holds),
+        };
+        Ok(if seen == quantity { found } else { Condition::Not(Box::new(found)) })
     }
 
     /// `x:`, whose colon may touch what follows.

@@ -34,6 +34,11 @@ fn write(writer: &mut Writer, condition: &Condition<'_>, alias: &str) {
             write(writer, inner, alias);
             writer.push(")");
         }
+        Condition::Untrue(inner) => {
+            writer.push("(");
+            write(writer, inner, alias);
+            writer.push(") IS NOT TRUE");
+        }
         // A column without a type has no value that anything could be compared with.
         Condition::Compare { column, .. } | Condition::In { column, .. }
             if column.kind == Kind::Null =>
