@@ -13,7 +13,8 @@
 //!
 //! Rows come from the workspace's own tables, from live resources and saved queries, and from
 //! databases (`source`). They are written as JSON where the database's values are decoded, into
-//! the buffer that is sent; no stage holds a value of a row.
+//! the buffer that is sent; no stage holds a value of a row. A page is whole before it is sent;
+//! rows without an envelope stream through an [`Outlet`].
 //!
 //! What never happens here: a web framework, a write outside of a transaction. No text of a caller
 //! becomes part of a statement: identifiers come from the relation's own list of columns, and every
@@ -24,8 +25,11 @@
 //! Where nothing is given to the caller, the answer is that of something that does not exist.
 
 mod access;
+mod export;
+mod form;
 mod headers;
 mod openapi;
+mod outlet;
 mod plan;
 mod publisher;
 mod query;
@@ -40,6 +44,7 @@ mod tests;
 
 pub use access::{Credential, Identifying, Identities, Nobody, Principal};
 pub use headers::Headers;
+pub use outlet::{Answered, Outlet, Sending};
 pub use plan::{Comparison, Condition, Place, Quantity, Value};
 pub use publisher::{App, NotReady, OpenObject, PublishError, Publisher, Saved};
 pub use request::Request;

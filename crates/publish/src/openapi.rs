@@ -7,6 +7,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::form::FORMATS;
 use crate::plan::{self, Bounds, LIMIT_DEFAULT, LIST_PARAMETERS};
 use crate::query::Described;
 use crate::source::{Column, Kind};
@@ -157,6 +158,12 @@ fn collection_parameter(name: &str, bounds: Bounds) -> Value {
                 "enum": ["true", "false", "exact", "estimated", "capped", "none"],
                 "default": "false",
             }),
+        ),
+        "$format" => (
+            "The form of the answer, which else is what `Accept` likes best. In `ndjson` and `csv` \
+             all rows stream."
+                .to_owned(),
+            json!({ "enum": FORMATS, "default": "json" }),
         ),
         "$filter" => (
             "Only items for which this holds, in a part of OData 4: `eq ne gt ge lt le in`, `and or \

@@ -12,15 +12,19 @@ use restway_model::definition::{self, AppFile, Object, Origin, Param};
 use restway_model::{Clock, Code, Event, Explain, Limits, Name, Observer, Seal};
 
 use crate::access::{Allowed, Caller, Door, Gate, Grants, Identities, Nobody};
+use crate::export::Export;
+use crate::form::Form;
 use crate::openapi;
+use crate::outlet::{Answered, Outlet, Whole};
 use crate::plan::{
-    self, Admitted, Apps, Arguments, Bounds, Circumstances, Objects, Published, Reference, Related,
+    self, Admitted, Apps, Arguments, Bounds, Circumstances, ListPlan, Objects, Published,
+    Reference, Related,
 };
 use crate::query::Reading;
 use crate::refusal::Refusal;
 use crate::request::{self, Request};
 use crate::respond::{self, Response};
-use crate::source::{Description, Relation, Source};
+use crate::source::{Description, PAGE_BYTES_MAX, Relation, Source, SourceError};
 use crate::statement::Dialect;
 
 /// Tables that are looked at to find out whether the lake can be read.
@@ -166,12 +170,32 @@ impl Publisher {
         self
     }
 
-    /// Answers a request: request, plan, query, respond.
+    /// Answers a request as a whole, whatever its form, up to the bound of a page's bytes.
     pub async fn answer(&self, request: &Request) -> Response {
+        let mut outlet = Whole::default();
+        match (self.answer_to(request, &mut outlet).await, outlet.0) {
+            (Answered::Whole(response), _) | (Answered::Sent, Some(response)) => response,
+            _ => {
+                let refusal = Refusal::TooLarge { bytes_max: PAGE_BYTES_MAX };
+                respond::refusal(&refusal, request::is_item(&request.path))
+            }
+        }
+    }
+
+    /// Answers a request: request, plan, query, respond. Rows that stream go to the outlet.
+    pub async fn answer_to(&self, request: &Request, outlet: &mut dyn Outlet) -> Answered {
         let mut timing = Timing::new(&*self.clock);
         let mut standing = Vec::new();
-        let mut response = match self.stages(request, &mut timing, &mut standing).await {
-            Ok(response) => response,
+        let mut response = match self.stages(request, &mut timing, &mut standing, outlet).await {
+            Ok(Reply::Whole(response)) => response,
+            Ok(Reply::Head(response)) => return Answered::Whole(response),
+            Ok(Reply::Sent) => return Answered::Sent,
+            Ok(Reply::Cut(error)) => {
+                let about = self.label(&request.path).unwrap_or_else(|| "publish".to_owned());
+                let message = format!("the rows were cut: {error}");
+                self.observer.observe(&Event::Warned { about, message });
+                return Answered::Cut;
+            }
             Err(refusal) => {
                 self.tell(request, &refusal);
                 respond::refusal(&refusal, request::is_item(&request.path))
@@ -181,7 +205,8 @@ impl Publisher {
         response.headers.append(&mut standing);
         response.headers.push(("server-timing", timing.header()));
         response.object = self.label(&request.path);
-        if request.method == "HEAD" { response.without_body() } else { response }
+        let is_head = request.method == "HEAD";
+        Answered::Whole(if is_head { response.without_body() } else { response })
     }
 
     /// The objects that everybody may read, in the order of their names.
@@ -255,7 +280,8 @@ impl Publisher {
         request: &Request,
         timing: &mut Timing<'_>,
         standing: &mut Vec<(&'static str, String)>,
-    ) -> Result<Response, Refusal> {
+        outlet: &mut dyn Outlet,
+    ) -> Result<Reply, Refusal> {
         let caller = self.door.enter(&request.headers, request.peer).await;
         let caller = timing.lap("access", caller)?;
         let mut asked = timing.lap("request", request::parse(request))?;
@@ -271,23 +297,40 @@ impl Publisher {
                 plan::document(&parameters)?;
                 let tables = self.reading().described(objects, &caller).await;
                 let tables = timing.lap("query", tables)?;
-                return Ok(respond::document(&openapi::document(app, &tables, self.bounds)));
+                let document = openapi::document(app, &tables, self.bounds);
+                return Ok(Reply::Whole(respond::document(&document)));
             }
         };
         let (arguments, parameters) = plan::arguments(object, parameters)?;
-        let asked = Read { request, object, objects, allowed, caller, key, arguments, parameters };
-        match self.rows(&asked, timing).await {
+        let standing = standing.clone();
+        let asked = Read {
+            request,
+            standing,
+            object,
+            objects,
+            allowed,
+            caller,
+            key,
+            arguments,
+            parameters,
+        };
+        match self.rows(&asked, timing, outlet).await {
             // The relation is another one than was known: once more, with what it is now.
             Err(Refusal::Changed(_)) => {
                 object.source.forget(&object.relation);
-                self.rows(&asked, timing).await
+                self.rows(&asked, timing, outlet).await
             }
             outcome => outcome,
         }
     }
 
     /// A list or an item, by what is known of its relation.
-    async fn rows(&self, asked: &Read<'_>, timing: &mut Timing<'_>) -> Result<Response, Refusal> {
+    async fn rows(
+        &self,
+        asked: &Read<'_>,
+        timing: &mut Timing<'_>,
+        outlet: &mut dyn Outlet,
+    ) -> Result<Reply, Refusal> {
         let Read { object, allowed, caller, key, arguments, parameters, .. } = asked;
         let reading = self.reading();
         let whole = timing.lap("query", reading.describe(object).await)?;
@@ -301,21 +344,45 @@ impl Publisher {
                 for (reference, whole, visible) in &others {
                     related.extend(reference.described(&description, whole, visible, caller)?);
                 }
-                let around = self.around(asked.request, &related);
+                let around = self.around(asked, &related);
                 let plan = plan::list(object, &description, arguments, parameters, &around);
                 let mut plan = timing.lap("plan", plan)?;
                 plan.condition = plan.condition.and(rows);
+                if around.form != Form::Envelope {
+                    return self.export(asked, &plan, around.form, outlet).await;
+                }
                 let page = reading.page(object, &plan, around.seal, respond::list_head()).await;
-                Ok(respond::list(timing.lap("query", page)?, &plan, asked.request))
+                let page = timing.lap("query", page)?;
+                Ok(Reply::Whole(respond::list(page, &plan, asked.request)))
             }
             Some(key) => {
                 let plan = plan::item(object, &description, arguments, key, parameters);
                 let mut plan = timing.lap("plan", plan)?;
                 plan.key = plan.key.and(rows);
                 let item = reading.item(object, &plan, respond::item_head()).await;
-                Ok(respond::item(timing.lap("query", item)?))
+                Ok(Reply::Whole(respond::item(timing.lap("query", item)?)))
             }
         }
+    }
+
+    /// The rows of a list without an envelope.
+    async fn export(
+        &self,
+        asked: &Read<'_>,
+        plan: &ListPlan<'_>,
+        form: Form,
+        outlet: &mut dyn Outlet,
+    ) -> Result<Reply, Refusal> {
+        let mut head = respond::rows(form);
+        head.headers.extend(asked.standing.iter().cloned());
+        head.object = self.label(&asked.request.path);
+        if asked.request.method == "HEAD" {
+            return Ok(Reply::Head(head));
+        }
+        let before = form.head(&plan.fields);
+        let mut export = Export::new(outlet, &*self.clock, form, head, before, plan.limit);
+        let cut = self.reading().export(asked.object, plan, &mut export).await?;
+        Ok(cut.map_or(Reply::Sent, Reply::Cut))
     }
 
     /// The objects that the request names beside its own, each with its columns.
@@ -338,11 +405,16 @@ impl Publisher {
         Ok(others)
     }
 
-    fn around<'a>(&'a self, request: &Request, related: &'a [Related<'a>]) -> Circumstances<'a> {
+    fn around<'a>(&'a self, asked: &Read<'_>, related: &'a [Related<'a>]) -> Circumstances<'a> {
+        let request = asked.request;
+        let named = asked.parameters.iter().find(|(name, _)| name == "$format");
+        let form = named.and_then(|(_, name)| Form::named(name));
+        let form = form.unwrap_or_else(|| Form::accepted(&request.headers));
         let preferences = request.headers.all("prefer").flat_map(|line| line.split([',', ';']));
         let is_lenient =
             preferences.map(str::trim).any(|word| word.eq_ignore_ascii_case("handling=lenient"));
-        Circumstances { bounds: self.bounds, seal: self.seal.as_deref(), is_lenient, related }
+        let seal = self.seal.as_deref();
+        Circumstances { bounds: self.bounds, seal, is_lenient, related, form }
     }
 
     fn reading(&self) -> Reading<'_> {
@@ -372,6 +444,18 @@ impl Publisher {
     }
 }
 
+/// What the stages made of a request.
+enum Reply {
+    /// An answer as a whole.
+    Whole(Response),
+    /// The head of an answer that would stream.
+    Head(Response),
+    /// The outlet has had it all.
+    Sent,
+    /// The outlet has had a part.
+    Cut(SourceError),
+}
+
 /// The lake cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the tables cannot be read")]
@@ -380,6 +464,8 @@ pub struct NotReady;
 /// What is read for a request that was let in.
 struct Read<'a> {
     request: &'a Request,
+    /// Headers that belong to every answer to this caller.
+    standing: Vec<(&'static str, String)>,
     object: &'a Published,
     /// The other objects of the app, which a list may name.
     objects: Option<&'a Objects>,

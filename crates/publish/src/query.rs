@@ -15,11 +15,15 @@ use restway_model::{Clock, Code, Explain, Seal};
 use serde::Deserialize;
 
 use crate::access::Caller;
+use crate::export::Export;
 use crate::plan::{self, Condition, Counts, ItemPlan, ListPlan, Objects, Published, Seek, Way};
 use crate::refusal::Refusal;
 use crate::respond::{Count, Listed};
 use crate::source::{Answering, Description, Page, SourceError, values};
 use crate::statement::{self, Statement};
+
+/// How long rows may stream. PostgreSQL, MySQL and MariaDB have their own bound for a statement.
+const EXPORT_MAX: Duration = Duration::from_secs(600);
 
 /// An object and what its relation has.
 pub(crate) struct Described<'a> {
@@ -111,6 +115,32 @@ impl Reading<'_> {
         let members = (columns.len() > plan.fields.len()).then_some(plan.fields.len());
         let body = page.into_list(items, members, plan.seek.is_before());
         Ok(Listed { body, total, next, prev })
+    }
+
+    /// All rows of a list, into an outlet. Says whether it was all when the outlet has had a part.
+    ///
+    /// # Errors
+    /// What happened before anything was sent.
+    pub(crate) async fn export(
+        &self,
+        object: &Published,
+        plan: &ListPlan<'_>,
+        export: &mut Export<'_>,
+    ) -> Result<Option<SourceError>, Refusal> {
+        let statement = statement::export(object.source.dialect(), plan);
+        let answering = async {
+            object.source.read(&statement, export).await?;
+            export.finish().await
+        };
+        let answered = match select(Box::pin(answering), self.clock.sleep(EXPORT_MAX)).await {
+            Either::Left((answered, _)) => answered,
+            Either::Right(_) => Err(SourceError::Slow),
+        };
+        match answered {
+            Ok(()) => Ok(None),
+            Err(error) if export.has_begun() => Ok(Some(error)),
+            Err(error) => Err(self.refusal(error)),
+        }
     }
 
     /// An item behind `head`, if there is one.

@@ -12,11 +12,12 @@
 
 use serde::Serialize;
 
+use crate::form::Form;
 use crate::plan::ListPlan;
 use crate::refusal::{Refusal, Validation};
 use crate::request::Request;
 
-/// The only media type of this room, and the encoding that goes with it.
+/// The media type of envelopes, and the encoding that goes with it.
 const JSON: &str = "application/json; charset=utf-8";
 
 /// An answer, complete but for what the transport adds.
@@ -161,6 +162,12 @@ fn visible(address: &mut String, text: &str) {
 pub(crate) fn item(mut body: Vec<u8>) -> Response {
     body.extend_from_slice(ANSWERED);
     Response::json(200, body)
+}
+
+/// The head of rows that stream.
+pub(crate) fn rows(form: Form) -> Response {
+    let headers = vec![("content-type", form.media_type().to_owned())];
+    Response { status: 200, headers, body: Vec::new(), object: None }
 }
 
 /// A description.

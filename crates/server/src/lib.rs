@@ -23,6 +23,7 @@ mod listen;
 mod metrics;
 mod page;
 mod routes;
+mod rows;
 
 pub use error::ServerError;
 pub use listen::{Server, ServerSettings};

@@ -24,14 +24,14 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get};
 use chrono::{DateTime, Utc};
 use restway_model::{Clock, Code, Event, Observer};
-use restway_publish::{Headers, Publisher};
+use restway_publish::{Answered, Headers, Publisher};
 use serde_json::json;
 use tokio::sync::Semaphore;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::guard::{Guard, Unwelcome};
 use crate::metrics::Metrics;
-use crate::page;
+use crate::{page, rows};
 
 /// Where published objects begin.
 const PUBLISHED: &str = "/rest/v1/";
@@ -124,23 +124,28 @@ async fn published(State(shared): State<Arc<Shared>>, request: Request) -> Respo
         peer: request.extensions().get::<Peer>().map(|peer| peer.0),
     };
     let publisher = shared.publisher.clone();
+    let (mut pipe, mut ends) = rows::pipe();
     let task = tokio::spawn(async move {
-        let answer = publisher.answer(&asked).await;
+        let answer = publisher.answer_to(&asked, &mut pipe).await;
         drop(permit);
         answer
     });
-    match task.await {
-        Ok(answer) => sent(answer),
-        Err(error) => {
-            let message = format!("a handler stopped: {error}");
-            shared.observer.observe(&Event::Warned { about: "server".to_owned(), message });
-            problem(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                Code::Internal,
-                "a fault in Restway itself; the server's log says more",
-            )
-        }
+    if let Ok(head) = (&mut ends.head).await {
+        let mut response = sent(head);
+        *response.body_mut() = rows::body(ends, task);
+        return response;
     }
+    let fault = match task.await {
+        Ok(Answered::Whole(answer)) => return sent(answer),
+        Ok(Answered::Sent | Answered::Cut) => "an answer came without its head".to_owned(),
+        Err(error) => format!("a handler stopped: {error}"),
+    };
+    shared.observer.observe(&Event::Warned { about: "server".to_owned(), message: fault });
+    problem(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        Code::Internal,
+        "a fault in Restway itself; the server's log says more",
+    )
 }
 
 fn headers(map: &HeaderMap) -> Headers {

@@ -51,7 +51,7 @@ const CUSTOMERS: [&str; 5] = [
 ];
 
 /// Headers that an answer may have.
-const HEADERS: [&str; 11] = [
+const HEADERS: [&str; 12] = [
     "allow",
     "cache-control",
     "connection",
@@ -59,6 +59,7 @@ const HEADERS: [&str; 11] = [
     "content-security-policy",
     "content-type",
     "date",
+    "transfer-encoding",
     "retry-after",
     "server-timing",
     "www-authenticate",
@@ -466,7 +467,7 @@ async fn every_answer_has_an_id_and_is_told_once_without_its_query() {
         .split(", ")
         .map(|s| s.split_once(';').unwrap().0)
         .collect();
-    assert_eq!(stages, ["request", "plan", "query", "respond"]);
+    assert_eq!(stages, ["access", "request", "plan", "query", "respond"]);
     let metrics = server.get("/metrics").await.body;
     for line in [
         "restway_requests_total{object=\"sales/customers\",status=\"2xx\"} 3",
@@ -600,4 +601,20 @@ async fn an_address_that_cannot_or_may_not_be_used_is_explained() {
     let taken = first.url().strip_prefix("http://").unwrap().parse().unwrap();
     let error = Server::bind(new(taken)).await.err().unwrap();
     assert!(matches!(error, ServerError::Listen { .. }) && !error.hints().is_empty(), "{error}");
+}
+
+#[tokio::test]
+async fn rows_stream_over_the_socket() {
+    let server = running(|_| {}).await;
+    let target = "/rest/v1/sales/customers?$fields=id";
+    let rows = server.ask("GET", target, "accept: application/x-ndjson\r\n").await;
+    assert_eq!(rows.header("content-type"), Some("application/x-ndjson; charset=utf-8"));
+    let count = server.get(&format!("{target}&$count=true")).await.json()["count"].clone();
+    assert!(rows.body.contains(&format!("{{\"$end\":true,\"count\":{count}}}\n")), "{}", rows.body);
+    let refused = server.ask("GET", &format!("{target}&$limit=x"), "accept: text/csv\r\n").await;
+    assert_eq!((refused.status, refused.json()["status"].clone()), (400, 400.into()));
+    let head = server.ask("HEAD", target, "accept: text/csv\r\n").await;
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    assert_eq!(head.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
+    server.stop().await;
 }

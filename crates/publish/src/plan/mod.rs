@@ -16,6 +16,7 @@
 mod condition;
 mod filter;
 mod order;
+mod reader;
 mod related;
 mod seek;
 mod tree;
@@ -36,9 +37,11 @@ pub(crate) use seek::{Seek, Way, token};
 pub use value::Value;
 
 use crate::access::{Allowed, Caller, Grants};
-use crate::refusal::{Findings, Refusal, Validation, shown};
+use crate::form::Form;
+use crate::refusal::{Findings, Refusal, Validation};
 use crate::request::{Asked, Target};
 use crate::source::{Column, Description, Relation, Source};
+use reader::Reader;
 
 /// Items of a list that did not ask for a number of them.
 pub(crate) const LIMIT_DEFAULT: u64 = 10;
@@ -52,8 +55,13 @@ pub(crate) struct Bounds {
 }
 
 /// What a list understands besides its fields.
-pub(crate) const LIST_PARAMETERS: [&str; 9] =
-    ["$offset", "$limit", "$sort", "$fields", "$q", "$count", "$filter", "$after", "$before"];
+pub(crate) const LIST_PARAMETERS: [&str; 10] = [
+    "$offset", "$limit", "$sort", "$fields", "$q", "$count", "$filter", "$after", "$before",
+    "$format",
+];
+/// The same where rows stream: all of them, so that there are no pages.
+const EXPORT_PARAMETERS: [&str; 7] =
+    ["$offset", "$limit", "$sort", "$fields", "$q", "$filter", "$format"];
 /// What others call the same, and what we do.
 const ALIASES: [(&str, &str); 5] = [
     ("$top", "$limit"),
@@ -135,6 +143,7 @@ pub(crate) struct Circumstances<'a> {
     /// Whether what has no meaning is passed over.
     pub(crate) is_lenient: bool,
     pub(crate) related: &'a [Related<'a>],
+    pub(crate) form: Form,
 }
 
 /// One item to read.
@@ -265,10 +274,16 @@ pub(crate) fn list<'a>(
 ) -> Result<ListPlan<'a>, Refusal> {
     let columns = &description.columns;
     let key = key_columns(object, description)?;
-    let mut reader = Reader::new(columns, &LIST_PARAMETERS);
+    let streams = around.form != Form::Envelope;
+    let known: &[&str] = if streams { &EXPORT_PARAMETERS } else { &LIST_PARAMETERS };
+    let mut reader = Reader::new(columns, known);
     reader.findings.is_lenient = around.is_lenient;
     let given = reader.once_each(parameters);
-    let (limit, message) = reader.limit(&given, around.bounds.limit_max);
+    reader.format(&given);
+    let (limit, message) = match streams && !given.contains_key("$limit") {
+        true => (u64::MAX, None),
+        false => reader.limit(&given, if streams { u64::MAX } else { around.bounds.limit_max }),
+    };
     let fields = reader.fields(&given).unwrap_or_else(|| default_fields(object, columns, &key));
     let condition = reader.condition(&given, around.related);
     let mut order = reader.order(&given, &key);
@@ -377,229 +392,4 @@ fn plain(columns: &[Column]) -> Vec<&Column> {
 
 fn column<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
     columns.iter().find(|column| column.name == name)
-}
-
-/// Parameters by name, each given once.
-type Given<'a> = BTreeMap<&'a str, &'a str>;
-
-/// Reads parameters and keeps what is wrong with them.
-struct Reader<'a> {
-    columns: &'a [Column],
-    known: &'static [&'static str],
-    findings: Findings,
-}
-
-impl<'a> Reader<'a> {
-    fn new(columns: &'a [Column], known: &'static [&'static str]) -> Self {
-        Self { columns, known, findings: Findings::default() }
-    }
-
-    /// The parameters that mean something here. An item takes no filters, a list takes fields.
-    fn once_each<'p>(&mut self, parameters: &'p [(String, String)]) -> Given<'p> {
-        let takes_filters = self.known.len() > ITEM_PARAMETERS.len();
-        let columns = if takes_filters { self.columns } else { &[] };
-        let mut given = Given::new();
-        for (name, value) in parameters {
-            let other = ALIASES.iter().find(|(alias, _)| alias == name).map(|(_, ours)| *ours);
-            let name = other.unwrap_or(name);
-            let is_collection = name.starts_with('$');
-            let is_known = if is_collection {
-                self.known.contains(&name)
-            } else {
-                column(columns, name).is_some() || takes_filters && filter::split(name).is_some()
-            };
-            if !is_known {
-                let fields = columns.iter().map(|column| column.name.as_str());
-                let names = self.known.iter().copied().chain(fields);
-                self.findings.unknown("unknown_parameter", "parameter", name, names);
-            } else if given.insert(name, value).is_some() {
-                let message = format!("`{}` is given more than once", shown(name));
-                self.findings.add("repeated_parameter", message);
-            }
-        }
-        given
-    }
-
-    /// A field by its name, or a finding.
-    fn field(&mut self, name: &str) -> Option<&'a Column> {
-        let found = column(self.columns, name);
-        if found.is_none() {
-            let names = self.columns.iter().map(|column| column.name.as_str());
-            self.findings.unknown("unknown_field", "field", name, names);
-        }
-        found
-    }
-
-    fn fields(&mut self, given: &Given<'_>) -> Option<Vec<&'a Column>> {
-        let names = *given.get("$fields")?;
-        if names == "*" {
-            return Some(self.columns.iter().collect());
-        }
-        let mut seen = HashSet::new();
-        let mut fields = Vec::new();
-        for name in names.split(',') {
-            if !seen.insert(name) {
-                self.repeated("$fields", name);
-            } else if let Some(field) = self.field(name) {
-                fields.push(field);
-            }
-        }
-        Some(fields)
-    }
-
-    /// What rows must be: each field as its filter says, the tree of `$filter`, and the text of
-    /// `$q` in one of them. An empty `$q` is a search form that nobody filled in.
-    fn condition(&mut self, given: &Given<'_>, related: &'a [Related<'a>]) -> Condition<'a> {
-        let mut all = Vec::new();
-        for (name, text) in given.iter().filter(|(name, _)| !name.starts_with('$')) {
-            if let Some(condition) = self.filter(name, text) {
-                all.push(condition);
-            }
-        }
-        match given.get("$filter").map(|text| tree::condition(text, self.columns, related)) {
-            Some(Ok(condition)) => all.push(condition),
-            Some(Err(problem)) => {
-                self.findings.add("invalid_filter", format!("`$filter` cannot be read: {problem}"));
-            }
-            None => {}
-        }
-        match given.get("$q") {
-            Some(text) if text.contains('\0') => {
-                let message = "`$q` cannot have the character NUL".to_owned();
-                self.findings.add("invalid_value", message);
-            }
-            Some(text) if !text.is_empty() => {
-                let columns = plain(self.columns);
-                all.push(Condition::Search { columns, text: (*text).to_owned() });
-            }
-            _ => {}
-        }
-        Condition::All(all)
-    }
-
-    /// One filter: a field's own name first, because a name may have brackets.
-    fn filter(&mut self, name: &str, text: &str) -> Option<Condition<'a>> {
-        let outcome = match (column(self.columns, name), filter::split(name)) {
-            (None, Some((field, operator))) => {
-                if !OPERATORS.contains(&operator) {
-                    let known = OPERATORS.into_iter();
-                    self.findings.unknown("unknown_operator", "operator", operator, known);
-                    return None;
-                }
-                filter::condition(self.field(field)?, operator, text)
-            }
-            _ => {
-                let column = self.field(name)?;
-                filter::value(column, text).map(|value| Condition::equals(column, value))
-            }
-        };
-        let add = |problem| self.findings.add("invalid_value", problem);
-        outcome.map_err(add).ok()
-    }
-
-    /// Where the page lies.
-    fn seek(
-        &mut self,
-        given: &Given<'_>,
-        object: &Published,
-        seal: Option<&dyn Seal>,
-        belongs: &str,
-        order: &[Order<'_>],
-    ) -> Seek {
-        let (name, token, way) = match (given.get("$after"), given.get("$before")) {
-            (None, None) => return Seek::Offset { tells: false },
-            (Some(_), Some(_)) => {
-                let message = "`$after` and `$before` exclude each other".to_owned();
-                self.findings.add("invalid_value", message);
-                return Seek::Offset { tells: true };
-            }
-            (Some(token), None) => ("$after", *token, Way::After),
-            (None, Some(token)) => ("$before", *token, Way::Before),
-        };
-        if given.contains_key("$offset") {
-            let message =
-                format!("`{name}` says where the page is, and `$offset` too: leave one out");
-            self.findings.add("invalid_value", message);
-        }
-        if token.is_empty() && way == Way::After {
-            return Seek::Offset { tells: true };
-        }
-        let dialect = object.source.dialect();
-        let opened = seal.and_then(|seal| seek::open(seal, belongs, way, dialect, order, token));
-        match (opened, way) {
-            (Some(place), Way::After) => Seek::After(place),
-            (Some(place), Way::Before) => Seek::Before(place),
-            (None, _) => {
-                let message = format!(
-                    "`{name}` is no token of this list with these filters and this order: begin \
-                     with an empty `$after`"
-                );
-                self.findings.add("cursor_mismatch", message);
-                Seek::Offset { tells: true }
-            }
-        }
-    }
-
-    fn repeated(&mut self, parameter: &str, name: &str) {
-        let message = format!("`{parameter}` names `{}` more than once", shown(name));
-        self.findings.add("repeated_field", message);
-    }
-
-    /// The number of items, and what to say when it is not the one that was asked for.
-    fn limit(&mut self, given: &Given<'_>, limit_max: u64) -> (u64, Option<String>) {
-        match given.get("$limit").map(|text| (text, number(text))) {
-            None => (LIMIT_DEFAULT.min(limit_max), None),
-            Some((_, Some(limit))) if limit <= limit_max => (limit, None),
-            Some((_, Some(_))) => {
-                (limit_max, Some(format!("`$limit` is at most {limit_max}, and that was used")))
-            }
-            Some((text, None)) => {
-                let text = shown(text);
-                let message = format!("`$limit` cannot be `{text}`: write a number from 0");
-                self.findings.add("invalid_number", message);
-                (0, None)
-            }
-        }
-    }
-
-    fn offset(&mut self, given: &Given<'_>, offset_max: u64) -> u64 {
-        match given.get("$offset").map(|text| (text, number(text))) {
-            None => 0,
-            Some((_, Some(offset))) if offset <= offset_max => offset,
-            Some((text, _)) => {
-                let text = shown(text);
-                let message = format!(
-                    "`$offset` cannot be `{text}`: write a number from 0 to {offset_max}, or page \
-                     with `$after`"
-                );
-                self.findings.add("invalid_number", message);
-                0
-            }
-        }
-    }
-
-    fn counts(&mut self, given: &Given<'_>) -> Option<Counts> {
-        match *given.get("$count")? {
-            "false" | "none" => None,
-            "true" => Some(Counts::Plainly),
-            "exact" => Some(Counts::Exactly),
-            "estimated" => Some(Counts::Roughly),
-            "capped" => Some(Counts::UpTo(COUNT_MAX)),
-            text => {
-                let text = shown(text);
-                let message = format!(
-                    "`$count` cannot be `{text}`: write `true`, `exact`, `estimated`, `capped` or \
-                     `none`"
-                );
-                self.findings.add("invalid_value", message);
-                None
-            }
-        }
-    }
-}
-
-/// A number written in digits alone; one that is too large for us is still a large number.
-fn number(text: &str) -> Option<u64> {
-    let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_digits.then(|| text.parse().unwrap_or(u64::MAX))
 }

@@ -4,7 +4,7 @@
 //! columns, each once, completed by those of the key, so that pages neither repeat nor miss an
 //! item. Nulls come last unless it is said otherwise, because whoever sorts wants to see values.
 
-use super::{Given, Reader};
+use super::reader::{Given, Reader};
 use crate::source::{Column, Kind};
 
 /// A column to sort by.

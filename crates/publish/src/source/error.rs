@@ -73,6 +73,9 @@ pub enum SourceError {
         /// The bound.
         bytes_max: usize,
     },
+    /// Nobody takes the rows any more.
+    #[error("the caller has left, or is too slow")]
+    Left,
     /// Another error of the database.
     #[error("{reason}")]
     Failed {
@@ -97,6 +100,7 @@ impl Explain for SourceError {
             | Self::Constraint { .. }
             | Self::ReadOnly
             | Self::TooLarge { .. }
+            | Self::Left
             | Self::Failed { .. } => Code::QueryFailed,
         }
     }

@@ -34,6 +34,7 @@ pub use description::{Column, Description, Foreign, Kind, Relation, Unique};
 pub use error::{SourceError, Violation};
 pub use lake::{Engine, Engined};
 pub(crate) use row::values;
+pub(crate) use sink::PAGE_BYTES_MAX;
 pub use sink::{Flow, Page, Sink};
 
 use crate::statement::{Dialect, Statement};

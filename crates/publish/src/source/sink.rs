@@ -7,7 +7,7 @@
 use super::{Answering, SourceError, row};
 
 /// A page's bytes at most.
-const PAGE_BYTES_MAX: usize = 64 << 20;
+pub(crate) const PAGE_BYTES_MAX: usize = 64 << 20;
 
 /// What a source does after a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,6 +24,9 @@ use dialect::Writer;
 /// What a relation is called in its statement.
 const OUTER: &str = "t";
 
+/// More rows than any table has: the largest number that all dialects take.
+const ROWS_MAX: u64 = i64::MAX as u64;
+
 /// The one column of a count.
 static COUNT: LazyLock<Column> = LazyLock::new(|| Column::new("count", Kind::Int64));
 
@@ -70,6 +73,22 @@ fn columns<'a>(plan: &ListPlan<'a>) -> Vec<&'a Column> {
         }
     }
     columns
+}
+
+/// All items of a list, or as many as were asked for.
+pub(crate) fn export<'a>(dialect: Dialect, plan: &'a ListPlan<'a>) -> Statement<'a> {
+    let mut writer = Writer::new(dialect);
+    select(&mut writer, plan.relation, &plan.fields);
+    condition::filter(&mut writer, &plan.condition);
+    ordered(&mut writer, &plan.order);
+    if plan.limit < u64::MAX || plan.offset > 0 {
+        writer.push(&format!(" LIMIT {}", plan.limit.min(ROWS_MAX)));
+    }
+    if plan.offset > 0 {
+        writer.push(" OFFSET ");
+        writer.number(plan.offset);
+    }
+    writer.statement(plan.fields.clone(), plan.arguments)
 }
 
 /// How many items all pages together have.

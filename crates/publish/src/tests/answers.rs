@@ -313,6 +313,7 @@ fn an_app_describes_what_is_open_and_nothing_else() {
             "since" => "2024-02-29T00:00:00Z",
             "$filter" => "id%20eq%201",
             "$after" => "",
+            "$format" => "json",
             // Its value is a token that only an answer has.
             "$before" => continue,
             _ => "{}",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use restway_publish::Publisher;
+use restway_publish::{Headers, Publisher, Request, Response};
 use serde_json::{Value, json};
 
 use crate::databases::{self, Database, get};
@@ -279,6 +279,49 @@ async fn elements_are_found_in_lists() {
             ("extra[has]=3", vec![]),
         ] {
             assert_eq!(names(&publisher, query).await, expected, "{query}");
+        }
+    }
+}
+
+async fn streamed(publisher: &Publisher, target: &str, accept: &str) -> (Response, String) {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let request = Request {
+        method: "GET".to_owned(),
+        path: format!("shop/{path}"),
+        query: query.to_owned(),
+        headers: Headers::from([("accept", accept)]),
+        ..Request::default()
+    };
+    let response = publisher.answer(&request).await;
+    let text = String::from_utf8(response.body.clone()).expect("text");
+    (response, text)
+}
+
+/// Rows stream whole in their forms, and nothing that is of pages is taken beside them.
+#[tokio::test]
+async fn rows_stream_as_lines_and_as_a_table() {
+    for database in
+        [databases::sqlite().await, databases::postgres().await, databases::mariadb().await]
+    {
+        database.run(&many()).await;
+        let publisher = database.publisher();
+        let (response, text) = streamed(&publisher, "many?$sort=-id", "application/x-ndjson").await;
+        assert_eq!((response.status, text.lines().count()), (200, MANY + 1), "{text}");
+        assert_eq!(text.lines().last(), Some("{\"$end\":true,\"count\":60}"));
+        let first: Value = text.lines().next().expect("a line").parse().expect("JSON");
+        assert_eq!(first["id"], json!(59));
+        let target = "customers?$format=csv&$fields=name,note,extra,credit&region=north";
+        let (response, text) = streamed(&publisher, target, "*/*").await;
+        assert_eq!(response.headers[0].1, "text/csv; charset=utf-8; header=present");
+        let lines: Vec<&str> = text.split("\r\n").collect();
+        assert_eq!(lines[0], "name,note,extra,credit");
+        assert!(lines[1].starts_with("Anna,,\"{\"\"a\"\""), "{text}");
+        assert!(lines[2].starts_with("\"Bo \"\"the\"\" 50% o'Neil_\",said: ä,,-0.5"), "{text}");
+        let (_, text) = streamed(&publisher, "many?$limit=3&$offset=2&$format=ndjson", "").await;
+        assert_eq!(text.lines().count(), 4, "{text}");
+        for refused in ["$count=true", "$after=", "$format=xml", "nothing=1"] {
+            let (response, _) = streamed(&publisher, &format!("many?{refused}"), "text/csv").await;
+            assert_eq!(response.status, 400, "{refused}");
         }
     }
 }
