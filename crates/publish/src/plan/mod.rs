@@ -41,6 +41,7 @@ use crate::form::Form;
 use crate::refusal::{Findings, Refusal, Validation};
 use crate::request::{Asked, Target};
 use crate::source::{Column, Description, Relation, Source};
+use crate::statement::Dialect;
 use reader::Reader;
 
 /// Items of a list that did not ask for a number of them.
@@ -279,6 +280,11 @@ pub(crate) fn list<'a>(
     let mut reader = Reader::new(columns, known);
     reader.findings.is_lenient = around.is_lenient;
     let given = reader.once_each(parameters);
+    let is_has = |name: &&str| matches!(filter::split(name), Some((_, "has")));
+    if object.source.dialect() == Dialect::Lake && given.keys().any(is_has) {
+        let message = "`has` looks into the JSON of databases, and this is no database".to_owned();
+        reader.findings.add("unknown_operator", message);
+    }
     reader.format(&given);
     let (limit, message) = match streams && !given.contains_key("$limit") {
         true => (u64::MAX, None),

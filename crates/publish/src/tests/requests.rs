@@ -274,6 +274,13 @@ fn what_has_no_meaning_is_refused_by_name() {
     "#]],
     );
     refuses(
+        "sales/customers?extra[has]=1",
+        expect![[r#"
+            400 `has` looks into the JSON of databases, and this is no database
+            unknown_operator: `has` looks into the JSON of databases, and this is no database
+        "#]],
+    );
+    refuses(
         "sales/customers/%ff,7",
         expect![[r#"
         400 the path segment `%ff` is not percent-encoded UTF-8
