@@ -34,6 +34,7 @@ mod request;
 mod respond;
 mod source;
 mod statement;
+mod write;
 
 #[cfg(test)]
 mod tests;

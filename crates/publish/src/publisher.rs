@@ -17,8 +17,9 @@ use crate::query::Reading;
 use crate::refusal::Refusal;
 use crate::request::{self, Request};
 use crate::respond::{self, Response};
-use crate::source::{Relation, Source};
+use crate::source::{Column, Relation, Source};
 use crate::statement::Dialect;
+use crate::write::{self, Preconditions, Row, UnderWay, Writing};
 
 /// Tables that are looked at to find out whether the lake can be read.
 const READY_TABLES_MAX: usize = 16;
@@ -114,6 +115,7 @@ pub struct Publisher {
     time_max: Duration,
     observer: Arc<dyn Observer>,
     clock: Arc<dyn Clock>,
+    under_way: UnderWay,
 }
 
 impl Publisher {
@@ -139,7 +141,8 @@ impl Publisher {
         }
         let bounds =
             Bounds { limit_max: limits.list_rows_max as u64, offset_max: limits.list_offset_max };
-        Ok(Self { apps: ready, bounds, time_max: limits.list_timeout, observer, clock })
+        let (time_max, under_way) = (limits.list_timeout, UnderWay::default());
+        Ok(Self { apps: ready, bounds, time_max, observer, clock, under_way })
     }
 
     /// Answers a request: request, plan, query, respond.
@@ -207,6 +210,11 @@ impl Publisher {
         timing: &mut Timing<'_>,
     ) -> Result<Response, Refusal> {
         let mut asked = timing.lap("request", request::parse(request))?;
+        if !asked.reads {
+            let (apps, reading) = (&self.apps, self.reading());
+            let writer = write::Writer { apps, reading, under_way: &self.under_way };
+            return timing.lap("query", writer.answer(request, &asked).await);
+        }
         let parameters = std::mem::take(&mut asked.parameters);
         let admitted = timing.lap("plan", plan::admit(&self.apps, &asked))?;
         let (object, key) = match admitted {
@@ -220,7 +228,8 @@ impl Publisher {
             }
         };
         let (arguments, parameters) = plan::arguments(object, parameters)?;
-        let asked = Read { object, key, arguments, parameters };
+        let preconditions = Preconditions::read(&request.headers);
+        let asked = Read { object, key, arguments, parameters, preconditions };
         match self.rows(&asked, timing).await {
             // The relation is another one than was known: once more, with what it is now.
             Err(Refusal::Changed(_)) => {
@@ -233,7 +242,7 @@ impl Publisher {
 
     /// A list or an item, by what is known of its relation.
     async fn rows(&self, asked: &Read<'_>, timing: &mut Timing<'_>) -> Result<Response, Refusal> {
-        let Read { object, key, arguments, parameters } = asked;
+        let Read { object, key, arguments, parameters, .. } = asked;
         let reading = self.reading();
         let description = timing.lap("query", reading.describe(object).await)?;
         match key {
@@ -246,7 +255,14 @@ impl Publisher {
             }
             Some(key) => {
                 let plan = plan::item(object, &description, arguments, key, parameters);
-                let plan = timing.lap("plan", plan)?;
+                let mut plan = timing.lap("plan", plan)?;
+                if description.is_table && object.source.dialect() != Dialect::Lake {
+                    let all = description.columns.iter().collect();
+                    let fields = std::mem::replace(&mut plan.fields, all);
+                    let item =
+                        timing.lap("query", reading.item(object, &plan, Vec::new()).await)?;
+                    return tagged(asked, item, &fields);
+                }
                 let item = reading.item(object, &plan, respond::item_head()).await;
                 Ok(respond::item(timing.lap("query", item)?))
             }
@@ -269,8 +285,27 @@ impl Publisher {
         let mut segments = path.split('/');
         let (app, name) = (segments.next()?, segments.next()?);
         let object = self.apps.get(app)?.get(name)?;
-        object.is_open.then(|| format!("{app}/{name}"))
+        object.is_known().then(|| format!("{app}/{name}"))
     }
+}
+
+/// An item with the tag of its version, by which it is read again only when it has changed.
+fn tagged(asked: &Read<'_>, item: Vec<u8>, fields: &[&Column]) -> Result<Response, Refusal> {
+    let row = Row::read(item)?;
+    let version = row.version(asked.object.writing.version.as_deref());
+    let shown = row.only(fields);
+    let tag = write::tag(&version, &shown);
+    if asked.preconditions.wants_another(&version) {
+        return Err(Refusal::Precondition { tag: Some(tag) });
+    }
+    if asked.preconditions.has(&tag) {
+        return Ok(respond::bare(304, vec![("etag", tag)]));
+    }
+    let mut body = respond::item_head();
+    body.extend_from_slice(&shown);
+    let mut response = respond::item(body);
+    response.headers.push(("etag", tag));
+    Ok(response)
 }
 
 /// The lake cannot be read.
@@ -285,6 +320,7 @@ struct Read<'a> {
     key: Option<&'a [String]>,
     arguments: Arguments,
     parameters: Vec<(String, String)>,
+    preconditions: Preconditions,
 }
 
 fn objects(app: &App, lake: &Arc<dyn Source>) -> Result<Objects, PublishError> {
@@ -306,6 +342,7 @@ fn objects(app: &App, lake: &Arc<dyn Source>) -> Result<Objects, PublishError> {
             key: object.key.clone(),
             default_fields: object.default_fields.clone(),
             is_open: app.file.is_readable_by_all(name),
+            writing: Writing::of(&app.file, name, object),
         };
         objects.insert(object_name, published);
     }

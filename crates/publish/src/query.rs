@@ -135,7 +135,7 @@ impl Reading<'_> {
         }
     }
 
-    fn refusal(&self, error: SourceError) -> Refusal {
+    pub(crate) fn refusal(&self, error: SourceError) -> Refusal {
         match error {
             SourceError::Slow => Refusal::Slow { seconds: self.time_max.as_secs() },
             SourceError::Changed { .. } => Refusal::Changed(error),

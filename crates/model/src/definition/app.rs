@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::origin::{AppSource, From};
+use super::writing::{OwnEvent, Rule};
 use crate::Name;
 
 /// A published application: data objects under `/rest/v1/{app}/{object}`.
@@ -51,12 +52,34 @@ pub enum All {
     All,
 }
 
-/// What may be done with a data object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+/// What may be done with a data object: `filter`, `insert`, `update`, `delete`, or an event that
+/// the object defines.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(from = "Name")]
+#[schemars(with = "Name")]
 pub enum AppEvent {
     /// Read a list or an item.
     Filter,
+    /// Add an item.
+    Insert,
+    /// Change an item.
+    Update,
+    /// Remove an item.
+    Delete,
+    /// An event that the object defines.
+    Own(Name),
+}
+
+impl std::convert::From<Name> for AppEvent {
+    fn from(name: Name) -> Self {
+        match name.as_str() {
+            "filter" => Self::Filter,
+            "insert" => Self::Insert,
+            "update" => Self::Update,
+            "delete" => Self::Delete,
+            _ => Self::Own(name),
+        }
+    }
 }
 
 /// A data object: a table, and how it looks from outside.
@@ -72,15 +95,34 @@ pub struct Object {
     /// The columns of a list that did not ask for any; all without it. An item has all.
     #[serde(default)]
     pub default_fields: Vec<String>,
+    /// What must hold for what is written.
+    #[serde(default)]
+    pub validate: Vec<Rule>,
+    /// Events of its own, each a statement.
+    #[serde(default)]
+    pub events: BTreeMap<Name, OwnEvent>,
+    /// The column that every change of a row changes; without it the row itself tells its version.
+    pub version: Option<String>,
+    /// Whether a change must say with `If-Match` which version it changes.
+    #[serde(default)]
+    pub require_match: bool,
+    /// Whether `Idempotency-Key` is remembered, in a table `_restway_idempotency` of the database.
+    #[serde(default)]
+    pub idempotency: bool,
 }
 
 impl AppFile {
     /// Whether everybody may read the object.
     pub fn is_readable_by_all(&self, object: &Name) -> bool {
+        self.is_open_to_all(object, &AppEvent::Filter)
+    }
+
+    /// Whether an event of the object is open to everybody.
+    pub fn is_open_to_all(&self, object: &Name, event: &AppEvent) -> bool {
         match self.access.get(&Group::Anonymous) {
             Some(Access::All(All::All)) => true,
             Some(Access::Objects(objects)) => {
-                objects.get(object).is_some_and(|events| events.contains(&AppEvent::Filter))
+                objects.get(object).is_some_and(|events| events.contains(event))
             }
             None => false,
         }

@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 
 use super::problem::{At, Problem, Source};
 use super::yaml::{Node, Value};
-use super::{ApiFile, AppFile, ResourceSettings, WorkspaceFile};
-use super::{incremental, live, origin};
+use super::{ApiFile, AppEvent, AppFile, ResourceSettings, WorkspaceFile};
+use super::{incremental, live, origin, writing};
 use crate::{EgressEntry, Name, Scope, Template, is_credential, nearest};
 
 /// The name before the dot of tables that local files are landed in; no api may have it.
@@ -166,6 +166,7 @@ impl Meaning for AppFile {
             if object.key.is_empty() && !has_its_own {
                 finder.report(&["objects", name.as_str(), "key"], "a key needs a column", None);
             }
+            writing::check(finder, name, object, has_its_own);
         }
         for access in self.access.values() {
             let super::Access::Objects(objects) = access else { continue };
@@ -176,6 +177,23 @@ impl Meaning for AppFile {
                     format!("there is no object `{name}`"),
                     near.map(|near| format!("did you mean `{near}`?")),
                 );
+            }
+            for (name, events) in objects {
+                let Some(object) = self.objects.get(name) else { continue };
+                let unknown = events.iter().filter_map(|event| match event {
+                    AppEvent::Own(own) if !object.events.contains_key(own) => Some(own),
+                    _ => None,
+                });
+                for own in unknown {
+                    let known = ["filter", "insert", "update", "delete"].into_iter();
+                    let known = known.chain(object.events.keys().map(Name::as_str));
+                    let near = nearest(own.as_str(), known);
+                    finder.report(
+                        &["access", "anonymous", name.as_str()],
+                        format!("`{name}` has no event `{own}`"),
+                        near.map(|near| format!("did you mean `{near}`?")),
+                    );
+                }
             }
         }
     }

@@ -30,6 +30,7 @@ mod unused;
 mod webhook;
 mod webhook_meaning;
 mod workspace;
+mod writing;
 mod yaml;
 
 pub use api::{
@@ -65,6 +66,7 @@ pub use webhook::{
     WebhookPart,
 };
 pub use workspace::{Egress, Metadata, REQUESTS, WorkspaceFile};
+pub use writing::{OwnEvent, Piece, Rule, Severity, pieces};
 
 pub use meaning::LAKE;
 use meaning::Meaning;

@@ -280,6 +280,28 @@ objects:
 }
 
 #[test]
+fn apps_write_to_tables_of_databases() {
+    check::<AppFile>(
+        "
+app: sales
+sources: { local: { type: sqlite, path: shop.db } }
+access: { anonymous: { orders: [filter, insrt, close] } }
+objects:
+  orders:
+    from: local.orders
+    validate:
+      - { rule: total > 0, message: 'not ${row.total}' }
+      - { id: 'a, b', on: [filter, ship], rule: 'true', message: '${item.total} of ${nothing}' }
+    events:
+      close: { sql: \"update orders set why = '${item.why}'\" }
+      insert: { sql: 'delete from orders where id = ${id}' }
+  teams: { from: acme.teams, key: [id], require_match: true, idempotency: true }
+",
+        expect![[]],
+    );
+}
+
+#[test]
 fn inputs_that_exclude_each_other_are_named_with_their_place() {
     check::<CallInputs>(
         "\

@@ -27,7 +27,8 @@ pub use value::Value;
 use crate::refusal::{Findings, Refusal, shown};
 use crate::request::{Asked, Target};
 use crate::source::{Column, Description, Kind, Relation, Source};
-use value::wanted;
+use crate::write::Writing;
+pub(crate) use value::wanted;
 
 /// Items of a list that did not ask for a number of them.
 pub(crate) const LIMIT_DEFAULT: u64 = 10;
@@ -55,6 +56,14 @@ pub(crate) struct Published {
     pub(crate) key: Vec<String>,
     pub(crate) default_fields: Vec<String>,
     pub(crate) is_open: bool,
+    pub(crate) writing: Writing,
+}
+
+impl Published {
+    /// Whether anything of it is open to everybody.
+    pub(crate) fn is_known(&self) -> bool {
+        self.is_open || !self.writing.open.is_empty()
+    }
 }
 
 /// The published objects of an app, by name.
@@ -113,12 +122,10 @@ pub(crate) fn admit<'a>(apps: &'a Apps, asked: &'a Asked) -> Result<Admitted<'a>
         Target::Nothing => return Err(Refusal::Unknown { near: None }),
         Target::Document { app } => (app, None),
         Target::List { app, object } | Target::Item { app, object, .. } => (app, Some(object)),
+        Target::Event { .. } => return Err(Refusal::Method { allow: "POST".to_owned() }),
     };
     let (app, objects) = open_app(apps, app)?;
     let object = object.map(|object| open_object(app, objects, object)).transpose()?;
-    if !asked.reads {
-        return Err(Refusal::Method);
-    }
     Ok(match (&asked.target, object) {
         (Target::Item { key, .. }, Some(object)) => Admitted::Item { object, key },
         (_, Some(object)) => Admitted::List { object },
@@ -126,8 +133,37 @@ pub(crate) fn admit<'a>(apps: &'a Apps, asked: &'a Asked) -> Result<Admitted<'a>
     })
 }
 
-fn open_app<'a>(apps: &'a Apps, name: &str) -> Result<(&'a str, &'a Objects), Refusal> {
-    let is_open = |objects: &Objects| objects.values().any(|object| object.is_open);
+/// The rows of a list's filters; nothing else of a list has a meaning to who changes rows.
+pub(crate) fn filter<'a>(
+    description: &'a Description,
+    parameters: &[(String, String)],
+) -> Result<Condition<'a>, Refusal> {
+    let mut reader = Reader::new(&description.columns, &LIST_PARAMETERS[4..5]);
+    reader.filters = true;
+    let given = reader.once_each(parameters);
+    let condition = reader.condition(&given);
+    reader.findings.refuse()?;
+    Ok(condition)
+}
+
+/// What the parts of a key in a path mean: no item has one that the table cannot hold.
+pub(crate) fn key_condition<'a>(
+    key: &[&'a Column],
+    parts: &[String],
+) -> Result<Condition<'a>, Refusal> {
+    if parts.len() != key.len() {
+        return Err(Refusal::NoItem);
+    }
+    let mut all = Vec::with_capacity(key.len());
+    for (column, part) in key.iter().zip(parts) {
+        let value = value_of(column, part).ok_or(Refusal::NoItem)?;
+        all.push(Condition::equals(column, value));
+    }
+    Ok(Condition::All(all))
+}
+
+pub(crate) fn open_app<'a>(apps: &'a Apps, name: &str) -> Result<(&'a str, &'a Objects), Refusal> {
+    let is_open = |objects: &Objects| objects.values().any(Published::is_known);
     match apps.get_key_value(name).filter(|(_, objects)| is_open(objects)) {
         Some((name, objects)) => Ok((name, objects)),
         None => {
@@ -135,6 +171,18 @@ fn open_app<'a>(apps: &'a Apps, name: &str) -> Result<(&'a str, &'a Objects), Re
             let near = restway_model::nearest(name, open.map(|(name, _)| name.as_str()));
             Err(Refusal::Unknown { near: near.map(str::to_owned) })
         }
+    }
+}
+
+/// An object that something of is open.
+pub(crate) fn known_object<'a>(
+    app: &str,
+    objects: &'a Objects,
+    name: &str,
+) -> Result<(&'a str, &'a Published), Refusal> {
+    match objects.get_key_value(name) {
+        Some((name, object)) if object.is_known() => Ok((name, object)),
+        _ => open_object(app, objects, name).map(|object| ("", object)),
     }
 }
 
@@ -237,15 +285,8 @@ pub(crate) fn item<'a>(
     let given = reader.once_each(parameters);
     let fields = reader.fields(&given).unwrap_or_else(|| or_key(plain(columns), &key));
     reader.findings.refuse()?;
-    if parts.len() != key.len() {
-        return Err(Refusal::NoItem);
-    }
-    let mut all = Vec::with_capacity(key.len());
-    for (column, part) in key.into_iter().zip(parts) {
-        let value = value_of(column, part).ok_or(Refusal::NoItem)?;
-        all.push(Condition::equals(column, value));
-    }
-    Ok(ItemPlan { relation: &object.relation, arguments, fields, key: Condition::All(all) })
+    let key = key_condition(&key, parts)?;
+    Ok(ItemPlan { relation: &object.relation, arguments, fields, key })
 }
 
 /// The names of the key: those of the file, or the relation's own.
@@ -253,7 +294,7 @@ pub(crate) fn key_names<'a>(object: &'a Published, description: &'a Description)
     if object.key.is_empty() { &description.key } else { &object.key }
 }
 
-fn key_columns<'a>(
+pub(crate) fn key_columns<'a>(
     object: &Published,
     description: &'a Description,
 ) -> Result<Vec<&'a Column>, Refusal> {
@@ -272,7 +313,7 @@ fn key_columns<'a>(
 }
 
 /// A text as a value of a column: of its kind, and one that it may have.
-fn value_of(column: &Column, text: &str) -> Option<Value> {
+pub(crate) fn value_of(column: &Column, text: &str) -> Option<Value> {
     let may_have = column.choices.is_empty() || column.choices.iter().any(|choice| choice == text);
     Value::of(column.kind, text).filter(|_| may_have)
 }
@@ -303,7 +344,7 @@ fn plain(columns: &[Column]) -> Vec<&Column> {
     columns.iter().filter(|column| !SYSTEM_COLUMNS.contains(&column.name.as_str())).collect()
 }
 
-fn column<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
+pub(crate) fn column<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
     columns.iter().find(|column| column.name == name)
 }
 
@@ -314,18 +355,21 @@ type Given<'a> = BTreeMap<&'a str, &'a str>;
 struct Reader<'a> {
     columns: &'a [Column],
     known: &'static [&'static str],
+    /// Whether fields are parameters.
+    filters: bool,
     findings: Findings,
 }
 
 impl<'a> Reader<'a> {
     fn new(columns: &'a [Column], known: &'static [&'static str]) -> Self {
-        Self { columns, known, findings: Findings::default() }
+        // An item takes no filters.
+        let filters = known.len() > ITEM_PARAMETERS.len();
+        Self { columns, known, filters, findings: Findings::default() }
     }
 
     /// The parameters that mean something here. An item takes no filters, a list takes fields.
     fn once_each<'p>(&mut self, parameters: &'p [(String, String)]) -> Given<'p> {
-        let takes_filters = self.known.len() > ITEM_PARAMETERS.len();
-        let columns = if takes_filters { self.columns } else { &[] };
+        let columns = if self.filters { self.columns } else { &[] };
         let mut given = Given::new();
         for (name, value) in parameters {
             let is_collection = name.starts_with('$');
