@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
 use crate::RecordPath;
+use crate::row_rule::CallerValue;
 
 /// Longer texts are no conditions that anybody reads.
 const LENGTH_MAX: usize = 2_000;
@@ -43,7 +44,7 @@ pub struct InvalidCondition {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Node {
+pub(crate) enum Node {
     Or(Box<Node>, Box<Node>),
     And(Box<Node>, Box<Node>),
     Not(Box<Node>),
@@ -54,18 +55,27 @@ enum Node {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Operand {
+pub(crate) enum Operand {
     Path(RecordPath),
     Literal(Value),
+    /// Only in rules for rows (`row_rule`).
+    Caller(CallerValue),
 }
 
+/// How two values compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comparison {
+pub enum Comparison {
+    /// Equal.
     Equal,
+    /// Different.
     Unequal,
+    /// Less.
     Less,
+    /// Less or equal.
     LessOrEqual,
+    /// Greater.
     Greater,
+    /// Greater or equal.
     GreaterOrEqual,
 }
 
@@ -105,11 +115,23 @@ impl Operand {
         match self {
             Self::Path(path) => path.find(answer).unwrap_or(&Value::Null),
             Self::Literal(value) => value,
+            Self::Caller(_) => &Value::Null,
         }
     }
 }
 
 impl Comparison {
+    /// The same with the sides exchanged.
+    pub(crate) fn turned(self) -> Self {
+        match self {
+            Self::Less => Self::Greater,
+            Self::LessOrEqual => Self::GreaterOrEqual,
+            Self::Greater => Self::Less,
+            Self::GreaterOrEqual => Self::LessOrEqual,
+            Self::Equal | Self::Unequal => self,
+        }
+    }
+
     fn of(self, left: &Value, right: &Value) -> Option<bool> {
         let ordering = match (left, right) {
             (Value::Number(left), Value::Number(right)) => ordering(left, right)?,
@@ -159,11 +181,13 @@ struct Parser<'a> {
     token: Token,
     /// Where `token` begins.
     from: usize,
+    /// Whether `${…}` stands for what is known of a caller.
+    knows_caller: bool,
 }
 
 impl<'a> Parser<'a> {
-    fn new(text: &'a str) -> Result<Self, Problem> {
-        let mut parser = Self { text, at: 0, token: Token::End, from: 0 };
+    fn new(text: &'a str, knows_caller: bool) -> Result<Self, Problem> {
+        let mut parser = Self { text, at: 0, token: Token::End, from: 0, knows_caller };
         parser.advance()?;
         Ok(parser)
     }
@@ -189,11 +213,23 @@ impl<'a> Parser<'a> {
             [b'<', ..] => (Token::Compare(Comparison::Less), 1),
             [b'>', ..] => (Token::Compare(Comparison::Greater), 1),
             [b'\'', ..] => literal_text(rest).ok_or((self.at, "a quote is not closed".into()))?,
+            [b'$', b'{', ..] if self.knows_caller => self.caller(rest)?,
             [first, ..] if first.is_ascii_digit() || *first == b'-' => self.number(rest)?,
             _ => self.word(rest)?,
         };
         self.at += length;
         Ok(std::mem::replace(&mut self.token, token))
+    }
+
+    /// `${user}` or `${claim.name}`.
+    fn caller(&self, rest: &str) -> Result<(Token, usize), Problem> {
+        let end = rest.find('}').ok_or((self.at, "a `${` is not closed".to_owned()))?;
+        let value = CallerValue::parse(&rest[2..end]).ok_or_else(|| {
+            let written = &rest[..=end];
+            let hint = "write `${user}` or `${claim.NAME}`";
+            (self.at, format!("`{written}` has no meaning here: {hint}"))
+        })?;
+        Ok((Token::Operand(Operand::Caller(value)), end + 1))
     }
 
     fn number(&self, rest: &str) -> Result<(Token, usize), Problem> {
@@ -360,25 +396,27 @@ impl FromStr for Condition {
     type Err = InvalidCondition;
 
     fn from_str(text: &str) -> Result<Self, InvalidCondition> {
-        let read = || {
-            if text.len() > LENGTH_MAX {
-                return Err((LENGTH_MAX, "it is too long".to_owned()));
-            }
-            let mut parser = Parser::new(text)?;
-            let root = parser.or(0)?;
-            match parser.token {
-                Token::End => Ok(root),
-                _ => parser.expected("`and`, `or` or the end"),
-            }
-        };
-        match read() {
-            Ok(root) => Ok(Self { source: text.to_owned(), root }),
-            Err((at, problem)) => {
-                let before = text.bytes().take(at).filter(|byte| byte & 0xc0 != 0x80).count();
-                Err(InvalidCondition { text: text.to_owned(), at: before + 1, problem })
-            }
-        }
+        Ok(Self { source: text.to_owned(), root: read(text, false)? })
     }
+}
+
+/// The tree of a text; with `knows_caller` one that may have `${…}` for values.
+pub(crate) fn read(text: &str, knows_caller: bool) -> Result<Node, InvalidCondition> {
+    let root = || {
+        if text.len() > LENGTH_MAX {
+            return Err((LENGTH_MAX, "it is too long".to_owned()));
+        }
+        let mut parser = Parser::new(text, knows_caller)?;
+        let root = parser.or(0)?;
+        match parser.token {
+            Token::End => Ok(root),
+            _ => parser.expected("`and`, `or` or the end"),
+        }
+    };
+    root().map_err(|(at, problem)| {
+        let before = text.bytes().take(at).filter(|byte| byte & 0xc0 != 0x80).count();
+        InvalidCondition { text: text.to_owned(), at: before + 1, problem }
+    })
 }
 
 impl fmt::Display for Condition {

@@ -1,7 +1,7 @@
 //! The room that answers: published data objects, read over HTTP's terms without HTTP's machinery.
 //!
-//! In: a [`Request`] (method, path below `/rest/v1/`, query string, headers). Out: a [`Response`] (status,
-//! headers, body). Between them lie four stages, one module each, shown in their order by
+//! In: a [`Request`] (method, path below `/rest/v1/`, query string, headers). Out: a [`Response`]
+//! (status, headers, body). Between them lie four stages, one module each, shown in their order by
 //! [`Publisher::answer`]:
 //!
 //! 1. `request` reads the text: segments, key parts, parameters. Pure.
@@ -19,11 +19,11 @@
 //! becomes part of a statement: identifiers come from the relation's own list of columns, and every
 //! value is bound as a parameter.
 //!
-//! Who may read: an object is open when its app grants `filter` (or `all`) to `anonymous`. An app
-//! without any open object answers exactly like an app that does not exist. Inside an app that has
-//! an open object, a closed one answers 401, because its name is told by the app's own files and
-//! a caller with a key will have to know where to use it.
+//! Before anything is planned, `access` says who asks, and what of it he may see: which rows, as a
+//! condition that the plan carries along, and which columns, of which the plan sees no others.
+//! Where nothing is given to the caller, the answer is that of something that does not exist.
 
+mod access;
 mod headers;
 mod openapi;
 mod plan;
@@ -39,6 +39,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use access::{Credential, Identifying, Identities, Nobody, Principal};
 pub use headers::Headers;
 pub use plan::{Comparison, Condition, Place, Quantity, Value};
 pub use publisher::{App, NotReady, OpenObject, PublishError, Publisher, Saved};

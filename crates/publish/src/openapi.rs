@@ -32,7 +32,13 @@ pub(crate) fn document(app: &str, objects: &[Described<'_>], bounds: Bounds) -> 
         "openapi": "3.1.0",
         "info": { "title": app, "version": "1" },
         "paths": paths,
-        "components": { "schemas": schemas },
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "key": { "type": "apiKey", "in": "header", "name": "X-API-Key" },
+                "token": { "type": "http", "scheme": "bearer" },
+            },
+        },
     })
 }
 
@@ -60,6 +66,7 @@ fn list(described: &Described<'_>, bounds: Bounds) -> Value {
         "get": {
             "operationId": format!("list_{}", described.name),
             "summary": format!("Items of {}", described.name),
+            "security": security(described),
             "parameters": parameters,
             "responses": responses(&envelope),
         }
@@ -90,10 +97,18 @@ fn item(described: &Described<'_>) -> Value {
         "get": {
             "operationId": format!("get_{}", described.name),
             "summary": format!("One item of {}", described.name),
+            "security": security(described),
             "parameters": parameters,
             "responses": responses(&envelope),
         }
     })
+}
+
+/// A key or a token; where everybody may, also none.
+fn security(described: &Described<'_>) -> Value {
+    let known = [json!({ "key": [] }), json!({ "token": [] })];
+    let anonymous = described.object.grants.is_open().then(|| json!({}));
+    anonymous.into_iter().chain(known).collect()
 }
 
 /// The parameters of a saved query.

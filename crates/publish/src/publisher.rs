@@ -11,6 +11,7 @@ use std::time::Duration;
 use restway_model::definition::{self, AppFile, Object, Origin, Param};
 use restway_model::{Clock, Code, Event, Explain, Limits, Name, Observer};
 
+use crate::access::{Allowed, Caller, Door, Gate, Grants, Identities, Nobody};
 use crate::openapi;
 use crate::plan::{self, Admitted, Apps, Arguments, Bounds, Objects, Published};
 use crate::query::Reading;
@@ -111,6 +112,8 @@ pub struct OpenObject {
 /// Answers for the published apps.
 pub struct Publisher {
     apps: Apps,
+    door: Door,
+    gate: Gate,
     bounds: Bounds,
     time_max: Duration,
     observer: Arc<dyn Observer>,
@@ -131,8 +134,10 @@ impl Publisher {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, PublishError> {
         let mut ready = Apps::new();
+        let mut gate = Gate::default();
         for app in apps {
             let objects = objects(&app, lake)?;
+            gate.add(&app.file);
             let app = app.file.app.to_string();
             if ready.contains_key(&app) {
                 return Err(PublishError::AppTwice { app });
@@ -141,14 +146,23 @@ impl Publisher {
         }
         let bounds =
             Bounds { limit_max: limits.list_rows_max as u64, offset_max: limits.list_offset_max };
+        let door = Door::new(Arc::new(Nobody), Arc::clone(&clock));
         let (time_max, under_way) = (limits.list_timeout, UnderWay::default());
-        Ok(Self { apps: ready, bounds, time_max, observer, clock, under_way })
+        Ok(Self { apps: ready, door, gate, bounds, time_max, observer, clock, under_way })
+    }
+
+    /// The same, knowing callers. Without it everybody is `anonymous`.
+    #[must_use]
+    pub fn knowing(mut self, identities: Arc<dyn Identities>) -> Self {
+        self.door = Door::new(identities, Arc::clone(&self.clock));
+        self
     }
 
     /// Answers a request: request, plan, query, respond.
     pub async fn answer(&self, request: &Request) -> Response {
         let mut timing = Timing::new(&*self.clock);
-        let mut response = match self.stages(request, &mut timing).await {
+        let mut standing = Vec::new();
+        let mut response = match self.stages(request, &mut timing, &mut standing).await {
             Ok(response) => response,
             Err(refusal) => {
                 self.tell(request, &refusal);
@@ -156,6 +170,7 @@ impl Publisher {
             }
         };
         timing.lap("respond", ());
+        response.headers.append(&mut standing);
         response.headers.push(("server-timing", timing.header()));
         response.object = self.label(&request.path);
         if request.method == "HEAD" { response.without_body() } else { response }
@@ -165,7 +180,7 @@ impl Publisher {
     pub fn open_objects(&self) -> Vec<OpenObject> {
         let mut open = Vec::new();
         for (app, objects) in &self.apps {
-            for (name, object) in objects.iter().filter(|(_, object)| object.is_open) {
+            for (name, object) in objects.iter().filter(|(_, object)| object.grants.is_open()) {
                 open.push(OpenObject {
                     app: app.clone(),
                     object: name.clone(),
@@ -175,6 +190,29 @@ impl Publisher {
             }
         }
         open
+    }
+
+    /// Tells the observer of columns that `access` names and that are not there: a slip in a rule
+    /// closes an object, and one in a list hides a column. What does not answer now is passed over.
+    pub async fn tell_of_misnamed(&self) {
+        for (app, objects) in &self.apps {
+            for (name, object) in objects {
+                let named = object.grants.columns();
+                if named.is_empty() {
+                    continue;
+                }
+                let Ok(description) = self.reading().describe(object).await else { continue };
+                let columns = &description.columns;
+                for missing in named {
+                    if !columns.iter().any(|column| column.name == missing) {
+                        let about = format!("{app}/{name}");
+                        let message =
+                            format!("`access` names the column `{missing}`, which is not there");
+                        self.observer.observe(&Event::Warned { about, message });
+                    }
+                }
+            }
+        }
     }
 
     /// Whether the workspace's own tables behind the open objects can be read. One that was never
@@ -187,7 +225,7 @@ impl Publisher {
         let objects = self.apps.values().flat_map(|objects| objects.values());
         let own = objects.filter(|object| {
             let is_table = matches!(&object.relation, Relation::Table(path) if path.len() == 2);
-            object.is_open && is_table && object.source.dialect() == Dialect::Lake
+            object.grants.is_open() && is_table && object.source.dialect() == Dialect::Lake
         });
         let tables: BTreeMap<String, &Published> =
             own.map(|object| (object.relation.to_string(), object)).collect();
@@ -208,28 +246,37 @@ impl Publisher {
         &self,
         request: &Request,
         timing: &mut Timing<'_>,
+        standing: &mut Vec<(&'static str, String)>,
     ) -> Result<Response, Refusal> {
+        let caller = self.door.enter(&request.headers, request.peer).await;
+        let caller = timing.lap("access", caller)?;
         let mut asked = timing.lap("request", request::parse(request))?;
         if !asked.reads {
+            let passed = self.passed(&asked, &caller, request, standing);
+            timing.lap("plan", passed)?;
             let (apps, reading) = (&self.apps, self.reading());
-            let writer = write::Writer { apps, reading, under_way: &self.under_way };
+            let writer =
+                write::Writer { apps, reading, under_way: &self.under_way, caller: &caller };
             return timing.lap("query", writer.answer(request, &asked).await);
         }
         let parameters = std::mem::take(&mut asked.parameters);
-        let admitted = timing.lap("plan", plan::admit(&self.apps, &asked))?;
-        let (object, key) = match admitted {
-            Admitted::List { object } => (object, None),
-            Admitted::Item { object, key } => (object, Some(key)),
+        let admitted = timing.lap("plan", plan::admit(&self.apps, &asked, &caller))?;
+        if let Some(app) = asked.target.app() {
+            self.gate.pass(app, &caller, request.peer, self.clock.monotonic(), standing)?;
+        }
+        let (object, allowed, key) = match admitted {
+            Admitted::List { object, allowed } => (object, allowed, None),
+            Admitted::Item { object, allowed, key } => (object, allowed, Some(key)),
             Admitted::Document { app, objects } => {
                 plan::document(&parameters)?;
-                let tables = self.reading().described(objects).await;
+                let tables = self.reading().described(objects, &caller).await;
                 let tables = timing.lap("query", tables)?;
                 return Ok(respond::document(&openapi::document(app, &tables, self.bounds)));
             }
         };
         let (arguments, parameters) = plan::arguments(object, parameters)?;
         let preconditions = Preconditions::read(&request.headers);
-        let asked = Read { object, key, arguments, parameters, preconditions };
+        let asked = Read { object, allowed, caller, key, arguments, parameters, preconditions };
         match self.rows(&asked, timing).await {
             // The relation is another one than was known: once more, with what it is now.
             Err(Refusal::Changed(_)) => {
@@ -240,15 +287,31 @@ impl Publisher {
         }
     }
 
+    /// Whether a caller who knows of the app may ask it now.
+    fn passed(
+        &self,
+        asked: &request::Asked,
+        caller: &Caller,
+        request: &Request,
+        standing: &mut Vec<(&'static str, String)>,
+    ) -> Result<(), Refusal> {
+        let Some(app) = asked.target.app() else { return Ok(()) };
+        plan::open_app(&self.apps, app, caller)?;
+        self.gate.pass(app, caller, request.peer, self.clock.monotonic(), standing)
+    }
+
     /// A list or an item, by what is known of its relation.
     async fn rows(&self, asked: &Read<'_>, timing: &mut Timing<'_>) -> Result<Response, Refusal> {
-        let Read { object, key, arguments, parameters, .. } = asked;
+        let Read { object, allowed, caller, key, arguments, parameters, .. } = asked;
         let reading = self.reading();
-        let description = timing.lap("query", reading.describe(object).await)?;
+        let whole = timing.lap("query", reading.describe(object).await)?;
+        let rows = allowed.condition(&whole.columns, caller)?;
+        let description = allowed.visible(Arc::clone(&whole), &object.key);
         match key {
             None => {
                 let plan = plan::list(object, &description, arguments, parameters, self.bounds);
-                let plan = timing.lap("plan", plan)?;
+                let mut plan = timing.lap("plan", plan)?;
+                plan.condition = plan.condition.and(rows);
                 let page = reading.page(object, &plan, respond::list_head()).await;
                 let (body, count) = timing.lap("query", page)?;
                 Ok(respond::list(body, count, plan.message.as_deref()))
@@ -256,8 +319,9 @@ impl Publisher {
             Some(key) => {
                 let plan = plan::item(object, &description, arguments, key, parameters);
                 let mut plan = timing.lap("plan", plan)?;
-                if description.is_table && object.source.dialect() != Dialect::Lake {
-                    let all = description.columns.iter().collect();
+                plan.key = plan.key.and(rows);
+                if whole.is_table && object.source.dialect() != Dialect::Lake {
+                    let all = whole.columns.iter().collect();
                     let fields = std::mem::replace(&mut plan.fields, all);
                     let item =
                         timing.lap("query", reading.item(object, &plan, Vec::new()).await)?;
@@ -276,16 +340,23 @@ impl Publisher {
     /// Faults of ours go to the observer; a caller's mistakes are the caller's.
     fn tell(&self, request: &Request, refusal: &Refusal) {
         if let Some(message) = refusal.inside() {
-            let about = self.label(&request.path).unwrap_or_else(|| "publish".to_owned());
+            let named = self.named(&request.path);
+            let about = named.map_or_else(|| "publish".to_owned(), |(name, _)| name);
             self.observer.observe(&Event::Warned { about, message });
         }
     }
 
+    /// The label of an object under which its answers are counted: everybody may read the counters,
+    /// so an object that is not open to everybody has none.
     fn label(&self, path: &str) -> Option<String> {
+        let (name, object) = self.named(path)?;
+        object.grants.is_open().then_some(name)
+    }
+
+    fn named(&self, path: &str) -> Option<(String, &Published)> {
         let mut segments = path.split('/');
         let (app, name) = (segments.next()?, segments.next()?);
-        let object = self.apps.get(app)?.get(name)?;
-        object.is_known().then(|| format!("{app}/{name}"))
+        Some((format!("{app}/{name}"), self.apps.get(app)?.get(name)?))
     }
 }
 
@@ -316,6 +387,8 @@ pub struct NotReady;
 /// What is read for a request that was let in.
 struct Read<'a> {
     object: &'a Published,
+    allowed: Allowed<'a>,
+    caller: Caller,
     /// The parts of an item's key; none for a list.
     key: Option<&'a [String]>,
     arguments: Arguments,
@@ -341,8 +414,8 @@ fn objects(app: &App, lake: &Arc<dyn Source>) -> Result<Objects, PublishError> {
             params,
             key: object.key.clone(),
             default_fields: object.default_fields.clone(),
-            is_open: app.file.is_readable_by_all(name),
-            writing: Writing::of(&app.file, name, object),
+            grants: Grants::of(&app.file, name),
+            writing: Writing::of(object),
         };
         objects.insert(object_name, published);
     }
@@ -389,12 +462,13 @@ fn origin(app: &App, object: &Object, lake: &Arc<dyn Source>) -> Option<Behind> 
 struct Timing<'a> {
     clock: &'a dyn Clock,
     last: Duration,
-    spent: [(&'static str, Duration); 4],
+    spent: [(&'static str, Duration); 5],
 }
 
 impl<'a> Timing<'a> {
     fn new(clock: &'a dyn Clock) -> Self {
-        let spent = ["request", "plan", "query", "respond"].map(|stage| (stage, Duration::ZERO));
+        let stages = ["access", "request", "plan", "query", "respond"];
+        let spent = stages.map(|stage| (stage, Duration::ZERO));
         Self { clock, last: clock.monotonic(), spent }
     }
 

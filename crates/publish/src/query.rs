@@ -10,9 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{Either, select};
+use restway_model::definition::AppEvent;
 use restway_model::{Clock, Code, Explain};
 use serde::Deserialize;
 
+use crate::access::Caller;
 use crate::plan::{ItemPlan, ListPlan, Objects, Published};
 use crate::refusal::Refusal;
 use crate::source::{Answering, Description, Page, SourceError};
@@ -23,6 +25,8 @@ pub(crate) struct Described<'a> {
     pub(crate) name: &'a str,
     pub(crate) object: &'a Published,
     pub(crate) description: Arc<Description>,
+    /// What else the caller may do.
+    pub(crate) writes: Vec<AppEvent>,
 }
 
 /// The time that a caller may take.
@@ -43,19 +47,25 @@ impl Reading<'_> {
         self.within_time(object.source.describe(&object.relation)).await
     }
 
-    /// The open objects of an app, each with its columns; with none while its table is not there.
+    /// The objects of an app that the caller may read, each with the columns that he may read; with
+    /// none while its table is not there.
     pub(crate) async fn described<'a>(
         &self,
         objects: &'a Objects,
+        caller: &Caller,
     ) -> Result<Vec<Described<'a>>, Refusal> {
         let mut described = Vec::new();
-        for (name, object) in objects.iter().filter(|(_, object)| object.is_open) {
+        for (name, object) in objects {
+            let Some(allowed) = object.grants.allowed(caller, &AppEvent::Filter) else { continue };
             let description = match self.describe(object).await {
                 Ok(description) => description,
                 Err(Refusal::NotLanded(_)) => Arc::default(),
                 Err(refusal) => return Err(refusal),
             };
-            described.push(Described { name, object, description });
+            let description = allowed.visible(description, &object.key);
+            let writes = object.writing.events().into_iter();
+            let writes = writes.filter(|event| object.grants.allowed(caller, event).is_some());
+            described.push(Described { name, object, description, writes: writes.collect() });
         }
         Ok(described)
     }

@@ -6,6 +6,7 @@
 //! caller has not named and may not see.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use restway_model::{Code, Explain, nearest};
 
@@ -17,6 +18,16 @@ const VALIDATIONS_MAX: usize = 20;
 pub(crate) const READS: &str = "GET, HEAD";
 /// At most so many characters of the caller's own text are repeated.
 const REPEATED_MAX: usize = 40;
+
+/// How a caller can say who he is (RFC 9110, 11.6.1).
+const CHALLENGE: &str = "Bearer realm=\"restway\", ApiKey realm=\"restway\"";
+const CHALLENGE_AGAIN: &str =
+    "Bearer realm=\"restway\", error=\"invalid_token\", ApiKey realm=\"restway\"";
+
+/// A wait in whole seconds, of which the last has passed when it is over.
+pub(crate) fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
 
 /// One finding about a request. Reading knows only the severity `error`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -128,8 +139,18 @@ pub(crate) enum Refusal {
     Invalid(Vec<Validation>),
     /// No such app or object, or none that the caller may know of.
     Unknown { near: Option<String> },
-    /// The object is not open to everybody.
+    /// The object is not open to everybody, and nobody says who asks.
     Closed,
+    /// What says who asks is not good: unknown, expired, revoked, or none that can be read.
+    NotGood,
+    /// Too much that was not good came from this address.
+    Failing { wait: Duration },
+    /// The caller is known, and may not do this.
+    Forbidden,
+    /// The caller asks more often than the app lets him.
+    Limited { wait: Duration },
+    /// Nobody can say who asks: the keys of an issuer, or our own, cannot be read.
+    Unidentified(Box<dyn Explain>),
     /// No item has this key.
     NoItem,
     /// The object does not take the method; those that it takes.
@@ -174,11 +195,13 @@ impl Refusal {
             Self::MediaType => 415,
             Self::Precondition { .. } => 412,
             Self::NoPrecondition => 428,
-            Self::Closed => 401,
+            Self::Closed | Self::NotGood => 401,
+            Self::Forbidden => 403,
+            Self::Failing { .. } | Self::Limited { .. } => 429,
             Self::Unknown { .. } | Self::NoItem => 404,
             Self::Method { .. } => 405,
             Self::Unfit { .. } | Self::Broken(_) | Self::Changed(_) => 500,
-            Self::NotLanded(_) | Self::Unavailable(_) => 503,
+            Self::NotLanded(_) | Self::Unavailable(_) | Self::Unidentified(_) => 503,
             Self::Slow { .. } => 504,
         }
     }
@@ -194,7 +217,9 @@ impl Refusal {
             | Self::Precondition { .. }
             | Self::NoPrecondition
             | Self::TooMany { .. } => Code::RequestInvalid,
-            Self::Closed => Code::AccessDenied,
+            Self::Closed | Self::NotGood | Self::Forbidden => Code::AccessDenied,
+            Self::Failing { .. } | Self::Limited { .. } => Code::TooManyRequests,
+            Self::Unidentified(_) => Code::IdentityUnknown,
             Self::Unknown { .. } | Self::NoItem => Code::ObjectMissing,
             Self::Method { .. } => Code::MethodNotAllowed,
             Self::NotLanded(_) => Code::TableMissing,
@@ -218,6 +243,10 @@ impl Refusal {
             Self::NoPrecondition => "A version must be named",
             Self::TooMany { .. } => "Too many items",
             Self::Closed => "Not open to everybody",
+            Self::NotGood => "The credentials are not good",
+            Self::Forbidden => "Not allowed",
+            Self::Failing { .. } | Self::Limited { .. } => "Too many requests",
+            Self::Unidentified(_) => "The credentials cannot be looked at",
             Self::Unknown { .. } => "No such resource",
             Self::NoItem => "No such item",
             Self::Method { .. } => "Method not allowed",
@@ -238,7 +267,25 @@ impl Refusal {
                 many => format!("{} problems in the request", many.len()),
             },
             Self::Closed => {
-                "this object is not open to `anonymous`, and nobody else is known yet".to_owned()
+                "this object is not open to `anonymous`: send a key in `X-API-Key`, or a token in \
+                 `Authorization: Bearer`"
+                    .to_owned()
+            }
+            Self::NotGood => {
+                "no such key or token is good here: it may be unknown, expired or revoked"
+                    .to_owned()
+            }
+            Self::Forbidden => "none of your groups may do this".to_owned(),
+            Self::Failing { wait } => {
+                let wait = seconds(*wait);
+                format!("too many credentials that are not good: wait {wait} s")
+            }
+            Self::Limited { wait } => {
+                format!("you ask more often than you may: wait {} s", seconds(*wait))
+            }
+            Self::Unidentified(_) => {
+                "nobody can say now whether your credentials are good: ask again in a moment"
+                    .to_owned()
             }
             Self::Unknown { near: Some(near) } => {
                 format!("nothing is published here: did you mean `{near}`?")
@@ -270,9 +317,7 @@ impl Refusal {
                 "say with `If-Match` which version is changed: its `ETag`, or `*`".to_owned()
             }
             Self::TooMany { items_max } => {
-                format!(
-                    "more than {items_max} items: nothing was changed; filter more, or say `$maxAffected`"
-                )
+                format!("more than {items_max} items, so nothing was changed: filter more")
             }
             Self::NotLanded(_) => "the table behind this object is still missing".to_owned(),
             Self::Unavailable(_) => {
@@ -293,21 +338,28 @@ impl Refusal {
 
     /// Headers that belong to the status.
     pub(crate) fn header(&self) -> Option<(&'static str, String)> {
-        match self {
-            Self::Closed => Some(("www-authenticate", "ApiKey realm=\"restway\"".to_owned())),
-            Self::Method { allow } => Some(("allow", allow.clone())),
-            Self::Precondition { tag: Some(tag) } => Some(("etag", tag.clone())),
-            Self::NotLanded(_) => Some(("retry-after", "30".to_owned())),
-            Self::InFlight => Some(("retry-after", "1".to_owned())),
-            Self::Unavailable(_) => Some(("retry-after", "2".to_owned())),
-            _ => None,
-        }
+        let (name, value) = match self {
+            Self::Closed => ("www-authenticate", CHALLENGE),
+            // RFC 6750, 3.1.
+            Self::NotGood => ("www-authenticate", CHALLENGE_AGAIN),
+            Self::Failing { wait } | Self::Limited { wait } => {
+                return Some(("retry-after", seconds(*wait).to_string()));
+            }
+            Self::Method { allow } => ("allow", allow.as_str()),
+            Self::Precondition { tag: Some(tag) } => ("etag", tag.as_str()),
+            Self::InFlight => ("retry-after", "1"),
+            Self::NotLanded(_) => ("retry-after", "30"),
+            Self::Unidentified(_) => ("retry-after", "5"),
+            Self::Unavailable(_) => ("retry-after", "2"),
+            _ => return None,
+        };
+        Some((name, value.to_owned()))
     }
 
     /// What only the observer reads.
     pub(crate) fn inside(&self) -> Option<String> {
         match self {
-            Self::NotLanded(error) | Self::Broken(error) => {
+            Self::NotLanded(error) | Self::Broken(error) | Self::Unidentified(error) => {
                 let mut texts = vec![error.to_string()];
                 texts.extend(restway_model::chain(&**error));
                 Some(texts.join(": "))

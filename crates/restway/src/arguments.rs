@@ -1,10 +1,14 @@
 //! Every argument of every command, with its help.
 
+mod accounts;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use restway_model::Timespan;
+
+pub(crate) use accounts::{KeyCommand, Profile, UserCommand};
 
 /// Call any REST API, land what it answers as tables, query them with SQL, publish them as a REST
 /// API.
@@ -116,9 +120,10 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  restway secret set acme_token\n  \
         pass show acme | restway secret set acme_token -\n  restway secret list")]
     Secret(Secret),
-    /// Log in to APIs that want a person, see who is logged in, and log out
+    /// Log in to APIs that want a person; users and keys of those who ask what is published
     #[command(after_help = "Examples:\n  restway auth login acme\n  restway auth status\n  \
-        restway auth logout acme")]
+        restway auth logout acme\n  restway auth key add jo --group clerks\n  \
+        restway auth user list")]
     Auth(Auth),
     /// Print the completions of a shell
     #[command(after_help = "Example:\n  restway completions bash > \
@@ -528,6 +533,12 @@ pub(crate) enum AuthCommand {
         /// The api
         api: String,
     },
+    /// The keys of those who ask what is published: make, list, rotate, revoke
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Those who ask what is published: their groups and what is known of them
+    #[command(subcommand)]
+    User(UserCommand),
 }
 
 #[derive(Debug, Args)]

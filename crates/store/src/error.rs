@@ -204,6 +204,28 @@ pub enum StoreError {
     /// Another process replaces the key.
     #[error("another process is replacing the key")]
     RotationBusy,
+    /// A name that no user or group can have.
+    #[error("`{name}` cannot be the name of a {what}")]
+    AccountName {
+        /// A user or a group.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// There is no room for more of a user's.
+    #[error("more than {count_max} {what} are not kept")]
+    AccountFull {
+        /// Of what.
+        what: &'static str,
+        /// The bound.
+        count_max: usize,
+    },
+    /// No key that is good has this id.
+    #[error("no key has the id `{id}`, or it has expired")]
+    KeyUnknown {
+        /// The id.
+        id: String,
+    },
     /// The system gave no random bytes.
     #[error("the system gives no random bytes")]
     Randomness(#[source] getrandom::Error),
@@ -256,7 +278,10 @@ impl Explain for StoreError {
             Self::RunAmbiguous { .. }
             | Self::SecretEmpty { .. }
             | Self::SecretTooLarge { .. }
-            | Self::SecretsFull { .. } => Code::ArgumentInvalid,
+            | Self::SecretsFull { .. }
+            | Self::AccountName { .. }
+            | Self::AccountFull { .. }
+            | Self::KeyUnknown { .. } => Code::ArgumentInvalid,
             Self::RunNotRunning { .. } | Self::BatchUnknown { .. } | Self::Randomness(_) => {
                 Code::Internal
             }
@@ -298,6 +323,14 @@ impl Explain for StoreError {
             Self::SecretDamaged { name } => {
                 return vec![format!("set it again with `restway secret set {name}`")];
             }
+            Self::AccountName { name, .. } if matches!(&**name, "anonymous" | "authenticated") => {
+                &["everybody is in `anonymous`, and everybody known in `authenticated`"]
+            }
+            Self::AccountName { .. } => &["write up to 200 bytes without control characters"],
+            Self::AccountFull { what: "keys", .. } => {
+                &["`restway auth key rm ID` takes away those that nobody needs any more"]
+            }
+            Self::KeyUnknown { .. } => &["`restway auth key list` shows those there are"],
             Self::DataKeyDamaged => &["put a backup of the folder `.restway` back"],
             Self::StateForgotten { .. } => {
                 &["restore a newer version, or drop the table and sync it anew"]

@@ -1,4 +1,4 @@
-//! The room "remember": runs, the journal of batches, and secrets, in one SQLite file.
+//! The room "remember": runs, the journal of batches, secrets and users, in one SQLite file.
 //!
 //! In: facts that must outlive the process, from the room `work`. Out: the same facts, and a
 //! [`model::SecretSource`](restway_model::SecretSource) for `${secret.name}`. Everything lies in
@@ -12,6 +12,7 @@
 //! takes them too; what only SQLite has (settings, types, the migrations) lies in `open` and
 //! `schema`, so that a second database is a second pair of those.
 
+mod accounts;
 mod batches;
 mod environment;
 mod error;
@@ -29,6 +30,7 @@ mod webhooks;
 #[cfg(test)]
 mod testing;
 
+pub use accounts::{ApiKey, KeyHolder, NewKey, User, UserChange};
 pub use batches::{BatchIntent, StateChanges};
 pub use environment::Environment;
 pub use error::{KeyOrigin, StoreError};

@@ -179,7 +179,27 @@ alter table run add column unchanged integer not null default 0;
 alter table run_resource add column unchanged integer not null default 0;
 ";
 
-const STEPS: &[&str] = &[FIRST, TOKENS, WEBHOOKS, WEBHOOK_VERSIONS, REJECTS, STATES, UNCHANGED];
+/// Who may ask what is published. Groups and claims are JSON.
+const ACCOUNTS: &str = "
+create table account_user (
+    user_name text primary key,
+    group_names text not null,
+    claims text not null,
+    updated_at text not null
+) strict;
+create table api_key (
+    key_id text primary key,
+    user_name text not null references account_user (user_name) on delete cascade,
+    digest blob not null unique,
+    created_at text not null,
+    expires_at text,
+    last_used_at text
+) strict;
+create index api_key_user on api_key (user_name);
+";
+
+const STEPS: &[&str] =
+    &[FIRST, TOKENS, WEBHOOKS, WEBHOOK_VERSIONS, REJECTS, STATES, UNCHANGED, ACCOUNTS];
 
 /// Brings the database up to this version's schema.
 pub(crate) async fn migrate(pool: &SqlitePool, now: &str) -> Result<(), StoreError> {

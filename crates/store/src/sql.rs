@@ -138,6 +138,27 @@ statements! {
     TOKEN_GET = "select data_key_id, nonce, sealed from token where slot = $1";
     TOKEN_FORGET = "delete from token where slot = $1";
 
+    // Users and keys.
+    USER_LIST = "select * from account_user order by user_name limit $1";
+    USER_GET = "select * from account_user where user_name = $1";
+    USER_COUNT = "select count(*) from account_user";
+    USER_SET = "insert into account_user (user_name, group_names, claims, updated_at)
+        values ($1, $2, $3, $4)
+        on conflict (user_name) do update set group_names = excluded.group_names,
+            claims = excluded.claims, updated_at = excluded.updated_at";
+    USER_REMOVE = "delete from account_user where user_name = $1";
+    KEY_ADD = "insert into api_key (key_id, user_name, digest, created_at, expires_at)
+        values ($1, $2, $3, $4, $5)";
+    KEY_GET = "select * from api_key where key_id = $1";
+    KEY_COUNT = "select count(*) from api_key where user_name = $1";
+    KEY_LIST = "select * from api_key order by user_name, created_at, key_id limit $1";
+    KEY_EXPIRE = "update api_key set expires_at = $2 where key_id = $1";
+    KEY_REMOVE = "delete from api_key where key_id = $1";
+    KEY_USED = "update api_key set last_used_at = $2 where key_id = $1";
+    KEY_FIND = "select k.key_id, k.user_name, k.last_used_at, u.group_names, u.claims
+        from api_key k join account_user u on u.user_name = k.user_name
+        where k.digest = $1 and (k.expires_at is null or k.expires_at > $2)";
+
     // The schema itself.
     SCHEMA_FOUND = "select coalesce(max(version), 0) from schema_version";
     SCHEMA_RECORD = "insert into schema_version (version, applied_at) values ($1, $2)";

@@ -9,6 +9,7 @@
 mod definitions;
 mod error;
 mod folder;
+mod identities;
 mod import;
 mod keep;
 mod landing;
@@ -24,6 +25,7 @@ mod workspace;
 pub use definitions::{ApiDefinition, AppDefinition, Definitions};
 pub use error::WorkError;
 pub use folder::{find_folder, init};
+pub use identities::WorkspaceIdentities;
 pub use import::{FileContent, FileImport};
 pub use stop::{Stop, Stopper};
 pub use sync::{Extent, ResourceReport, Selection, SyncReport};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::access::{Access, AppLimits};
 use super::origin::{AppSource, From};
 use super::writing::{OwnEvent, Rule};
 use crate::Name;
@@ -19,67 +20,15 @@ pub struct AppFile {
     /// workspace itself need none.
     #[serde(default)]
     pub sources: BTreeMap<Name, AppSource>,
-    /// Who may read which objects; without it nobody may.
+    /// Who may do what, by group; without it nobody may do anything. `anonymous` is everybody,
+    /// `authenticated` everybody who is known; other groups are those of users and tokens.
     #[serde(default)]
-    pub access: BTreeMap<Group, Access>,
+    pub access: BTreeMap<String, Access>,
+    /// How often callers may ask.
+    #[serde(default)]
+    pub limits: AppLimits,
     /// The data objects, by the name in their URL.
     pub objects: BTreeMap<Name, Object>,
-}
-
-/// A group of callers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Group {
-    /// Everybody who can reach the server.
-    Anonymous,
-}
-
-/// What a group may do with an app.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Access {
-    /// Everything that the objects offer.
-    All(All),
-    /// The events of the objects that are named.
-    Objects(BTreeMap<Name, Vec<AppEvent>>),
-}
-
-/// The word `all`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum All {
-    /// Everything.
-    All,
-}
-
-/// What may be done with a data object: `filter`, `insert`, `update`, `delete`, or an event that
-/// the object defines.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(from = "Name")]
-#[schemars(with = "Name")]
-pub enum AppEvent {
-    /// Read a list or an item.
-    Filter,
-    /// Add an item.
-    Insert,
-    /// Change an item.
-    Update,
-    /// Remove an item.
-    Delete,
-    /// An event that the object defines.
-    Own(Name),
-}
-
-impl std::convert::From<Name> for AppEvent {
-    fn from(name: Name) -> Self {
-        match name.as_str() {
-            "filter" => Self::Filter,
-            "insert" => Self::Insert,
-            "update" => Self::Update,
-            "delete" => Self::Delete,
-            _ => Self::Own(name),
-        }
-    }
 }
 
 /// A data object: a table, and how it looks from outside.
@@ -109,22 +58,4 @@ pub struct Object {
     /// Whether `Idempotency-Key` is remembered, in a table `_restway_idempotency` of the database.
     #[serde(default)]
     pub idempotency: bool,
-}
-
-impl AppFile {
-    /// Whether everybody may read the object.
-    pub fn is_readable_by_all(&self, object: &Name) -> bool {
-        self.is_open_to_all(object, &AppEvent::Filter)
-    }
-
-    /// Whether an event of the object is open to everybody.
-    pub fn is_open_to_all(&self, object: &Name, event: &AppEvent) -> bool {
-        match self.access.get(&Group::Anonymous) {
-            Some(Access::All(All::All)) => true,
-            Some(Access::Objects(objects)) => {
-                objects.get(object).is_some_and(|events| events.contains(event))
-            }
-            None => false,
-        }
-    }
 }

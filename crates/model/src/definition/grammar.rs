@@ -10,8 +10,8 @@ use serde_json::{Map, Value as Json};
 use super::problem::{At, Problem, Source};
 use super::yaml::{Entry, Node, Value};
 use crate::{
-    CallPath, ColumnType, Condition, CursorFormat, Name, Rate, RecordPath, Template, Timespan,
-    nearest,
+    CallPath, ColumnType, Condition, CursorFormat, Name, Rate, RecordPath, RowRule, Template,
+    Timespan, nearest,
 };
 
 /// Everything in the tree that the schema does not allow. `root` is the whole schema document.
@@ -259,6 +259,7 @@ fn check_format(format: &str, text: &str) -> Result<(), String> {
         "rate" => parses::<Rate>(text),
         "path" => parses::<RecordPath>(text),
         "condition" => parses::<Condition>(text),
+        "row_rule" => parses::<RowRule>(text),
         "call_path" => parses::<CallPath>(text),
         "column_type" => parses::<ColumnType>(text),
         "cursor_format" => parses::<CursorFormat>(text),

@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 
 use super::problem::{At, Problem, Source};
 use super::yaml::{Node, Value};
-use super::{ApiFile, AppEvent, AppFile, ResourceSettings, WorkspaceFile};
-use super::{incremental, live, origin, writing};
+use super::{ApiFile, AppFile, ResourceSettings, WorkspaceFile};
+use super::{access, incremental, live, origin, writing};
 use crate::{EgressEntry, Name, Scope, Template, is_credential, nearest};
 
 /// The name before the dot of tables that local files are landed in; no api may have it.
@@ -137,10 +137,35 @@ impl Meaning for WorkspaceFile {
             );
         }
         self.check_egress(finder);
+        self.check_issuers(finder);
     }
 }
 
 impl WorkspaceFile {
+    fn check_issuers(&self, finder: &mut Finder<'_>) {
+        for (at, issuer) in self.serve.issuers.iter().enumerate() {
+            let at = at.to_string();
+            let place = |key| ["serve", "issuers", &at, key];
+            let addresses =
+                [("issuer", Some(&issuer.issuer)), ("jwks_url", issuer.jwks_url.as_ref())];
+            for (key, address) in addresses {
+                let url = address.map(|address| url::Url::parse(address));
+                if url.is_some_and(|url| !url.is_ok_and(|url| issuer.is_safe(&url))) {
+                    let hint = "write it with `https://`".to_owned();
+                    finder.report(&place(key), "not an address that can be trusted", Some(hint));
+                }
+            }
+            if issuer.audience.is_empty() {
+                let hint = "name the api as the issuer's tokens name it in `aud`".to_owned();
+                finder.report(&place("audience"), "an audience is missing", Some(hint));
+            }
+            let same = |other: &&super::Issuer| other.issuer == issuer.issuer;
+            if self.serve.issuers.iter().filter(same).count() > 1 {
+                finder.report(&place("issuer"), "this issuer is named twice", None);
+            }
+        }
+    }
+
     fn check_egress(&self, finder: &mut Finder<'_>) {
         for (at, entry) in self.egress.allow.iter().enumerate() {
             if let Err(problem) = entry.parse::<EgressEntry>() {
@@ -168,34 +193,7 @@ impl Meaning for AppFile {
             }
             writing::check(finder, name, object, has_its_own);
         }
-        for access in self.access.values() {
-            let super::Access::Objects(objects) = access else { continue };
-            for name in objects.keys().filter(|name| !self.objects.contains_key(name)) {
-                let near = nearest(name.as_str(), self.objects.keys().map(Name::as_str));
-                finder.report(
-                    &["access", "anonymous"],
-                    format!("there is no object `{name}`"),
-                    near.map(|near| format!("did you mean `{near}`?")),
-                );
-            }
-            for (name, events) in objects {
-                let Some(object) = self.objects.get(name) else { continue };
-                let unknown = events.iter().filter_map(|event| match event {
-                    AppEvent::Own(own) if !object.events.contains_key(own) => Some(own),
-                    _ => None,
-                });
-                for own in unknown {
-                    let known = ["filter", "insert", "update", "delete"].into_iter();
-                    let known = known.chain(object.events.keys().map(Name::as_str));
-                    let near = nearest(own.as_str(), known);
-                    finder.report(
-                        &["access", "anonymous", name.as_str()],
-                        format!("`{name}` has no event `{own}`"),
-                        near.map(|near| format!("did you mean `{near}`?")),
-                    );
-                }
-            }
-        }
+        access::check(self, finder);
     }
 }
 

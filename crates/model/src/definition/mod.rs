@@ -4,6 +4,7 @@
 //! reference pages, and the check that finds every unknown key, missing key and wrong type of a
 //! file at once, each with its line and column.
 
+mod access;
 mod api;
 mod app;
 mod auth;
@@ -33,11 +34,14 @@ mod workspace;
 mod writing;
 mod yaml;
 
+pub use access::{
+    ANONYMOUS, AUTHENTICATED, Access, All, AppEvent, AppLimits, GrantEntry, ObjectGrant,
+};
 pub use api::{
     ApiFile, ApiLimits, Defaults, Key, Method, Nest, OnStatus, QueryValue, Resource, ResourceEntry,
     ResourceSettings, Retry,
 };
-pub use app::{Access, All, AppEvent, AppFile, Group, Object};
+pub use app::{AppFile, Object};
 pub use auth::{
     Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, HmacAlgorithm, JwtAlgorithm,
     KeyEncoding, ScopeIn, SignatureEncoding,
@@ -65,7 +69,7 @@ pub use webhook::{
     CALLS_MAX, History, Idempotency, Output, OutputEntry, TIMEOUT_MAX, Webhook, WebhookCall,
     WebhookPart,
 };
-pub use workspace::{Egress, Metadata, REQUESTS, WorkspaceFile};
+pub use workspace::{Egress, Issuer, Metadata, REQUESTS, Serve, WorkspaceFile};
 pub use writing::{OwnEvent, Piece, Rule, Severity, pieces};
 
 pub use meaning::LAKE;

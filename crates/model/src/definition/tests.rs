@@ -1,6 +1,8 @@
 //! Each case is a file and what is said of it.
 
+mod access;
 mod options;
+mod writing;
 
 use expect_test::{Expect, expect};
 
@@ -261,7 +263,7 @@ objects:
   keyless: { from: { sql: select 1 } }
 ",
         expect![[r#"
-            3:22+1 there is no object `custmers` -- did you mean `customers`?
+            3:34+1 there is no object `custmers` -- did you mean `customers`?
             5:9+1 `live` has a meaning of its own -- call the source something else
             5:29+34 a credential stands in the address -- store the address with `restway secret set NAME` and write `${secret.NAME}`
             6:32+10 `../shop.db` leads out of the workspace -- say `outside: true` if that is meant
@@ -276,28 +278,6 @@ objects:
             14:18+23 `queries/late orders.sql` is not a table -- write `source.table`, `api.resource`, `live.api.resource` or `queries/NAME.sql`
             15:12+1 a key needs a column
         "#]],
-    );
-}
-
-#[test]
-fn apps_write_to_tables_of_databases() {
-    check::<AppFile>(
-        "
-app: sales
-sources: { local: { type: sqlite, path: shop.db } }
-access: { anonymous: { orders: [filter, insrt, close] } }
-objects:
-  orders:
-    from: local.orders
-    validate:
-      - { rule: total > 0, message: 'not ${row.total}' }
-      - { id: 'a, b', on: [filter, ship], rule: 'true', message: '${item.total} of ${nothing}' }
-    events:
-      close: { sql: \"update orders set why = '${item.why}'\" }
-      insert: { sql: 'delete from orders where id = ${id}' }
-  teams: { from: acme.teams, key: [id], require_match: true, idempotency: true }
-",
-        expect![[]],
     );
 }
 

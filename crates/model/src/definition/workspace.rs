@@ -23,6 +23,63 @@ pub struct WorkspaceFile {
     /// What may be reached beyond public addresses.
     #[serde(default)]
     pub egress: Egress,
+    /// How `restway serve` meets its callers.
+    #[serde(default)]
+    pub serve: Serve,
+}
+
+/// How `restway serve` meets its callers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Serve {
+    /// Whether it may listen beyond this machine although it speaks plain HTTP, because something
+    /// in front of it speaks TLS. The same as `--insecure-listen`.
+    pub insecure: bool,
+    /// Whose tokens are taken, beside the keys that `restway auth key add` makes.
+    pub issuers: Vec<Issuer>,
+}
+
+/// An issuer of tokens (JWT, RFC 7519), such as an OpenID Connect provider.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    /// Its name, which is `iss` in its tokens: an address.
+    pub issuer: String,
+    /// What `aud` must be or contain: this api's name at the issuer.
+    pub audience: String,
+    /// Where its keys are (RFC 7517). Without it the issuer's own description says it (OpenID
+    /// Connect Discovery 1.0, section 4).
+    #[serde(default)]
+    pub jwks_url: Option<String>,
+    /// The claim with the groups: a list of texts, or one text with spaces between them. A path
+    /// such as `realm_access.roles` leads into objects.
+    #[serde(default = "groups_claim")]
+    pub groups: String,
+    /// The claim that says who it is.
+    #[serde(default = "user_claim")]
+    pub user: String,
+}
+
+impl Issuer {
+    /// Whether keys may be read there: by TLS, or from this machine. Whoever can change keys on
+    /// their way can be anybody.
+    pub fn is_safe(&self, url: &url::Url) -> bool {
+        let is_here = match url.host() {
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => return false,
+        };
+        url.scheme() == "https" || (url.scheme() == "http" && is_here)
+    }
+}
+
+fn groups_claim() -> String {
+    "groups".into()
+}
+
+fn user_claim() -> String {
+    "sub".into()
 }
 
 /// The name of the table with the requests of an api's syncs.

@@ -38,7 +38,7 @@ pub struct Rule {
     pub id: Option<String>,
     /// The events that it is asked at; `insert` and `update` without it.
     #[serde(default = "insert_and_update")]
-    pub on: Vec<AppEvent>,
+    pub on: Vec<Name>,
     /// A condition in the database's own SQL, over the columns of the table. One that is null
     /// holds, as in a check of the database.
     pub rule: String,
@@ -51,8 +51,8 @@ pub struct Rule {
     pub message: String,
 }
 
-fn insert_and_update() -> Vec<AppEvent> {
-    vec![AppEvent::Insert, AppEvent::Update]
+fn insert_and_update() -> Vec<Name> {
+    ["insert", "update"].into_iter().filter_map(|event| event.parse().ok()).collect()
 }
 
 /// An event of the object's own, `POST …/{key}/$events/{name}`.
@@ -141,7 +141,7 @@ pub(super) fn check(finder: &mut Finder<'_>, name: &Name, object: &Object, is_ta
     }
     for (event, own) in &object.events {
         let path = ["objects", name.as_str(), "events", event.as_str()];
-        if AppEvent::from(event.clone()) != AppEvent::Own(event.clone()) {
+        if AppEvent::of(event) != AppEvent::Own(event.clone()) {
             finder.report(&path, format!("`{event}` has a meaning of its own"), None);
         }
         match pieces(&own.sql) {
@@ -170,9 +170,9 @@ fn check_rule(
         finder.report(&path("id"), "not an id", hint);
     }
     for event in &rule.on {
-        let problem = match event {
-            AppEvent::Filter => Some("reading has no rules".to_owned()),
-            AppEvent::Own(own) if !events.contains_key(own) => {
+        let problem = match AppEvent::of(event) {
+            AppEvent::Filter | AppEvent::Export => Some("reading has no rules".to_owned()),
+            AppEvent::Own(own) if !events.contains_key(&own) => {
                 Some(format!("there is no event `{own}`"))
             }
             _ => None,

@@ -23,7 +23,7 @@ pub(super) fn add(
         return;
     }
     let name = described.name;
-    let is_open = |event: AppEvent| object.writing.open.contains(&event);
+    let is_open = |event: AppEvent| described.writes.contains(&event);
     if is_open(AppEvent::Insert) {
         list["post"] = operation(described, &format!("insert_{name}"), Some(many(name)), false);
     }
@@ -38,7 +38,7 @@ pub(super) fn add(
         list["delete"] = operation(described, &format!("delete_many_{name}"), None, false);
         item["delete"] = operation(described, &format!("delete_{name}"), None, true);
     }
-    for event in &object.writing.open {
+    for event in &described.writes {
         let AppEvent::Own(event) = event else { continue };
         let of_event = operation(described, &format!("{event}_{name}"), Some(one(name)), true);
         paths.insert(format!("{path}/{{key}}/$events/{event}"), json!({ "post": of_event }));

@@ -105,6 +105,19 @@ pub enum Condition<'a> {
 }
 
 impl<'a> Condition<'a> {
+    /// Both of two conditions, of which the second may be none. The first is the caller's and the
+    /// second what he may see: each is whole by itself, so neither can widen the other.
+    pub fn and(self, other: Option<Self>) -> Self {
+        match (self, other) {
+            (condition, None) => condition,
+            (Self::All(mut all), Some(other)) => {
+                all.push(other);
+                Self::All(all)
+            }
+            (condition, Some(other)) => Self::All(vec![condition, other]),
+        }
+    }
+
     /// A column equals a value.
     pub fn equals(column: &'a Column, value: Value) -> Self {
         Self::Compare { column, comparison: Comparison::Equal, value }

@@ -18,12 +18,13 @@ mod value;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use restway_model::definition::Param;
+use restway_model::definition::{AppEvent, Param};
 use restway_tables::SYSTEM_COLUMNS;
 
 pub use condition::{Comparison, Condition, Place, Quantity};
 pub use value::Value;
 
+use crate::access::{Allowed, Caller, Grants};
 use crate::refusal::{Findings, Refusal, shown};
 use crate::request::{Asked, Target};
 use crate::source::{Column, Description, Kind, Relation, Source};
@@ -55,15 +56,8 @@ pub(crate) struct Published {
     /// What the file says; the relation's own primary key without it.
     pub(crate) key: Vec<String>,
     pub(crate) default_fields: Vec<String>,
-    pub(crate) is_open: bool,
+    pub(crate) grants: Grants,
     pub(crate) writing: Writing,
-}
-
-impl Published {
-    /// Whether anything of it is open to everybody.
-    pub(crate) fn is_known(&self) -> bool {
-        self.is_open || !self.writing.open.is_empty()
-    }
 }
 
 /// The published objects of an app, by name.
@@ -78,9 +72,9 @@ pub(crate) enum Admitted<'a> {
     /// The description of an app.
     Document { app: &'a str, objects: &'a Objects },
     /// A list.
-    List { object: &'a Published },
+    List { object: &'a Published, allowed: Allowed<'a> },
     /// An item.
-    Item { object: &'a Published, key: &'a [String] },
+    Item { object: &'a Published, allowed: Allowed<'a>, key: &'a [String] },
 }
 
 /// Items to read.
@@ -117,19 +111,31 @@ pub(crate) struct Order<'a> {
 }
 
 /// Whether the caller may come in, and to what.
-pub(crate) fn admit<'a>(apps: &'a Apps, asked: &'a Asked) -> Result<Admitted<'a>, Refusal> {
+///
+/// An app in which nothing is given to the caller answers like one that does not exist, and so does
+/// an object, but for two cases: whoever may do something else with it is told that he may not do
+/// this (403), and whoever did not say who he is, is asked to (401), in an app that has something
+/// for him: its document and its names are in his hands already.
+pub(crate) fn admit<'a>(
+    apps: &'a Apps,
+    asked: &'a Asked,
+    caller: &Caller,
+) -> Result<Admitted<'a>, Refusal> {
     let (app, object) = match &asked.target {
         Target::Nothing => return Err(Refusal::Unknown { near: None }),
         Target::Document { app } => (app, None),
         Target::List { app, object } | Target::Item { app, object, .. } => (app, Some(object)),
         Target::Event { .. } => return Err(Refusal::Method { allow: "POST".to_owned() }),
     };
-    let (app, objects) = open_app(apps, app)?;
-    let object = object.map(|object| open_object(app, objects, object)).transpose()?;
-    Ok(match (&asked.target, object) {
-        (Target::Item { key, .. }, Some(object)) => Admitted::Item { object, key },
-        (_, Some(object)) => Admitted::List { object },
-        (_, None) => Admitted::Document { app, objects },
+    let (app, objects) = open_app(apps, app, caller)?;
+    let object = object.map(|object| open_object(app, objects, object, caller)).transpose()?;
+    let Some(object) = object else { return Ok(Admitted::Document { app, objects }) };
+    let Some(allowed) = object.grants.allowed(caller, &AppEvent::Filter) else {
+        return Err(Refusal::Forbidden);
+    };
+    Ok(match &asked.target {
+        Target::Item { key, .. } => Admitted::Item { object, allowed, key },
+        _ => Admitted::List { object, allowed },
     })
 }
 
@@ -162,8 +168,12 @@ pub(crate) fn key_condition<'a>(
     Ok(Condition::All(all))
 }
 
-pub(crate) fn open_app<'a>(apps: &'a Apps, name: &str) -> Result<(&'a str, &'a Objects), Refusal> {
-    let is_open = |objects: &Objects| objects.values().any(Published::is_known);
+pub(crate) fn open_app<'a>(
+    apps: &'a Apps,
+    name: &str,
+    caller: &Caller,
+) -> Result<(&'a str, &'a Objects), Refusal> {
+    let is_open = |objects: &Objects| objects.values().any(|one| one.grants.has_any(caller));
     match apps.get_key_value(name).filter(|(_, objects)| is_open(objects)) {
         Some((name, objects)) => Ok((name, objects)),
         None => {
@@ -174,24 +184,17 @@ pub(crate) fn open_app<'a>(apps: &'a Apps, name: &str) -> Result<(&'a str, &'a O
     }
 }
 
-/// An object that something of is open.
-pub(crate) fn known_object<'a>(
+pub(crate) fn open_object<'a>(
     app: &str,
     objects: &'a Objects,
     name: &str,
-) -> Result<(&'a str, &'a Published), Refusal> {
-    match objects.get_key_value(name) {
-        Some((name, object)) if object.is_known() => Ok((name, object)),
-        _ => open_object(app, objects, name).map(|object| ("", object)),
-    }
-}
-
-fn open_object<'a>(app: &str, objects: &'a Objects, name: &str) -> Result<&'a Published, Refusal> {
+    caller: &Caller,
+) -> Result<&'a Published, Refusal> {
     match objects.get(name) {
-        Some(object) if object.is_open => Ok(object),
-        Some(_) => Err(Refusal::Closed),
-        None => {
-            let open = objects.iter().filter(|(_, object)| object.is_open);
+        Some(object) if object.grants.has_any(caller) => Ok(object),
+        Some(_) if !caller.is_known() => Err(Refusal::Closed),
+        _ => {
+            let open = objects.iter().filter(|(_, object)| object.grants.has_any(caller));
             let near = restway_model::nearest(name, open.map(|(name, _)| name.as_str()));
             Err(Refusal::Unknown { near: near.map(|near| format!("{app}/{near}")) })
         }

@@ -46,6 +46,19 @@ pub(crate) enum Target {
     Nothing,
 }
 
+impl Target {
+    /// The app that is asked for.
+    pub(crate) fn app(&self) -> Option<&str> {
+        match self {
+            Self::Document { app }
+            | Self::List { app, .. }
+            | Self::Item { app, .. }
+            | Self::Event { app, .. } => Some(app),
+            Self::Nothing => None,
+        }
+    }
+}
+
 /// A request that could be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Asked {

@@ -109,7 +109,7 @@ fn envelopes_are_what_callers_know() {
         expect![[r#"
             200
             content-type: application/json; charset=utf-8
-            server-timing: request;dur=0.000, plan;dur=0.000, query;dur=0.000, respond;dur=0.000
+            server-timing: access;dur=0.000, request;dur=0.000, plan;dur=0.000, query;dur=0.000, respond;dur=0.000
 
             {"count":null,
             "items":[{"id":1,
@@ -126,7 +126,7 @@ fn envelopes_are_what_callers_know() {
         expect![[r#"
             200
             content-type: application/json; charset=utf-8
-            server-timing: request;dur=0.000, plan;dur=0.000, query;dur=0.000, respond;dur=0.000
+            server-timing: access;dur=0.000, request;dur=0.000, plan;dur=0.000, query;dur=0.000, respond;dur=0.000
 
             {"count":2,
             "items":[{"id":1,
@@ -143,7 +143,7 @@ fn envelopes_are_what_callers_know() {
         expect![[r#"
             200
             content-type: application/json; charset=utf-8
-            server-timing: request;dur=0.000, plan;dur=0.000, query;dur=0.000, respond;dur=0.000
+            server-timing: access;dur=0.000, request;dur=0.000, plan;dur=0.000, query;dur=0.000, respond;dur=0.000
 
             {"count":42,
             "items":[{"id":1,
@@ -158,13 +158,13 @@ fn envelopes_are_what_callers_know() {
         "HEAD",
         "sales/customers",
         expect![[r#"
-        200
-        content-type: application/json; charset=utf-8
-        server-timing: request;dur=0.000, plan;dur=0.000, query;dur=0.000, respond;dur=0.000
-        content-length: 134
+            200
+            content-type: application/json; charset=utf-8
+            server-timing: access;dur=0.000, request;dur=0.000, plan;dur=0.000, query;dur=0.000, respond;dur=0.000
+            content-length: 134
 
 
-    "#]],
+        "#]],
     );
     check(
         "GET",
@@ -172,7 +172,7 @@ fn envelopes_are_what_callers_know() {
         expect![[r#"
             400
             content-type: application/json; charset=utf-8
-            server-timing: request;dur=0.000, plan;dur=0.000, query;dur=0.000, respond;dur=0.000
+            server-timing: access;dur=0.000, request;dur=0.000, plan;dur=0.000, query;dur=0.000, respond;dur=0.000
 
             {"count":null,
             "items":[],
@@ -193,7 +193,7 @@ fn envelopes_are_what_callers_know() {
         expect![[r#"
             404
             content-type: application/json; charset=utf-8
-            server-timing: request;dur=0.000, plan;dur=0.000, query;dur=0.000, respond;dur=0.000
+            server-timing: access;dur=0.000, request;dur=0.000, plan;dur=0.000, query;dur=0.000, respond;dur=0.000
 
             {"item":null,
             "message":"no item has this key",
@@ -212,7 +212,7 @@ fn envelopes_are_what_callers_know() {
             405
             content-type: application/json; charset=utf-8
             allow: GET, HEAD
-            server-timing: request;dur=0.000, plan;dur=0.000, query;dur=0.000, respond;dur=0.000
+            server-timing: access;dur=0.000, request;dur=0.000, plan;dur=0.000, query;dur=0.000, respond;dur=0.000
 
             {"count":null,
             "items":[],
@@ -231,17 +231,17 @@ fn envelopes_are_what_callers_know() {
         expect![[r#"
             401
             content-type: application/json; charset=utf-8
-            www-authenticate: ApiKey realm="restway"
-            server-timing: request;dur=0.000, plan;dur=0.000, query;dur=0.000, respond;dur=0.000
+            www-authenticate: Bearer realm="restway", ApiKey realm="restway"
+            server-timing: access;dur=0.000, request;dur=0.000, plan;dur=0.000, query;dur=0.000, respond;dur=0.000
 
             {"count":null,
             "items":[],
-            "message":"this object is not open to `anonymous`, and nobody else is known yet",
+            "message":"this object is not open to `anonymous`: send a key in `X-API-Key`, or a token in `Authorization: Bearer`",
             "validations":[],
             "status":401,
             "type":"urn:restway:error:request.denied",
             "title":"Not open to everybody",
-            "detail":"this object is not open to `anonymous`, and nobody else is known yet",
+            "detail":"this object is not open to `anonymous`: send a key in `X-API-Key`, or a token in `Authorization: Bearer`",
             "code":"request.denied"}
         "#]],
     );

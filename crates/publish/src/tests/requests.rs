@@ -328,13 +328,13 @@ fn what_is_not_there_or_not_open_is_refused() {
     refuses(
         "sales/staff",
         expect![[r#"
-            401 this object is not open to `anonymous`, and nobody else is known yet
+            401 this object is not open to `anonymous`: send a key in `X-API-Key`, or a token in `Authorization: Bearer`
         "#]],
     );
     refuses(
         "sales/staff/1?$nonsense=1",
         expect![[r#"
-            401 this object is not open to `anonymous`, and nobody else is known yet
+            401 this object is not open to `anonymous`: send a key in `X-API-Key`, or a token in `Authorization: Bearer`
         "#]],
     );
     refuses(

@@ -6,16 +6,25 @@
 
 use super::values::Place;
 use crate::refusal::{Refusal, Validation};
-use crate::source::{Description, SourceError, Violation};
+use crate::source::{Column, Description, SourceError, Violation};
 
 /// The refusal of a write that broke a constraint; other errors stay what they are.
 pub(super) fn refusal(
     error: SourceError,
     description: &Description,
     place: &Place,
+    knows: &dyn Fn(&Column) -> bool,
 ) -> Result<Refusal, SourceError> {
     let SourceError::Constraint { violation, name, reason } = &error else { return Err(error) };
-    let fields = fields(*violation, name.as_deref(), reason, description);
+    let mut fields = fields(*violation, name.as_deref(), reason, description);
+    let is_known = |name: &String| {
+        let mut columns = description.columns.iter();
+        columns.any(|column| column.name == *name && knows(column))
+    };
+    // One that is hidden would be told by what is left.
+    if !fields.iter().all(is_known) {
+        fields.clear();
+    }
     let (id, status) = match violation {
         Violation::Unique => ("unique", 409),
         Violation::Foreign => ("reference", 409),

@@ -59,7 +59,8 @@ async fn each<'s>(
     for (index, item) in items.iter().enumerate() {
         let place = Place::of(Some(index));
         begin(session).await?;
-        let taken = values::take(item, session.description, &place);
+        let event = if updates { AppEvent::Update } else { AppEvent::Insert };
+        let taken = values::take(item, &session.known(&event), &place);
         let outcome = if updates {
             changed(write, session, taken, &place).await
         } else {
@@ -76,9 +77,10 @@ async fn filtered<'s>(
     session: &mut Session<'s, '_>,
     item: Option<&'s Item>,
 ) -> Result<Vec<Became>, Refusal> {
-    let condition = write.condition(session.description)?;
+    let condition = write.condition(session)?;
     let affected_max = write.wishes.affected_max;
     let rows_max = usize::try_from(affected_max).unwrap_or(usize::MAX).saturating_add(1);
+    let condition = condition.and(session.rights.rows(&write.verb.event(), session.description)?);
     let rows = session.rows(&condition, rows_max.min(super::body::ITEMS_MAX + 1), true).await?;
     let bound = affected_max.min(super::body::ITEMS_MAX as u64);
     if rows.len() as u64 > bound {
@@ -93,7 +95,7 @@ async fn filtered<'s>(
             (Err(refusal), _) => Err(refusal),
             (Ok(()), None) => session.delete(old, &place).await,
             (Ok(()), Some(item)) => {
-                let mut taken = values::take(item, session.description, &place);
+                let mut taken = values::take(item, &session.known(&AppEvent::Update), &place);
                 patch::merge(&write.request.method, &mut taken, &old);
                 session.update(&old, taken, &place).await
             }
@@ -127,8 +129,8 @@ pub(super) async fn placed<'s>(
     if write.wishes.resolution == Resolution::Refuse {
         return session.insert(taken, place).await;
     }
-    if !write.object.writing.open.contains(&AppEvent::Update) {
-        return Err(Refusal::Closed);
+    if !session.rights.may(&AppEvent::Update) {
+        return Err(Refusal::Forbidden);
     }
     let columns = conflict_columns(write, session)?;
     match known(session, &taken, &columns).await? {
@@ -136,7 +138,7 @@ pub(super) async fn placed<'s>(
         Some(old) if write.wishes.resolution == Resolution::Merge => {
             session.update(&old, taken, place).await
         }
-        Some(row) => Ok(Done { row, found: Vec::new(), what: What::Kept }),
+        Some(row) => session.kept(row).await,
     }
 }
 
@@ -178,7 +180,7 @@ async fn known<'s>(
             None => return Ok(None),
         }
     }
-    session.stored(&Condition::All(all), true).await
+    session.locked(Condition::All(all), &AppEvent::Update).await
 }
 
 async fn begin(session: &mut Session<'_, '_>) -> Result<(), Refusal> {
@@ -204,7 +206,11 @@ async fn end(
             Ok(Became::Refused { status: rejected.status, found: rejected.validations })
         }
         Err(refusal) if is_of_the_item(&refusal) => {
-            let id = if matches!(refusal, Refusal::NoItem) { "not_found" } else { "version" };
+            let id = match refusal {
+                Refusal::NoItem => "not_found",
+                Refusal::Forbidden => "forbidden",
+                _ => "version",
+            };
             let mut found = Validation::error(id, refusal.detail());
             found.pointer = Some(place.pointer.clone());
             found.index = place.index;
@@ -216,7 +222,10 @@ async fn end(
 
 /// Whether it is about this item, and others may still be written.
 fn is_of_the_item(refusal: &Refusal) -> bool {
-    matches!(refusal, Refusal::Rejected(_) | Refusal::NoItem | Refusal::Precondition { .. })
+    match refusal {
+        Refusal::Rejected(_) | Refusal::NoItem | Refusal::Precondition { .. } => true,
+        refusal => matches!(refusal, Refusal::Forbidden),
+    }
 }
 
 fn answered(
@@ -228,7 +237,7 @@ fn answered(
         let items = became.iter().enumerate().map(|(index, became)| match became {
             Became::Done(done) => {
                 let status = if done.what == What::Inserted { 201 } else { 200 };
-                let shown = write.shown(session, &done.row);
+                let shown = write.shown(session, done);
                 respond::outcome(index, status, Some(&shown), &done.found)
             }
             Became::Refused { status, found } => respond::outcome(index, *status, None, found),
@@ -270,8 +279,9 @@ fn answered(
     let told: Vec<String> = told.map(|(count, what)| format!("{count} {what}")).collect();
     let message = if told.is_empty() { "no items".to_owned() } else { told.join(", ") };
     let rows: Vec<Vec<u8>> = match write.shows() {
+        _ if !session.rights.reads() => Vec::new(),
         Shows::Nothing => Vec::new(),
-        _ => done().map(|done| write.shown(session, &done.row)).collect(),
+        _ => done().map(|done| write.shown(session, done)).collect(),
     };
     let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
     Ok(respond::written_list(&rows, Some(&message), &found, 200))

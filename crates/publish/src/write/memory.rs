@@ -55,14 +55,19 @@ impl UnderWay {
     }
 
     /// Takes the key of a request, if nobody has it.
-    pub(crate) fn hold(&self, request: &Request, key: &str) -> Result<Held<'_>, Refusal> {
+    pub(crate) fn hold(
+        &self,
+        request: &Request,
+        caller: &str,
+        key: &str,
+    ) -> Result<Held<'_>, Refusal> {
         if key.is_empty() || key.len() > KEY_LENGTH_MAX {
             let mut findings = crate::refusal::Findings::default();
             let message = format!("`Idempotency-Key` has 1 to {KEY_LENGTH_MAX} characters");
             findings.add("idempotency_key", message);
             findings.refuse()?;
         }
-        let id = print(&[&request.path, key]);
+        let id = print(&[&request.path, caller, key]);
         let media_type = request.headers.get("content-type").unwrap_or_default();
         let body = String::from_utf8_lossy(&request.body);
         let print = print(&[&request.method, &request.path, &request.query, media_type, &body]);

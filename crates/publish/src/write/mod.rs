@@ -14,6 +14,7 @@ mod conflict;
 mod many;
 mod memory;
 mod patch;
+mod rights;
 mod row;
 mod rules;
 mod session;
@@ -24,6 +25,7 @@ use futures::future::{Either, select};
 use restway_model::Name;
 use restway_model::definition::AppEvent;
 
+use crate::access::Caller;
 use crate::plan::{self, Apps, Condition, Published};
 use crate::query::Reading;
 use crate::refusal::{READS, Refusal, Validation};
@@ -33,6 +35,7 @@ use crate::source::{Column, Description};
 use crate::statement::Dialect;
 use body::{Body, Item};
 use memory::Held;
+use rights::Rights;
 use session::{Done, Session, What};
 use values::Place;
 use wishes::{Shows, Wishes};
@@ -46,6 +49,7 @@ pub(crate) struct Writer<'a> {
     pub(crate) apps: &'a Apps,
     pub(crate) reading: Reading<'a>,
     pub(crate) under_way: &'a UnderWay,
+    pub(crate) caller: &'a Caller,
 }
 
 /// What is to be done.
@@ -101,6 +105,7 @@ struct Write<'a> {
     name: &'a str,
     object: &'a Published,
     parts: &'a [String],
+    rights: Rights<'a>,
     verb: Verb,
     wishes: Wishes,
     filters: Vec<(String, String)>,
@@ -118,7 +123,7 @@ impl Writer<'_> {
         let (app, object, parts) = match &asked.target {
             Target::Nothing => return Err(Refusal::Unknown { near: None }),
             Target::Document { app } => {
-                plan::open_app(self.apps, app)?;
+                plan::open_app(self.apps, app, self.caller)?;
                 return Err(Refusal::Method { allow: READS.to_owned() });
             }
             Target::List { app, object } => (app, object, [].as_slice()),
@@ -126,15 +131,28 @@ impl Writer<'_> {
                 (app, object, key.as_slice())
             }
         };
-        let (app, objects) = plan::open_app(self.apps, app)?;
-        let (name, object) = plan::known_object(app, objects, object)?;
-        let verb = admitted(request, &asked.target, object)?;
+        let (app, objects) = plan::open_app(self.apps, app, self.caller)?;
+        let name = object;
+        let object = plan::open_object(app, objects, name, self.caller)?;
+        let verb = admitted(request, &asked.target, object, self.caller)?;
+        let rights = Rights::of(object, self.caller, &verb.event())?;
         let parameters = asked.parameters.clone();
         let (wishes, filters) = Wishes::read(&request.headers, parameters)?;
         let body = body::read(request.headers.get("content-type"), &request.body)?;
         let preconditions = Preconditions::read(&request.headers);
-        let write =
-            Write { request, app, name, object, parts, verb, wishes, filters, body, preconditions };
+        let write = Write {
+            request,
+            app,
+            name,
+            object,
+            parts,
+            rights,
+            verb,
+            wishes,
+            filters,
+            body,
+            preconditions,
+        };
         match self.done(&write).await {
             // The table is another one than was known: nothing happened, so once more.
             Err(Refusal::Changed(_)) => {
@@ -171,7 +189,8 @@ impl Writer<'_> {
             findings.add("idempotency_key", message);
             findings.refuse()?;
         }
-        self.under_way.hold(write.request, key).map(Some)
+        let caller = self.caller.id().unwrap_or_default();
+        self.under_way.hold(write.request, caller, key).map(Some)
     }
 
     /// The transaction of a write: it happens with its answer's record, or not at all.
@@ -197,6 +216,7 @@ impl Writer<'_> {
             description,
             key,
             wishes: &write.wishes,
+            rights: &write.rights,
         };
         let mut response = write.effect(&mut session).await?;
         if !write.wishes.applied.is_empty() {
@@ -212,7 +232,9 @@ impl Writer<'_> {
         match transaction.commit().await {
             Ok(()) => Ok(response),
             // A constraint that is looked at last.
-            Err(error) => match conflict::refusal(error, description, &Place::of(None)) {
+            Err(error) => match conflict::refusal(error, description, &Place::of(None), &|column| {
+                write.rights.knows(column, key)
+            }) {
                 Ok(refusal) => Err(refusal),
                 Err(error) => Err(refused(error)),
             },
@@ -221,37 +243,38 @@ impl Writer<'_> {
 }
 
 /// What is to be done, if it may be.
-fn admitted(request: &Request, target: &Target, object: &Published) -> Result<Verb, Refusal> {
+fn admitted(
+    request: &Request,
+    target: &Target,
+    object: &Published,
+    caller: &Caller,
+) -> Result<Verb, Refusal> {
     let may_be_written = object.source.dialect() != Dialect::Lake
         && matches!(object.relation, crate::source::Relation::Table(_));
     if !may_be_written {
         return Err(Refusal::Method { allow: READS.to_owned() });
     }
     let Some(verb) = Verb::of(&request.method, target) else {
-        return Err(Refusal::Method { allow: allowed(target, object) });
+        return Err(Refusal::Method { allow: allowed(target, object, caller) });
     };
     if let Verb::Event(AppEvent::Own(name)) = &verb {
         if object.writing.event(name.as_str()).is_none() {
             return Err(Refusal::Unknown { near: None });
         }
     }
-    if !object.writing.open.contains(&verb.event()) {
-        return Err(Refusal::Closed);
-    }
     Ok(verb)
 }
 
 /// The methods of a target, for who may use them.
-fn allowed(target: &Target, object: &Published) -> String {
+fn allowed(target: &Target, object: &Published, caller: &Caller) -> String {
+    let may = |event: &AppEvent| object.grants.allowed(caller, event).is_some();
     let methods: &[&str] = match target {
         Target::List { .. } => &["POST", "PATCH", "DELETE"],
         Target::Event { .. } => return "POST".to_owned(),
         _ => &["POST", "PUT", "PATCH", "DELETE"],
     };
-    let is_open = |method: &&&str| {
-        Verb::of(method, target).is_some_and(|verb| object.writing.open.contains(&verb.event()))
-    };
-    let reads = object.is_open.then_some(READS);
+    let is_open = |method: &&&str| Verb::of(method, target).is_some_and(|verb| may(&verb.event()));
+    let reads = may(&AppEvent::Filter).then_some(READS);
     let methods = reads.into_iter().chain(methods.iter().filter(is_open).copied());
     methods.collect::<Vec<_>>().join(", ")
 }
@@ -281,13 +304,13 @@ impl Write<'_> {
         let place = Place::of(None);
         let done = match &self.verb {
             Verb::Insert => {
-                let taken = values::take(self.item()?, session.description, &place);
+                let taken = values::take(self.item()?, &session.known(&AppEvent::Insert), &place);
                 many::placed(self, session, taken, &place).await?
             }
             Verb::Replace => self.replaced(session, &place).await?,
             verb => {
                 let key = plan::key_condition(session.key, self.parts)?;
-                let old = session.stored(&key, true).await?.ok_or(Refusal::NoItem)?;
+                let old = session.locked(key, &verb.event()).await?.ok_or(Refusal::NoItem)?;
                 let version = old.version(self.object.writing.version.as_deref());
                 self.preconditions.allow(Some(&version))?;
                 match verb {
@@ -303,7 +326,8 @@ impl Write<'_> {
                     }
                     _ => {
                         let item = patch::applied(&self.request.method, &self.body, &old)?;
-                        let mut taken = values::take(&item, session.description, &place);
+                        let mut taken =
+                            values::take(&item, &session.known(&AppEvent::Update), &place);
                         patch::merge(&self.request.method, &mut taken, &old);
                         session.update(&old, taken, &place).await?
                     }
@@ -320,16 +344,17 @@ impl Write<'_> {
         place: &Place,
     ) -> Result<Done, Refusal> {
         let key = plan::key_condition(session.key, self.parts)?;
-        let old = session.stored(&key, true).await?;
+        let old = session.locked(key, &AppEvent::Update).await?;
         let version = old.as_ref().map(|old| old.version(self.object.writing.version.as_deref()));
         self.preconditions.allow(version.as_deref())?;
-        let mut taken = values::take(self.item()?, session.description, place);
+        let event = if old.is_some() { AppEvent::Update } else { AppEvent::Insert };
+        let mut taken = values::take(self.item()?, &session.known(&event), place);
         match old {
             Some(old) => {
-                patch::complete(&mut taken, session.description, session.key, place);
+                patch::complete(&mut taken, &session.known(&event), place);
                 session.update(&old, taken, place).await
             }
-            None if !self.object.writing.open.contains(&AppEvent::Insert) => Err(Refusal::NoItem),
+            None if !self.rights.may(&AppEvent::Insert) => Err(Refusal::NoItem),
             None => {
                 patch::address(&mut taken, session.key, self.parts, place);
                 session.insert(taken, place).await
@@ -353,9 +378,28 @@ impl Write<'_> {
         findings.refuse()
     }
 
+    /// A filter over columns that cannot be read would tell of them; so would a search.
+    fn filters_are_seen(&self, session: &Session<'_, '_>) -> Result<(), Refusal> {
+        let mut findings = crate::refusal::Findings::default();
+        let columns = || {
+            let columns = session.description.columns.iter();
+            columns.filter(|column| session.rights.sees(column, session.key))
+        };
+        let sees_all = columns().count() == session.description.columns.len();
+        for (name, _) in &self.filters {
+            let is_seen = columns().any(|column| column.name == *name);
+            if !is_seen && !(sees_all && name == "$q") {
+                let known = columns().map(|column| column.name.as_str());
+                findings.unknown("unknown_parameter", "parameter", name, known);
+            }
+        }
+        findings.refuse()
+    }
+
     /// The rows that the filters of a list name.
-    fn condition<'d>(&self, description: &'d Description) -> Result<Condition<'d>, Refusal> {
-        let condition = plan::filter(description, &self.filters)?;
+    fn condition<'s>(&self, session: &Session<'s, '_>) -> Result<Condition<'s>, Refusal> {
+        self.filters_are_seen(session)?;
+        let condition = plan::filter(session.description, &self.filters)?;
         match &condition {
             Condition::All(all) if all.is_empty() => {
                 Err(malformed("name the items with a filter: all of them are never meant"))
@@ -370,15 +414,15 @@ impl Write<'_> {
             Verb::Delete | Verb::DeleteMany => Shows::Nothing,
             _ => Shows::Item,
         };
-        if self.object.is_open { self.wishes.shows.unwrap_or(usual) } else { Shows::Nothing }
+        self.wishes.shows.unwrap_or(usual)
     }
 
     /// What is shown of a row.
-    fn shown(&self, session: &Session<'_, '_>, row: &Row) -> Vec<u8> {
+    fn shown(&self, session: &Session<'_, '_>, done: &Done) -> Vec<u8> {
         match self.shows() {
-            Shows::Item => row.text.clone(),
-            Shows::Key => row.only(session.key),
-            Shows::Nothing => b"null".to_vec(),
+            Shows::Item if done.is_seen => session.visible(&done.row),
+            Shows::Key if done.is_seen => done.row.only(session.key),
+            _ => b"null".to_vec(),
         }
     }
 
@@ -386,13 +430,13 @@ impl Write<'_> {
     fn answered(&self, session: &Session<'_, '_>, done: &Done) -> Response {
         let is_new = done.what == What::Inserted;
         let status = if is_new && self.verb == Verb::Replace { 201 } else { 200 };
-        let shown = self.shown(session, &done.row);
+        let shown = self.shown(session, done);
         let mut response = respond::written(&shown, &done.found, status);
         if done.what != What::Deleted {
             let version = done.row.version(self.object.writing.version.as_deref());
-            response.headers.push(("etag", tag(&version, &done.row.text)));
+            response.headers.push(("etag", tag(&version, &session.visible(&done.row))));
         }
-        if is_new {
+        if is_new && done.is_seen {
             let path = done.row.path(session.key);
             let place = format!("/rest/v1/{}/{}/{path}", self.app, self.name);
             response.headers.push(("location", place));

@@ -16,10 +16,10 @@ use serde_json::value::RawValue;
 use super::body::{Body, Given, Item};
 use super::malformed;
 use super::row::Row;
-use super::values::{Place, Taken};
+use super::values::{Known, Place, Taken};
 use crate::plan::{Value, value_of};
 use crate::refusal::{Refusal, Validation};
-use crate::source::{Column, Description, Kind};
+use crate::source::{Column, Kind};
 use crate::statement::change::Assigned;
 
 /// The members that a body changes in a row.
@@ -87,16 +87,12 @@ fn read(text: &str) -> Result<Json, serde_json::Error> {
 }
 
 /// Gives every column of a replaced item its value.
-pub(super) fn complete<'a>(
-    taken: &mut Taken<'a>,
-    description: &'a Description,
-    key: &[&Column],
-    place: &Place,
-) {
-    for column in &description.columns {
-        let is_key = key.iter().any(|one| one.name == column.name);
+pub(super) fn complete<'a>(taken: &mut Taken<'a>, known: &Known<'a, '_>, place: &Place) {
+    for column in &known.description.columns {
+        let is_key = known.key.iter().any(|one| one.name == column.name);
         let is_told = taken.found.iter().any(|found| found.field.as_ref() == Some(&column.name));
-        if column.is_generated || is_key || is_told || taken.value(column).is_some() {
+        let is_writable = known.rights.writes(known.event, column) && !column.is_generated;
+        if !is_writable || is_key || is_told || taken.value(column).is_some() {
             continue;
         }
         if column.is_nullable {

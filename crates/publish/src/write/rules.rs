@@ -6,8 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use restway_model::Name;
-use restway_model::definition::{AppEvent, AppFile, Object, Piece, Rule, Severity, pieces};
+use restway_model::definition::{AppEvent, Object, Piece, Rule, Severity, pieces};
 
 use super::row::digest;
 use super::values::Place;
@@ -17,8 +16,6 @@ use crate::refusal::{Refusal, Rejected, Validation};
 /// What an object says about writing.
 #[derive(Debug, Default)]
 pub(crate) struct Writing {
-    /// The events that are open to everybody, but for reading.
-    pub(crate) open: Vec<AppEvent>,
     rules: Vec<Ready>,
     events: BTreeMap<String, Vec<Piece>>,
     pub(crate) version: Option<String>,
@@ -43,7 +40,7 @@ impl Ready {
         let own = || digest(format!("{}\0{}", rule.rule, rule.message).as_bytes());
         Self {
             id: rule.id.clone().unwrap_or_else(own),
-            on: rule.on.clone(),
+            on: rule.on.iter().map(AppEvent::of).collect(),
             sql: rule.rule.clone(),
             severity: rule.severity,
             field: rule.field.clone(),
@@ -79,21 +76,24 @@ impl Ready {
 
 impl Writing {
     /// What the file says.
-    pub(crate) fn of(file: &AppFile, name: &Name, object: &Object) -> Self {
-        let own = object.events.keys().cloned().map(AppEvent::Own);
-        let all = [AppEvent::Insert, AppEvent::Update, AppEvent::Delete].into_iter().chain(own);
+    pub(crate) fn of(object: &Object) -> Self {
         let events = object
             .events
             .iter()
             .filter_map(|(name, event)| Some((name.to_string(), pieces(&event.sql).ok()?)));
         Self {
-            open: all.filter(|event| file.is_open_to_all(name, event)).collect(),
             rules: object.validate.iter().map(Ready::of).collect(),
             events: events.collect(),
             version: object.version.clone(),
             requires_match: object.require_match,
             remembers: object.idempotency,
         }
+    }
+
+    /// All events but for reading.
+    pub(crate) fn events(&self) -> Vec<AppEvent> {
+        let own = self.events.keys().filter_map(|name| name.parse().ok()).map(AppEvent::Own);
+        [AppEvent::Insert, AppEvent::Update, AppEvent::Delete].into_iter().chain(own).collect()
     }
 
     /// The rules that are asked at an event.

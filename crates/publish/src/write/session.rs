@@ -11,9 +11,10 @@ use restway_model::definition::{AppEvent, Piece};
 
 use super::body::Item;
 use super::conflict;
+use super::rights::Rights;
 use super::row::Row;
 use super::rules::{rejected, settled};
-use super::values::{self, Place, Taken};
+use super::values::{self, Known, Place, Taken};
 use super::wishes::Wishes;
 use crate::plan::{Condition, Published};
 use crate::query::Reading;
@@ -28,6 +29,8 @@ pub(super) struct Done {
     pub(super) row: Row,
     pub(super) found: Vec<Validation>,
     pub(super) what: What,
+    /// Whether the caller may read it.
+    pub(super) is_seen: bool,
 }
 
 /// What became of a row.
@@ -47,6 +50,7 @@ pub(super) struct Session<'a, 't> {
     pub(super) description: &'a Description,
     pub(super) key: &'a [&'a Column],
     pub(super) wishes: &'a Wishes,
+    pub(super) rights: &'a Rights<'a>,
 }
 
 impl<'a> Session<'a, '_> {
@@ -58,7 +62,8 @@ impl<'a> Session<'a, '_> {
     async fn run(&mut self, statement: &Statement<'_>, place: &Place) -> Result<Page, Refusal> {
         let mut page = Page::new(Vec::new(), 2);
         let outcome = self.transaction.execute(statement, &mut page).await;
-        match outcome.map_err(|error| conflict::refusal(error, self.description, place)) {
+        let knows = |column: &Column| self.rights.knows(column, self.key);
+        match outcome.map_err(|error| conflict::refusal(error, self.description, place, &knows)) {
             Ok(_) => Ok(page),
             Err(Ok(refusal)) => Err(refusal),
             Err(Err(error)) => Err(self.reading.refusal(error)),
@@ -67,6 +72,63 @@ impl<'a> Session<'a, '_> {
 
     fn refused(&self, error: SourceError) -> Refusal {
         self.reading.refusal(error)
+    }
+
+    /// The columns as the caller of an event knows them.
+    pub(super) fn known<'r>(&'r self, event: &'r AppEvent) -> Known<'a, 'r> {
+        let (description, key) = (self.description, self.key);
+        Known { description, key, rights: self.rights, event }
+    }
+
+    /// The only row of a condition that an event may touch, kept from other writers.
+    pub(super) async fn locked(
+        &mut self,
+        condition: Condition<'_>,
+        event: &AppEvent,
+    ) -> Result<Option<Row>, Refusal> {
+        let rows = self.rights.rows(event, self.description)?;
+        self.stored(&condition.and(rows), true).await
+    }
+
+    /// A row that was written, if the caller may make such a row.
+    async fn made(
+        &mut self,
+        row: Row,
+        event: &AppEvent,
+        what: What,
+        found: Vec<Validation>,
+    ) -> Result<Done, Refusal> {
+        let may_make = self.rights.rows(event, self.description)?;
+        if what != What::Deleted && may_make.is_some() {
+            let key = row.key(self.key)?.and(may_make);
+            self.stored(&key, false).await?.ok_or(Refusal::Forbidden)?;
+        }
+        let is_seen = self.is_seen(&row).await?;
+        Ok(Done { row, found, what, is_seen })
+    }
+
+    /// A row that is there and stays as it is.
+    pub(super) async fn kept(&mut self, row: Row) -> Result<Done, Refusal> {
+        let is_seen = self.is_seen(&row).await?;
+        Ok(Done { row, found: Vec::new(), what: What::Kept, is_seen })
+    }
+
+    async fn is_seen(&mut self, row: &Row) -> Result<bool, Refusal> {
+        match self.rights.seen(self.description)? {
+            None => Ok(self.rights.reads()),
+            rows => {
+                let key = row.key(self.key)?.and(rows);
+                Ok(self.stored(&key, false).await?.is_some())
+            }
+        }
+    }
+
+    /// What the caller may see of a row.
+    pub(super) fn visible(&self, row: &Row) -> Vec<u8> {
+        let columns = self.description.columns.iter();
+        let visible: Vec<&Column> =
+            columns.filter(|column| self.rights.sees(column, self.key)).collect();
+        row.only(&visible)
     }
 
     /// The only row of a condition, whole.
@@ -113,7 +175,7 @@ impl<'a> Session<'a, '_> {
         mut taken: Taken<'a>,
         place: &Place,
     ) -> Result<Done, Refusal> {
-        values::missing(&mut taken, self.description, place);
+        values::missing(&mut taken, &self.known(&AppEvent::Insert), place);
         self.hold(&mut taken, None, &AppEvent::Insert, place).await?;
         let returns = self.returns(&taken);
         let (dialect, relation) = (self.dialect(), &self.object.relation);
@@ -209,7 +271,7 @@ impl<'a> Session<'a, '_> {
         item: &Item,
     ) -> Result<Done, Refusal> {
         let place = Place::of(None);
-        let given = values::take(item, self.description, &place);
+        let given = values::take(item, &self.known(name), &place);
         let mut findings = Findings::default();
         given.found.into_iter().for_each(|found| findings.push(found));
         let mut bound: Vec<Assigned<'_>> = Vec::new();
@@ -242,7 +304,10 @@ impl<'a> Session<'a, '_> {
         let key = old.key(self.key)?;
         match self.stored(&key, false).await? {
             Some(row) => self.judge(row, name, What::Updated, &place).await,
-            None => Ok(Done { row: old, found: Vec::new(), what: What::Deleted }),
+            None => {
+                let (found, is_seen) = (Vec::new(), false);
+                Ok(Done { row: old, found, what: What::Deleted, is_seen })
+            }
         }
     }
 
@@ -256,7 +321,7 @@ impl<'a> Session<'a, '_> {
     ) -> Result<Done, Refusal> {
         let rules = self.object.writing.rules(event);
         if rules.is_empty() {
-            return Ok(Done { row, found: Vec::new(), what });
+            return self.made(row, event, what, Vec::new()).await;
         }
         let columns = verdict_columns(rules.len());
         let texts: Vec<&str> = rules.iter().map(|rule| rule.sql.as_str()).collect();
@@ -270,9 +335,11 @@ impl<'a> Session<'a, '_> {
             .zip(&columns)
             .filter(|(_, column)| verdicts.raw(&column.name) == Some("true"));
         let found = broken.map(|(rule, _)| rule.finding(|name| row.text_of(name), place));
-        let item = self.object.is_open.then_some(row.text.as_slice());
-        let found = settled(found.collect(), self.wishes, item)?;
-        Ok(Done { row, found, what })
+        let found = found.collect();
+        let done = self.made(row, event, what, Vec::new()).await?;
+        let item = done.is_seen.then(|| self.visible(&done.row));
+        let found = settled(found, self.wishes, item.as_deref())?;
+        Ok(Done { found, ..done })
     }
 
     /// Values that cannot be written, together with what the rules would find about the row that

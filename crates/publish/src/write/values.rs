@@ -6,9 +6,11 @@
 
 use std::collections::HashSet;
 
+use restway_model::definition::AppEvent;
 use serde_json::value::RawValue;
 
 use super::body::{Given, Item};
+use super::rights::Rights;
 use crate::plan::{Value, value_of, wanted};
 use crate::refusal::{Validation, shown};
 use crate::source::{Column, Description, Kind};
@@ -54,13 +56,37 @@ impl<'a> Taken<'a> {
     }
 }
 
+/// What is known of the columns by who writes.
+pub(super) struct Known<'a, 'r> {
+    pub(super) description: &'a Description,
+    pub(super) key: &'r [&'a Column],
+    pub(super) rights: &'r Rights<'r>,
+    pub(super) event: &'r AppEvent,
+}
+
+impl Known<'_, '_> {
+    /// A column that can neither be read nor written is as if it were not there.
+    fn knows(&self, column: &Column) -> bool {
+        self.may_write(column) || self.rights.sees(column, self.key)
+    }
+
+    /// The key of an item that is there names it, whoever may write it.
+    fn may_write(&self, column: &Column) -> bool {
+        let is_name = || {
+            *self.event != AppEvent::Insert && self.key.iter().any(|one| one.name == column.name)
+        };
+        self.rights.writes(self.event, column) || is_name()
+    }
+}
+
 /// Reads the members of an item.
-pub(super) fn take<'a>(item: &Item, description: &'a Description, place: &Place) -> Taken<'a> {
+pub(super) fn take<'a>(item: &Item, known: &Known<'a, '_>, place: &Place) -> Taken<'a> {
     let mut taken = Taken::default();
     let mut seen = HashSet::new();
+    let columns = || known.description.columns.iter().filter(|column| known.knows(column));
     for (name, given) in &item.0 {
-        let Some(column) = description.columns.iter().find(|column| column.name == *name) else {
-            let known = description.columns.iter().map(|column| column.name.as_str());
+        let Some(column) = columns().find(|column| column.name == *name) else {
+            let known = columns().map(|column| column.name.as_str());
             let near = restway_model::nearest(name, known);
             let near = near.map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
             let message = format!("there is no field `{}`{near}", shown(name));
@@ -73,6 +99,9 @@ pub(super) fn take<'a>(item: &Item, description: &'a Description, place: &Place)
         } else if column.is_generated {
             let message = format!("`{name}` is written by the database alone");
             taken.found.push(place.finding("read_only", name, message));
+        } else if !known.may_write(column) {
+            let message = format!("`{name}` can be read only");
+            taken.found.push(place.finding("read_only", name, message));
         } else {
             match read(column, given) {
                 Ok(value) => taken.assigned.push(Assigned { column, value }),
@@ -84,8 +113,8 @@ pub(super) fn take<'a>(item: &Item, description: &'a Description, place: &Place)
 }
 
 /// What a new row needs and does not have.
-pub(super) fn missing(taken: &mut Taken<'_>, description: &Description, place: &Place) {
-    for column in &description.columns {
+pub(super) fn missing(taken: &mut Taken<'_>, known: &Known<'_, '_>, place: &Place) {
+    for column in known.description.columns.iter().filter(|column| known.knows(column)) {
         let is_needed = !column.is_nullable && !column.has_default && !column.is_generated;
         let is_told = taken.found.iter().any(|found| found.field.as_ref() == Some(&column.name));
         if is_needed && !is_told && taken.value(column).is_none() {

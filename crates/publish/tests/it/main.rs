@@ -5,5 +5,6 @@ mod cases;
 mod changes;
 mod databases;
 mod faults;
+mod rights;
 mod servers;
 mod writes;

@@ -1,4 +1,4 @@
-//! `restway auth`: logins that a person makes.
+//! `restway auth`: logins that a person makes, and the users of what is published.
 
 use std::sync::Arc;
 
@@ -7,29 +7,37 @@ use restway_model::definition::ApiFile;
 use restway_work::Workspace;
 use serde_json::{Value, json};
 
+use super::accounts;
 use crate::arguments::{Auth as Arguments, AuthCommand};
 use crate::context::{Context, Wanted};
 use crate::report::{Exit, Failure};
 use crate::text_table::{Head, render};
 
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
-    let api = match &arguments.command {
-        AuthCommand::Login { api } | AuthCommand::Logout { api } => Some(api),
-        AuthCommand::Status { api } => api.as_ref(),
-    };
-    let apis = api.map(|api| vec![api.clone()]);
-    let workspace = context.workspace_with(Wanted { apis, ..Wanted::default() }).await?;
     match &arguments.command {
         AuthCommand::Login { api } => {
+            let workspace = of_apis(context, Some(api)).await?;
             let api = Arc::clone(workspace.definitions.api(api)?);
             login(context, &workspace, &api).await
         }
-        AuthCommand::Status { api } => status(context, &workspace, api.as_deref()).await,
+        AuthCommand::Status { api } => {
+            let workspace = of_apis(context, api.as_ref()).await?;
+            status(context, &workspace, api.as_deref()).await
+        }
         AuthCommand::Logout { api } => {
+            let workspace = of_apis(context, Some(api)).await?;
             let api = Arc::clone(workspace.definitions.api(api)?);
             logout(context, &workspace, &api).await
         }
+        AuthCommand::Key(command) => accounts::keys(context, command).await,
+        AuthCommand::User(command) => accounts::users(context, command).await,
     }
+}
+
+/// The workspace for the logins of one api, or of all.
+async fn of_apis(context: &Context, api: Option<&String>) -> Result<Workspace, Failure> {
+    let apis = api.map(|api| vec![api.clone()]);
+    context.workspace_with(Wanted { apis, ..Wanted::default() }).await
 }
 
 async fn login(context: &Context, workspace: &Workspace, api: &ApiFile) -> Result<Exit, Failure> {

@@ -4,20 +4,27 @@ use restway_model::definition::ApiFile;
 use restway_work::Definitions;
 use serde_json::{Value, json};
 
+use super::accounts;
 use crate::context::Context;
 use crate::printer::Color;
 use crate::report::{Exit, Failure};
 
-pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
-    let definitions = Definitions::read(&context.folder()?)?;
+pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
+    let folder = context.folder()?;
+    let definitions = Definitions::read(&folder)?;
     let resources: usize =
         definitions.apis.iter().map(|definition| definition.api.resources.len()).sum();
     let objects: usize = definitions.apps.iter().map(|one| one.app.objects.len()).sum();
-    let warnings: Vec<String> = definitions
+    let mut warnings: Vec<String> = definitions
         .apis
         .iter()
         .flat_map(|one| one.api.warnings().into_iter().map(|text| format!("{}: {text}", one.file)))
         .collect();
+    // Users are in no file. A folder that was only checked out has none, and gets none by a check.
+    if folder.join(".restway/restway.db").exists() {
+        let workspace = context.workspace().await?;
+        warnings.extend(accounts::empty_groups(&definitions, workspace.store()).await?);
+    }
     context.printer.json(&json!({
         "workspace": definitions.workspace.workspace.as_str(),
         "apis": definitions.apis.len(),

@@ -1,5 +1,6 @@
 //! The commands, one module each: a few calls of the rooms below, and the printing.
 
+mod accounts;
 mod auth;
 mod call;
 mod check;
@@ -35,7 +36,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Fai
         Command::Tables(arguments) => tables::run(context, &arguments).await,
         Command::Runs(arguments) => runs::run(context, &arguments).await,
         Command::Serve(arguments) => serve::run(context, &arguments).await,
-        Command::Check => check::run(context),
+        Command::Check => check::run(context).await,
         Command::Plan(arguments) => plan::run(context, &arguments).await,
         Command::Auth(arguments) => auth::run(context, &arguments).await,
         Command::Secret(arguments) => secret::run(context, &arguments).await,

@@ -10,6 +10,7 @@ use restway_server::{Server, ServerSettings};
 use restway_work::{Settings, Workspace};
 use serde_json::json;
 
+use super::accounts;
 use crate::arguments::Serve;
 use crate::context::Context;
 use crate::printer::Color;
@@ -45,13 +46,20 @@ pub(super) async fn bind(
         Arc::clone(&context.observer),
         Arc::clone(&context.clock),
     )?;
+    for warning in accounts::empty_groups(&workspace.definitions, workspace.store()).await? {
+        context.printer.note(&format!("warning: {warning}"));
+    }
+    let publisher = Arc::new(publisher.knowing(Arc::new(workspace.identities())));
+    // A database that is slow to answer keeps nobody waiting.
+    let asked = Arc::clone(&publisher);
+    tokio::spawn(async move { asked.tell_of_misnamed().await });
     let mut settings = ServerSettings::new(
         listen,
-        Arc::new(publisher),
+        publisher,
         Arc::clone(&context.observer),
         Arc::clone(&context.clock),
     );
-    settings.beyond_loopback = beyond_loopback;
+    settings.beyond_loopback = beyond_loopback || workspace.definitions.workspace.serve.insecure;
     Ok(Server::bind(settings).await?)
 }
 

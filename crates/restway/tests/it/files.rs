@@ -1,12 +1,15 @@
 //! Files: fetched for each row of a parent, kept as they came, and told of by a table.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::shelf::{Item, Shelf};
 use crate::support::Workspace;
 
+/// A request that does not come by then never comes.
+const PATIENCE: Duration = Duration::from_secs(60);
 const ROWS: &str = r#"[{"id": 1, "at": "/f/1"}, {"id": 2, "at": "/f/2"}, {"id": 3, "at": null}]"#;
 const RESOURCES: &str = "  docs: { path: /docs, key: id }
   papers:
@@ -143,7 +146,7 @@ fn a_process_that_is_killed_leaves_no_half_file_and_no_row_without_its_file() {
         .stderr(Stdio::null())
         .spawn()
         .expect("the binary runs");
-    let stopped = shelf.stopped.recv().expect("the second file has begun");
+    let stopped = shelf.stopped.recv_timeout(PATIENCE).expect("the second file has begun");
     assert_eq!(stopped, "/f/2");
     child.kill().expect("it is killed");
     child.wait().expect("it has ended");

@@ -15,13 +15,13 @@ objects:
   hidden: { from: open.customers, key: [id] }
 ";
 
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Serving {
-    fn start(workspace: &Workspace) -> Self {
+    pub(crate) fn start(workspace: &Workspace) -> Self {
         Self::start_with(workspace, &[])
     }
 
@@ -104,7 +104,7 @@ fn a_table_is_published_as_its_app_says() {
 }
 
 /// Runs a script of SQLite.
-fn in_sqlite(file: &std::path::Path, sql: &str) {
+pub(crate) fn in_sqlite(file: &std::path::Path, sql: &str) {
     let python = crate::peers::peers().join("venv/bin/python");
     let script = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])";
     let done = std::process::Command::new(python).args(["-c", script]).arg(file).arg(sql).status();

@@ -43,7 +43,7 @@ fn check_resource(api: &ApiFile, name: &Name, finder: &mut Finder<'_>) {
         finder.report(&at("safe"), message, Some("leave `safe` out".to_owned()));
     }
     let load = own.load.or(api.defaults.load).unwrap_or_default();
-    if own.checkpoint.is_some() && load == Load::Replace {
+    if own.checkpoint.is_some() && own.files.is_none() && load == Load::Replace {
         let message = "a sync that replaces commits once, at its end";
         let hint = "write another `load`, or leave `checkpoint` out".to_owned();
         finder.report(&at("checkpoint"), message, Some(hint));
