@@ -145,16 +145,19 @@ impl Writer {
     /// A relation by its own name.
     pub(super) fn table(&mut self, relation: &Relation) {
         match relation {
-            Relation::Table(path) => {
-                for (at, name) in path.iter().enumerate() {
-                    self.push(if at > 0 { "." } else { "" });
-                    self.name(name);
-                }
-            }
+            Relation::Table(path) => self.path(path),
             Relation::Query { sql, .. } => {
                 // The end of the line ends a comment that the query may end with.
                 self.push(&format!("({sql}\n)"));
             }
+        }
+    }
+
+    /// A table's name behind those of its schemas.
+    pub(super) fn path(&mut self, path: &[String]) {
+        for (at, name) in path.iter().enumerate() {
+            self.push(if at > 0 { "." } else { "" });
+            self.name(name);
         }
     }
 

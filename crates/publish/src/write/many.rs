@@ -77,7 +77,8 @@ async fn filtered<'s>(
     session: &mut Session<'s, '_>,
     item: Option<&'s Item>,
 ) -> Result<Vec<Became>, Refusal> {
-    let condition = write.condition(session)?;
+    let visible = session.readable();
+    let condition = write.condition(&visible)?;
     let affected_max = write.wishes.affected_max;
     let rows_max = usize::try_from(affected_max).unwrap_or(usize::MAX).saturating_add(1);
     let condition = condition.and(session.rights.rows(&write.verb.event(), session.description)?);

@@ -378,28 +378,10 @@ impl Write<'_> {
         findings.refuse()
     }
 
-    /// A filter over columns that cannot be read would tell of them; so would a search.
-    fn filters_are_seen(&self, session: &Session<'_, '_>) -> Result<(), Refusal> {
-        let mut findings = crate::refusal::Findings::default();
-        let columns = || {
-            let columns = session.description.columns.iter();
-            columns.filter(|column| session.rights.sees(column, session.key))
-        };
-        let sees_all = columns().count() == session.description.columns.len();
-        for (name, _) in &self.filters {
-            let is_seen = columns().any(|column| column.name == *name);
-            if !is_seen && !(sees_all && name == "$q") {
-                let known = columns().map(|column| column.name.as_str());
-                findings.unknown("unknown_parameter", "parameter", name, known);
-            }
-        }
-        findings.refuse()
-    }
-
-    /// The rows that the filters of a list name.
-    fn condition<'s>(&self, session: &Session<'s, '_>) -> Result<Condition<'s>, Refusal> {
-        self.filters_are_seen(session)?;
-        let condition = plan::filter(session.description, &self.filters)?;
+    /// The rows that the filters of a list name, over the columns that the caller can read:
+    /// others would be told by what is changed.
+    fn condition<'d>(&self, visible: &'d Description) -> Result<Condition<'d>, Refusal> {
+        let condition = plan::filter(visible, &self.filters)?;
         match &condition {
             Condition::All(all) if all.is_empty() => {
                 Err(malformed("name the items with a filter: all of them are never meant"))

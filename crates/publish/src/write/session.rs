@@ -123,6 +123,13 @@ impl<'a> Session<'a, '_> {
         }
     }
 
+    /// The columns that the caller can read.
+    pub(super) fn readable(&self) -> Description {
+        let columns = self.description.columns.iter();
+        let readable = columns.filter(|column| self.rights.sees(column, self.key));
+        Description::of_columns(readable.cloned().collect())
+    }
+
     /// What the caller may see of a row.
     pub(super) fn visible(&self, row: &Row) -> Vec<u8> {
         let columns = self.description.columns.iter();

@@ -506,7 +506,11 @@ async fn cut(publisher: &Publisher) {
         })
         .await;
         drop(first);
-        let (again, said) = ask(publisher, "POST tickets", &key, &sent).await;
+        let (mut again, mut said) = ask(publisher, "POST tickets", &key, &sent).await;
+        // The first one's commit may still be under way.
+        while again.status == 409 {
+            (again, said) = ask(publisher, "POST tickets", &key, &sent).await;
+        }
         assert_eq!(again.status, 200, "{polls}: {said}");
         let target = format!("GET tickets?title=cut+{polls}&$count=true");
         let (_, found) = ask(publisher, &target, "", "").await;

@@ -3,6 +3,7 @@
 
 mod cases;
 mod changes;
+mod conventions;
 mod databases;
 mod faults;
 mod rights;
