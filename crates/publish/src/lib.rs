@@ -38,6 +38,7 @@ mod request;
 mod respond;
 mod source;
 mod statement;
+mod write;
 
 #[cfg(test)]
 mod tests;

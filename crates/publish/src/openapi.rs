@@ -5,6 +5,8 @@
 //! statuses that `refusal` knows. What never happens here: a closed object, or a promise that a
 //! row keeps a type which its table does not have yet.
 
+mod writes;
+
 use serde_json::{Map, Value, json};
 
 use crate::form::FORMATS;
@@ -18,8 +20,11 @@ pub(crate) fn document(app: &str, objects: &[Described<'_>], bounds: Bounds) -> 
     let mut schemas = Map::new();
     for described in objects {
         let name = described.name;
-        paths.insert(format!("/rest/v1/{app}/{name}"), list(described, bounds));
-        paths.insert(format!("/rest/v1/{app}/{name}/{{key}}"), item(described));
+        let path = format!("/rest/v1/{app}/{name}");
+        let (mut of_list, mut of_item) = (list(described, bounds), item(described));
+        writes::add(described, &path, &mut paths, (&mut of_list, &mut of_item));
+        paths.insert(path.clone(), of_list);
+        paths.insert(format!("{path}/{{key}}"), of_item);
         schemas.insert(name.to_owned(), row(&described.description.columns));
     }
     // Objects are named in lower case, so this cannot be one of them.
@@ -80,18 +85,19 @@ fn list(described: &Described<'_>, bounds: Bounds) -> Value {
     })
 }
 
-fn item(described: &Described<'_>) -> Value {
+fn key_parameter(described: &Described<'_>) -> Value {
     let key = plan::key_names(described.object, &described.description).join(",");
-    let mut parameters = vec![
-        json!({
-            "name": "key",
-            "in": "path",
-            "required": true,
-            "description": format!("`{key}`; a comma inside a part is written `%2C`."),
-            "schema": { "type": "string" },
-        }),
-        fields_parameter(),
-    ];
+    json!({
+        "name": "key",
+        "in": "path",
+        "required": true,
+        "description": format!("`{key}`; a comma inside a part is written `%2C`."),
+        "schema": { "type": "string" },
+    })
+}
+
+fn item(described: &Described<'_>) -> Value {
+    let mut parameters = vec![key_parameter(described), fields_parameter()];
     parameters.extend(arguments(described));
     let envelope = json!({
         "item": reference(described.name),
@@ -257,7 +263,10 @@ fn validation() -> Value {
         "properties": {
             "validationId": { "type": "string" },
             "message": { "type": "string" },
-            "severity": { "enum": ["error", "information"] },
+            "severity": { "enum": ["error", "warning", "information"] },
+            "field": { "type": "string" },
+            "pointer": { "type": "string" },
+            "index": { "type": "integer", "minimum": 0 },
         },
         "required": ["validationId", "message", "severity"],
     })

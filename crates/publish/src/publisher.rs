@@ -24,8 +24,9 @@ use crate::query::Reading;
 use crate::refusal::Refusal;
 use crate::request::{self, Request};
 use crate::respond::{self, Response};
-use crate::source::{Description, PAGE_BYTES_MAX, Relation, Source, SourceError};
+use crate::source::{Column, Description, PAGE_BYTES_MAX, Relation, Source, SourceError};
 use crate::statement::Dialect;
+use crate::write::{self, Preconditions, Row, UnderWay, Writing};
 
 /// Tables that are looked at to find out whether the lake can be read.
 const READY_TABLES_MAX: usize = 16;
@@ -123,6 +124,7 @@ pub struct Publisher {
     time_max: Duration,
     observer: Arc<dyn Observer>,
     clock: Arc<dyn Clock>,
+    under_way: UnderWay,
     seal: Option<Arc<dyn Seal>>,
 }
 
@@ -152,8 +154,9 @@ impl Publisher {
         let bounds =
             Bounds { limit_max: limits.list_rows_max as u64, offset_max: limits.list_offset_max };
         let door = Door::new(Arc::new(Nobody), Arc::clone(&clock));
-        let time_max = limits.list_timeout;
-        Ok(Self { apps: ready, door, gate, bounds, time_max, observer, clock, seal: None })
+        let (time_max, under_way) = (limits.list_timeout, UnderWay::default());
+        let (apps, seal) = (ready, None);
+        Ok(Self { apps, door, gate, bounds, time_max, observer, clock, under_way, seal })
     }
 
     /// What seals the tokens of pages; without one, pages are found with `$offset` alone.
@@ -285,6 +288,14 @@ impl Publisher {
         let caller = self.door.enter(&request.headers, request.peer).await;
         let caller = timing.lap("access", caller)?;
         let mut asked = timing.lap("request", request::parse(request))?;
+        if !asked.reads {
+            let passed = self.passed(&asked, &caller, request, standing);
+            timing.lap("plan", passed)?;
+            let (apps, reading) = (&self.apps, self.reading());
+            let writer =
+                write::Writer { apps, reading, under_way: &self.under_way, caller: &caller };
+            return timing.lap("query", writer.answer(request, &asked).await).map(Reply::Whole);
+        }
         let parameters = std::mem::take(&mut asked.parameters);
         let admitted = timing.lap("plan", plan::admit(&self.apps, &asked, &caller))?;
         if let Some(app) = asked.target.app() {
@@ -303,6 +314,7 @@ impl Publisher {
         };
         let (arguments, parameters) = plan::arguments(object, parameters)?;
         let standing = standing.clone();
+        let preconditions = Preconditions::read(&request.headers);
         let asked = Read {
             request,
             standing,
@@ -313,6 +325,7 @@ impl Publisher {
             key,
             arguments,
             parameters,
+            preconditions,
         };
         match self.rows(&asked, timing, outlet).await {
             // The relation is another one than was known: once more, with what it is now.
@@ -322,6 +335,19 @@ impl Publisher {
             }
             outcome => outcome,
         }
+    }
+
+    /// Whether a caller who knows of the app may ask it now.
+    fn passed(
+        &self,
+        asked: &request::Asked,
+        caller: &Caller,
+        request: &Request,
+        standing: &mut Vec<(&'static str, String)>,
+    ) -> Result<(), Refusal> {
+        let Some(app) = asked.target.app() else { return Ok(()) };
+        plan::open_app(&self.apps, app, caller)?;
+        self.gate.pass(app, caller, request.peer, self.clock.monotonic(), standing)
     }
 
     /// A list or an item, by what is known of its relation.
@@ -359,6 +385,13 @@ impl Publisher {
                 let plan = plan::item(object, &description, arguments, key, parameters);
                 let mut plan = timing.lap("plan", plan)?;
                 plan.key = plan.key.and(rows);
+                if whole.is_table && object.source.dialect() != Dialect::Lake {
+                    let all = whole.columns.iter().collect();
+                    let fields = std::mem::replace(&mut plan.fields, all);
+                    let item =
+                        timing.lap("query", reading.item(object, &plan, Vec::new()).await)?;
+                    return tagged(asked, item, &fields).map(Reply::Whole);
+                }
                 let item = reading.item(object, &plan, respond::item_head()).await;
                 Ok(Reply::Whole(respond::item(timing.lap("query", item)?)))
             }
@@ -456,6 +489,25 @@ enum Reply {
     Cut(SourceError),
 }
 
+/// An item with the tag of its version, by which it is read again only when it has changed.
+fn tagged(asked: &Read<'_>, item: Vec<u8>, fields: &[&Column]) -> Result<Response, Refusal> {
+    let row = Row::read(item)?;
+    let version = row.version(asked.object.writing.version.as_deref());
+    let shown = row.only(fields);
+    let tag = write::tag(&version, &shown);
+    if asked.preconditions.wants_another(&version) {
+        return Err(Refusal::Precondition { tag: Some(tag) });
+    }
+    if asked.preconditions.has(&tag) {
+        return Ok(respond::bare(304, vec![("etag", tag)]));
+    }
+    let mut body = respond::item_head();
+    body.extend_from_slice(&shown);
+    let mut response = respond::item(body);
+    response.headers.push(("etag", tag));
+    Ok(response)
+}
+
 /// The lake cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the tables cannot be read")]
@@ -475,6 +527,7 @@ struct Read<'a> {
     key: Option<&'a [String]>,
     arguments: Arguments,
     parameters: Vec<(String, String)>,
+    preconditions: Preconditions,
 }
 
 fn objects(app: &App, lake: &Arc<dyn Source>) -> Result<Objects, PublishError> {
@@ -496,6 +549,7 @@ fn objects(app: &App, lake: &Arc<dyn Source>) -> Result<Objects, PublishError> {
             key: object.key.clone(),
             default_fields: object.default_fields.clone(),
             grants: Grants::of(&app.file, name),
+            writing: Writing::of(object),
         };
         objects.insert(object_name, published);
     }

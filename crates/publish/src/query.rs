@@ -30,6 +30,8 @@ pub(crate) struct Described<'a> {
     pub(crate) name: &'a str,
     pub(crate) object: &'a Published,
     pub(crate) description: Arc<Description>,
+    /// What else the caller may do.
+    pub(crate) writes: Vec<AppEvent>,
 }
 
 /// The time that a caller may take.
@@ -66,7 +68,9 @@ impl Reading<'_> {
                 Err(refusal) => return Err(refusal),
             };
             let description = allowed.visible(description, &object.key);
-            described.push(Described { name, object, description });
+            let writes = object.writing.events().into_iter();
+            let writes = writes.filter(|event| object.grants.allowed(caller, event).is_some());
+            described.push(Described { name, object, description, writes: writes.collect() });
         }
         Ok(described)
     }
@@ -229,7 +233,7 @@ impl Reading<'_> {
         }
     }
 
-    fn refusal(&self, error: SourceError) -> Refusal {
+    pub(crate) fn refusal(&self, error: SourceError) -> Refusal {
         match error {
             SourceError::Slow => Refusal::Slow { seconds: self.time_max.as_secs() },
             SourceError::Changed { .. } => Refusal::Changed(error),

@@ -5,6 +5,7 @@
 //! the observer; the caller reads a fixed sentence. A refusal never names anything that the
 //! caller has not named and may not see.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use restway_model::{Code, Explain, nearest};
@@ -13,6 +14,8 @@ use crate::source::SourceError;
 
 /// At most so many problems of one request are told: each costs a search for the nearest name.
 const VALIDATIONS_MAX: usize = 20;
+/// The methods of what can only be read.
+pub(crate) const READS: &str = "GET, HEAD";
 /// At most so many characters of the caller's own text are repeated.
 const REPEATED_MAX: usize = 40;
 
@@ -31,16 +34,30 @@ pub(crate) fn seconds(wait: Duration) -> u64 {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Validation {
     /// Which rule.
-    pub(crate) validation_id: &'static str,
+    pub(crate) validation_id: Cow<'static, str>,
     /// What is wrong, and what to write instead.
     pub(crate) message: String,
-    /// `error` stops a request; `information` tells what was passed over.
+    /// `error` stops a request, `warning` until it is accepted; `information` is told.
     pub(crate) severity: &'static str,
+    /// The field that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) field: Option<String>,
+    /// Where in the body: RFC 6901.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pointer: Option<String>,
+    /// Which of many items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) index: Option<usize>,
 }
 
 impl Validation {
     pub(crate) fn error(validation_id: &'static str, message: String) -> Self {
-        Self { validation_id, message, severity: "error" }
+        Self::new(Cow::Borrowed(validation_id), message, "error")
+    }
+
+    pub(crate) fn new(id: Cow<'static, str>, message: String, severity: &'static str) -> Self {
+        let (field, pointer, index) = (None, None, None);
+        Self { validation_id: id, message, severity, field, pointer, index }
     }
 }
 
@@ -55,9 +72,17 @@ pub(crate) struct Findings {
 
 impl Findings {
     pub(crate) fn add(&mut self, validation_id: &'static str, message: String) {
+        self.push(Validation::error(validation_id, message));
+    }
+
+    pub(crate) fn push(&mut self, validation: Validation) {
         if !self.is_full() {
-            self.errors.push(Validation::error(validation_id, message));
+            self.errors.push(validation);
         }
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Validation> {
+        self.errors
     }
 
     /// A name that means nothing, with the nearest that does.
@@ -77,7 +102,7 @@ impl Findings {
         }
         if self.is_lenient {
             message.push_str(" (passed over)");
-            self.notes.push(Validation { validation_id, message, severity: "information" });
+            self.notes.push(Validation::new(validation_id.into(), message, "information"));
         } else {
             self.add(validation_id, message);
         }
@@ -106,6 +131,22 @@ pub(crate) fn shown(text: &str) -> String {
     format!("{start}…")
 }
 
+/// What was not written, and why.
+#[derive(Debug)]
+pub(crate) struct Rejected {
+    pub(crate) status: u16,
+    pub(crate) validations: Vec<Validation>,
+    /// The row as it would have been, when only warnings stand against it.
+    pub(crate) item: Option<Vec<u8>>,
+}
+
+impl Rejected {
+    /// Whether only warnings stand against it.
+    pub(crate) fn is_warned(&self) -> bool {
+        !self.validations.iter().any(|found| found.severity == "error")
+    }
+}
+
 /// Why there are no rows.
 #[derive(Debug)]
 pub(crate) enum Refusal {
@@ -127,8 +168,22 @@ pub(crate) enum Refusal {
     Unidentified(Box<dyn Explain>),
     /// No item has this key.
     NoItem,
-    /// The object is read with GET and HEAD.
-    Method,
+    /// The object does not take the method; those that it takes.
+    Method { allow: String },
+    /// What was to be written may not be, in this status.
+    Rejected(Box<Rejected>),
+    /// A key that comes with the request was used for another one.
+    KeyReused,
+    /// The same request is under way.
+    InFlight,
+    /// The body is of a type that is not read.
+    MediaType,
+    /// The item is another one by now; its tag, if there is one.
+    Precondition { tag: Option<String> },
+    /// A change must say which version it changes.
+    NoPrecondition,
+    /// A change would touch more items than it may.
+    TooMany { items_max: u64 },
     /// The table is not there, or was never written.
     NotLanded(Box<dyn Explain>),
     /// The database behind the object does not answer, or has no connection left.
@@ -149,11 +204,17 @@ impl Refusal {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::Invalid(_) | Self::TooLarge { .. } => 400,
+            Self::Rejected(rejected) => rejected.status,
+            Self::KeyReused => 422,
+            Self::InFlight | Self::TooMany { .. } => 409,
+            Self::MediaType => 415,
+            Self::Precondition { .. } => 412,
+            Self::NoPrecondition => 428,
             Self::Closed | Self::NotGood => 401,
             Self::Forbidden => 403,
             Self::Failing { .. } | Self::Limited { .. } => 429,
             Self::Unknown { .. } | Self::NoItem => 404,
-            Self::Method => 405,
+            Self::Method { .. } => 405,
             Self::Unfit { .. } | Self::Broken(_) | Self::Changed(_) => 500,
             Self::NotLanded(_) | Self::Unavailable(_) | Self::Unidentified(_) => 503,
             Self::Slow { .. } => 504,
@@ -162,12 +223,20 @@ impl Refusal {
 
     pub(crate) fn code(&self) -> Code {
         match self {
-            Self::Invalid(_) | Self::TooLarge { .. } => Code::RequestInvalid,
+            Self::Invalid(_)
+            | Self::TooLarge { .. }
+            | Self::Rejected(_)
+            | Self::KeyReused
+            | Self::InFlight
+            | Self::MediaType
+            | Self::Precondition { .. }
+            | Self::NoPrecondition
+            | Self::TooMany { .. } => Code::RequestInvalid,
             Self::Closed | Self::NotGood | Self::Forbidden => Code::AccessDenied,
             Self::Failing { .. } | Self::Limited { .. } => Code::TooManyRequests,
             Self::Unidentified(_) => Code::IdentityUnknown,
             Self::Unknown { .. } | Self::NoItem => Code::ObjectMissing,
-            Self::Method => Code::MethodNotAllowed,
+            Self::Method { .. } => Code::MethodNotAllowed,
             Self::NotLanded(_) => Code::TableMissing,
             Self::Slow { .. } => Code::QueryFailed,
             Self::Unfit { .. } => Code::DefinitionInvalid,
@@ -179,6 +248,15 @@ impl Refusal {
     pub(crate) fn title(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "The request is not valid",
+            Self::Rejected(rejected) if rejected.is_warned() => "Warnings were not answered",
+            Self::Rejected(rejected) if rejected.status == 409 => "In conflict with other items",
+            Self::Rejected(_) => "Validation failed",
+            Self::KeyReused => "The idempotency key was used before",
+            Self::InFlight => "The same request is under way",
+            Self::MediaType => "The body is of another type",
+            Self::Precondition { .. } => "The item has changed",
+            Self::NoPrecondition => "A version must be named",
+            Self::TooMany { .. } => "Too many items",
             Self::Closed => "Not open to everybody",
             Self::NotGood => "The credentials are not good",
             Self::Forbidden => "Not allowed",
@@ -186,7 +264,7 @@ impl Refusal {
             Self::Unidentified(_) => "The credentials cannot be looked at",
             Self::Unknown { .. } => "No such resource",
             Self::NoItem => "No such item",
-            Self::Method => "Method not allowed",
+            Self::Method { .. } => "Method not allowed",
             Self::NotLanded(_) => "No rows yet",
             Self::Unavailable(_) => "The database is not available",
             Self::TooLarge { .. } => "The answer is too large",
@@ -229,7 +307,33 @@ impl Refusal {
             }
             Self::Unknown { near: None } => "nothing is published here".to_owned(),
             Self::NoItem => "no item has this key".to_owned(),
-            Self::Method => "this is read with GET or HEAD; nothing here can be written".to_owned(),
+            Self::Method { allow } if allow == READS => {
+                "this is read with GET or HEAD; nothing here can be written".to_owned()
+            }
+            Self::Method { allow } => format!("this takes {allow}"),
+            Self::Rejected(rejected) => match rejected.validations.as_slice() {
+                [one] => one.message.clone(),
+                many => format!("{} findings about what was to be written", many.len()),
+            },
+            Self::KeyReused => {
+                "this `Idempotency-Key` came with another request: use a new one".to_owned()
+            }
+            Self::InFlight => {
+                "a request with this `Idempotency-Key` is under way: ask again in a moment"
+                    .to_owned()
+            }
+            Self::MediaType => "the body is `application/json`, for lists also \
+                 `application/x-ndjson` or `text/csv`, in UTF-8"
+                .to_owned(),
+            Self::Precondition { .. } => {
+                "the item is not what the request's condition says: read it again".to_owned()
+            }
+            Self::NoPrecondition => {
+                "say with `If-Match` which version is changed: its `ETag`, or `*`".to_owned()
+            }
+            Self::TooMany { items_max } => {
+                format!("more than {items_max} items, so nothing was changed: filter more")
+            }
             Self::NotLanded(_) => "the table behind this object is still missing".to_owned(),
             Self::Unavailable(_) => {
                 "the database behind this object does not answer: try again later".to_owned()
@@ -256,7 +360,9 @@ impl Refusal {
             Self::Failing { wait } | Self::Limited { wait } => {
                 return Some(("retry-after", seconds(*wait).to_string()));
             }
-            Self::Method => ("allow", "GET, HEAD"),
+            Self::Method { allow } => ("allow", allow.as_str()),
+            Self::Precondition { tag: Some(tag) } => ("etag", tag.as_str()),
+            Self::InFlight => ("retry-after", "1"),
             Self::NotLanded(_) => ("retry-after", "30"),
             Self::Unidentified(_) => ("retry-after", "5"),
             Self::Unavailable(_) => ("retry-after", "2"),
@@ -284,6 +390,7 @@ impl Refusal {
     pub(crate) fn validations(&self) -> &[Validation] {
         match self {
             Self::Invalid(validations) => validations,
+            Self::Rejected(rejected) => &rejected.validations,
             _ => &[],
         }
     }

@@ -178,12 +178,21 @@ pub(crate) fn document(document: &serde_json::Value) -> Response {
 /// A refusal, in the shape of what was asked for.
 pub(crate) fn refusal(refusal: &Refusal, is_item: bool) -> Response {
     let status = refusal.status();
-    let empty = if is_item { r#""item":null"# } else { r#""count":null,"items":[]"# };
+    let stored = match refusal {
+        Refusal::Rejected(rejected) => rejected.item.as_deref(),
+        _ => None,
+    };
+    let stored = stored.and_then(|row| std::str::from_utf8(row).ok());
+    let empty = match stored {
+        Some(row) => format!("\"item\":{row}"),
+        None if is_item => r#""item":null"#.to_owned(),
+        None => r#""count":null,"items":[]"#.to_owned(),
+    };
     let problem = Problem {
         message: &refusal.detail(),
         validations: refusal.validations(),
         status,
-        problem: format!("urn:restway:error:{}", refusal.code()),
+        problem: problem_type(refusal),
         title: refusal.title(),
         detail: &refusal.detail(),
         code: refusal.code().as_str(),
@@ -195,6 +204,65 @@ pub(crate) fn refusal(refusal: &Refusal, is_item: bool) -> Response {
         response.headers.push((name, value));
     }
     response
+}
+
+/// What a program tells problems apart by.
+fn problem_type(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Rejected(rejected) if rejected.is_warned() => {
+            "urn:restway:error:request.warned".to_owned()
+        }
+        _ => format!("urn:restway:error:{}", refusal.code()),
+    }
+}
+
+/// What was written, as one item.
+pub(crate) fn written(row: &[u8], validations: &[Validation], status: u16) -> Response {
+    let mut body = item_head();
+    body.extend_from_slice(row);
+    end(&mut body, None, validations, status);
+    Response::json(status, body)
+}
+
+/// What was written, as a list.
+pub(crate) fn written_list(
+    rows: &[&[u8]],
+    message: Option<&str>,
+    validations: &[Validation],
+    status: u16,
+) -> Response {
+    let mut body = list_head();
+    for (at, row) in rows.iter().enumerate() {
+        body.extend_from_slice(if at > 0 { b"," } else { b"" });
+        body.extend_from_slice(row);
+    }
+    body.push(b']');
+    end(&mut body, message, validations, status);
+    Response::json(status, body)
+}
+
+/// What became of an item of many.
+pub(crate) fn outcome(
+    index: usize,
+    status: u16,
+    row: Option<&[u8]>,
+    found: &[Validation],
+) -> Vec<u8> {
+    let mut body = format!("{{\"index\":{index},\"status\":{status},\"item\":").into_bytes();
+    body.extend_from_slice(row.unwrap_or(b"null"));
+    body.extend_from_slice(format!(",\"validations\":{}}}", text(&found)).as_bytes());
+    body
+}
+
+fn end(body: &mut Vec<u8>, message: Option<&str>, validations: &[Validation], status: u16) {
+    let (message, validations) = (text(&message), text(&validations));
+    let end = format!(",\"message\":{message},\"validations\":{validations},\"status\":{status}}}");
+    body.extend_from_slice(end.as_bytes());
+}
+
+/// An answer without a body.
+pub(crate) fn bare(status: u16, headers: Vec<(&'static str, String)>) -> Response {
+    Response { status, headers, body: Vec::new(), object: None }
 }
 
 /// The members of a refusal behind those of its shape.

@@ -45,6 +45,11 @@ impl Guard {
         Self { names, body_bytes_max }
     }
 
+    /// As much of a body as is read.
+    pub(crate) fn body_bytes_max(&self) -> usize {
+        usize::try_from(self.body_bytes_max).unwrap_or(usize::MAX)
+    }
+
     /// Looks at a head.
     pub(crate) fn check(&self, head: &Parts) -> Result<(), Unwelcome> {
         if !self.is_for_us(head) {

@@ -2,7 +2,7 @@
 //!
 //! In: requests. Out: responses, each counted and told to the observer once, with its path and
 //! without its query string, whose values may be somebody's. What never happens here: a decision
-//! about published objects, a body read (nothing here takes one).
+//! about published objects, or a body beyond its bound.
 //!
 //! A request for published objects runs in a task of its own: axum drops a handler whose client
 //! leaves, and half a handler is a state that nobody tests. How many run at once is bounded; one
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
@@ -115,13 +115,18 @@ async fn published(State(shared): State<Arc<Shared>>, request: Request) -> Respo
     let Ok(permit) = shared.permits.clone().try_acquire_owned() else { return busy() };
     // The raw path: axum's own extractor decodes, and a decoded comma no longer tells whether it
     // stood in a key or between two.
-    let path = request.uri().path();
+    let (head, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, shared.guard.body_bytes_max()).await else {
+        return unwelcome_response(Unwelcome::Body);
+    };
+    let path = head.uri.path();
     let asked = restway_publish::Request {
-        method: request.method().to_string(),
+        method: head.method.to_string(),
         path: path.strip_prefix(PUBLISHED).unwrap_or(path).to_owned(),
-        query: request.uri().query().unwrap_or_default().to_owned(),
-        headers: headers(request.headers()),
-        peer: request.extensions().get::<Peer>().map(|peer| peer.0),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        headers: headers(&head.headers),
+        peer: head.extensions.get::<Peer>().map(|peer| peer.0),
+        body: body.into(),
     };
     let publisher = shared.publisher.clone();
     let (mut pipe, mut ends) = rows::pipe();

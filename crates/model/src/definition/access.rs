@@ -221,7 +221,11 @@ fn check_grant(
     let at = |key: &'static str| [place[0], place[1], place[2], key];
     for event in entry.events().unwrap_or_default() {
         if let AppEvent::Own(name) = AppEvent::of(event) {
-            let near = nearest(name.as_str(), AppEvent::WORDS);
+            if object.events.contains_key(&name) {
+                continue;
+            }
+            let own = object.events.keys().map(Name::as_str);
+            let near = nearest(name.as_str(), AppEvent::WORDS.into_iter().chain(own));
             let hint = near.map_or_else(
                 || format!("write {}", AppEvent::WORDS.join(", ")),
                 |near| format!("did you mean `{near}`?"),

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::access::{Access, AppLimits};
 use super::origin::{AppSource, From};
+use super::writing::{OwnEvent, Rule};
 use crate::Name;
 
 /// A published application: data objects under `/rest/v1/{app}/{object}`.
@@ -43,4 +44,18 @@ pub struct Object {
     /// The columns of a list that did not ask for any; all without it. An item has all.
     #[serde(default)]
     pub default_fields: Vec<String>,
+    /// What must hold for what is written.
+    #[serde(default)]
+    pub validate: Vec<Rule>,
+    /// Events of its own, each a statement.
+    #[serde(default)]
+    pub events: BTreeMap<Name, OwnEvent>,
+    /// The column that every change of a row changes; without it the row itself tells its version.
+    pub version: Option<String>,
+    /// Whether a change must say with `If-Match` which version it changes.
+    #[serde(default)]
+    pub require_match: bool,
+    /// Whether `Idempotency-Key` is remembered, in a table `_restway_idempotency` of the database.
+    #[serde(default)]
+    pub idempotency: bool,
 }

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use super::problem::{At, Problem, Source};
 use super::yaml::{Node, Value};
 use super::{ApiFile, AppFile, ResourceSettings, WorkspaceFile};
-use super::{access, incremental, live, origin};
+use super::{access, incremental, live, origin, writing};
 use crate::{EgressEntry, Name, Scope, Template, is_credential, nearest};
 
 /// The name before the dot of tables that local files are landed in; no api may have it.
@@ -191,6 +191,7 @@ impl Meaning for AppFile {
             if object.key.is_empty() && !has_its_own {
                 finder.report(&["objects", name.as_str(), "key"], "a key needs a column", None);
             }
+            writing::check(finder, name, object, has_its_own);
         }
         access::check(self, finder);
     }

@@ -31,6 +31,7 @@ mod unused;
 mod webhook;
 mod webhook_meaning;
 mod workspace;
+mod writing;
 mod yaml;
 
 pub use access::{
@@ -69,6 +70,7 @@ pub use webhook::{
     WebhookPart,
 };
 pub use workspace::{Egress, Issuer, Metadata, REQUESTS, Serve, WorkspaceFile};
+pub use writing::{OwnEvent, Piece, Rule, Severity, pieces};
 
 pub use meaning::LAKE;
 use meaning::Meaning;

@@ -2,6 +2,7 @@
 
 mod access;
 mod options;
+mod writing;
 
 use expect_test::{Expect, expect};
 

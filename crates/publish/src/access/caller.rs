@@ -39,7 +39,7 @@ impl Caller {
     }
 
     /// What rates are counted by.
-    pub(super) fn id(&self) -> Option<&str> {
+    pub(crate) fn id(&self) -> Option<&str> {
         self.0.as_ref().map(|principal| principal.id.as_str())
     }
 

@@ -113,13 +113,12 @@ impl<'a> Allowed<'a> {
     }
 
     /// Whether a column may be read.
-    fn reads(&self, column: &str, key: &[String]) -> bool {
+    pub(crate) fn reads(&self, column: &str, key: &[String]) -> bool {
         let Some(read) = &self.read else { return true };
         read.contains(column) || key.iter().any(|name| name == column)
     }
 
     /// Whether a column may be written.
-    #[expect(dead_code, reason = "the events that write go by it")]
     pub(crate) fn writes(&self, column: &str) -> bool {
         self.write.as_ref().is_none_or(|write| write.contains(column))
     }

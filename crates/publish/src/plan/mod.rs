@@ -13,6 +13,7 @@
 //! refused, because a misspelt filter that is ignored answers too much, unless the caller prefers
 //! lenient handling, and then is told what was ignored.
 
+mod change;
 mod condition;
 mod filter;
 mod order;
@@ -42,7 +43,10 @@ use crate::refusal::{Findings, Refusal, Validation};
 use crate::request::{Asked, Target};
 use crate::source::{Column, Description, Relation, Source};
 use crate::statement::Dialect;
+use crate::write::Writing;
+pub(crate) use change::{filter, key_condition};
 use reader::Reader;
+pub(crate) use value::wanted;
 
 /// Items of a list that did not ask for a number of them.
 pub(crate) const LIMIT_DEFAULT: u64 = 10;
@@ -83,6 +87,7 @@ pub(crate) struct Published {
     pub(crate) key: Vec<String>,
     pub(crate) default_fields: Vec<String>,
     pub(crate) grants: Grants,
+    pub(crate) writing: Writing,
 }
 
 /// The published objects of an app, by name.
@@ -171,12 +176,10 @@ pub(crate) fn admit<'a>(
         Target::Nothing => return Err(Refusal::Unknown { near: None }),
         Target::Document { app } => (app, None),
         Target::List { app, object } | Target::Item { app, object, .. } => (app, Some(object)),
+        Target::Event { .. } => return Err(Refusal::Method { allow: "POST".to_owned() }),
     };
     let (app, objects) = open_app(apps, app, caller)?;
     let object = object.map(|object| open_object(app, objects, object, caller)).transpose()?;
-    if !asked.reads {
-        return Err(Refusal::Method);
-    }
     let Some(object) = object else { return Ok(Admitted::Document { app, objects }) };
     let Some(allowed) = object.grants.allowed(caller, &AppEvent::Filter) else {
         return Err(Refusal::Forbidden);
@@ -187,7 +190,7 @@ pub(crate) fn admit<'a>(
     })
 }
 
-fn open_app<'a>(
+pub(crate) fn open_app<'a>(
     apps: &'a Apps,
     name: &str,
     caller: &Caller,
@@ -203,7 +206,7 @@ fn open_app<'a>(
     }
 }
 
-fn open_object<'a>(
+pub(crate) fn open_object<'a>(
     app: &str,
     objects: &'a Objects,
     name: &str,
@@ -330,15 +333,8 @@ pub(crate) fn item<'a>(
     let given = reader.once_each(parameters);
     let fields = reader.fields(&given).unwrap_or_else(|| or_key(plain(columns), &key));
     reader.findings.refuse()?;
-    if parts.len() != key.len() {
-        return Err(Refusal::NoItem);
-    }
-    let mut all = Vec::with_capacity(key.len());
-    for (column, part) in key.into_iter().zip(parts) {
-        let value = value_of(column, part).ok_or(Refusal::NoItem)?;
-        all.push(Condition::equals(column, value));
-    }
-    Ok(ItemPlan { relation: &object.relation, arguments, fields, key: Condition::All(all) })
+    let key = key_condition(&key, parts)?;
+    Ok(ItemPlan { relation: &object.relation, arguments, fields, key })
 }
 
 /// The names of the key: those of the file, or the relation's own.
@@ -346,7 +342,7 @@ pub(crate) fn key_names<'a>(object: &'a Published, description: &'a Description)
     if object.key.is_empty() { &description.key } else { &object.key }
 }
 
-fn key_columns<'a>(
+pub(crate) fn key_columns<'a>(
     object: &Published,
     description: &'a Description,
 ) -> Result<Vec<&'a Column>, Refusal> {
@@ -396,6 +392,6 @@ fn plain(columns: &[Column]) -> Vec<&Column> {
     columns.iter().filter(|column| !SYSTEM_COLUMNS.contains(&column.name.as_str())).collect()
 }
 
-fn column<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
+pub(crate) fn column<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
     columns.iter().find(|column| column.name == name)
 }

@@ -24,18 +24,21 @@ pub(super) type Given<'a> = BTreeMap<&'a str, &'a str>;
 pub(super) struct Reader<'a> {
     pub(super) columns: &'a [Column],
     known: &'static [&'static str],
+    /// Whether fields are parameters.
+    filters: bool,
     pub(super) findings: Findings,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(columns: &'a [Column], known: &'static [&'static str]) -> Self {
-        Self { columns, known, findings: Findings::default() }
+        // An item takes no filters.
+        let filters = known != ITEM_PARAMETERS.as_slice();
+        Self { columns, known, filters, findings: Findings::default() }
     }
 
     /// The parameters that mean something here. An item takes no filters, a list takes fields.
     pub(super) fn once_each<'p>(&mut self, parameters: &'p [(String, String)]) -> Given<'p> {
-        let takes_filters = self.known.len() > ITEM_PARAMETERS.len();
-        let columns = if takes_filters { self.columns } else { &[] };
+        let columns = if self.filters { self.columns } else { &[] };
         let mut given = Given::new();
         for (name, value) in parameters {
             let other = ALIASES.iter().find(|(alias, _)| alias == name).map(|(_, ours)| *ours);
@@ -44,7 +47,7 @@ impl<'a> Reader<'a> {
             let is_known = if is_collection {
                 self.known.contains(&name)
             } else {
-                column(columns, name).is_some() || takes_filters && filter::split(name).is_some()
+                column(columns, name).is_some() || self.filters && filter::split(name).is_some()
             };
             if !is_known {
                 let fields = columns.iter().map(|column| column.name.as_str());

@@ -47,6 +47,11 @@ impl Value {
         };
         Some(Self { text, kind })
     }
+
+    /// The text of the value.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 /// How to write a value of the kind, for a caller who did not.

@@ -17,7 +17,7 @@ use crate::refusal::{Findings, Refusal, shown};
 /// A request, as much of it as publishing needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
-    /// `GET`, `HEAD`, or another method, which is refused.
+    /// `GET`, `POST`, or another method.
     pub method: String,
     /// The path below `/rest/v1/`, still percent-encoded: `sales/customers/a%2Cb,c`.
     pub path: String,
@@ -27,6 +27,8 @@ pub struct Request {
     pub headers: Headers,
     /// Where the request comes from, as far as the transport knows.
     pub peer: Option<IpAddr>,
+    /// What is to be written; empty for a request that reads.
+    pub body: Vec<u8>,
 }
 
 /// What a request is about.
@@ -38,6 +40,8 @@ pub(crate) enum Target {
     List { app: String, object: String },
     /// One item, by the parts of its key.
     Item { app: String, object: String, key: Vec<String> },
+    /// An event of an item.
+    Event { app: String, object: String, key: Vec<String>, event: String },
     /// A path that has no meaning.
     Nothing,
 }
@@ -46,7 +50,10 @@ impl Target {
     /// The app that is asked for.
     pub(crate) fn app(&self) -> Option<&str> {
         match self {
-            Self::Document { app } | Self::List { app, .. } | Self::Item { app, .. } => Some(app),
+            Self::Document { app }
+            | Self::List { app, .. }
+            | Self::Item { app, .. }
+            | Self::Event { app, .. } => Some(app),
             Self::Nothing => None,
         }
     }
@@ -66,6 +73,9 @@ pub(crate) fn is_item(path: &str) -> bool {
     path.splitn(3, '/').count() == 3
 }
 
+/// The segment before the name of an event.
+const EVENTS: &str = "$events";
+
 /// Reads a request.
 pub(crate) fn parse(request: &Request) -> Result<Asked, Refusal> {
     let mut findings = Findings::default();
@@ -84,7 +94,7 @@ fn target(path: &str, findings: &mut Findings) -> Target {
             String::new()
         }
     };
-    let segments: Vec<&str> = path.splitn(4, '/').collect();
+    let segments: Vec<&str> = path.splitn(6, '/').collect();
     match segments.as_slice() {
         [app, "openapi.json"] => Target::Document { app: decoded(app) },
         [app, object] => Target::List { app: decoded(app), object: decoded(object) },
@@ -92,6 +102,12 @@ fn target(path: &str, findings: &mut Findings) -> Target {
             app: decoded(app),
             object: decoded(object),
             key: key.split(',').map(decoded).collect(),
+        },
+        [app, object, key, EVENTS, event] => Target::Event {
+            app: decoded(app),
+            object: decoded(object),
+            key: key.split(',').map(&mut decoded).collect(),
+            event: decoded(event),
         },
         _ => Target::Nothing,
     }

@@ -13,7 +13,7 @@ mod database;
 mod description;
 mod error;
 mod failure;
-mod json;
+pub(crate) mod json;
 mod lake;
 mod mysql;
 mod mysql_describe;

@@ -138,6 +138,12 @@ impl Writer {
 
     /// A relation and what it is called.
     pub(super) fn relation(&mut self, relation: &Relation, alias: &str) {
+        self.table(relation);
+        self.push(&format!(" AS {alias}"));
+    }
+
+    /// A relation by its own name.
+    pub(super) fn table(&mut self, relation: &Relation) {
         match relation {
             Relation::Table(path) => self.path(path),
             Relation::Query { sql, .. } => {
@@ -145,7 +151,6 @@ impl Writer {
                 self.push(&format!("({sql}\n)"));
             }
         }
-        self.push(&format!(" AS {alias}"));
     }
 
     /// A table's name behind those of its schemas.
@@ -206,6 +211,37 @@ impl Writer {
         self.push(before);
         self.bind(bound);
         self.push(&after);
+    }
+
+    /// A value that a column gets, in the column's own type.
+    pub(super) fn assigned(&mut self, column: &Column, value: Option<&Value>) {
+        match value {
+            None => self.push("NULL"),
+            Some(value) if self.is_cast_to_its_own(column) => {
+                self.push("CAST(");
+                self.bind(Bound::Text(value.text.clone()));
+                self.push(&format!(" AS {})", column.native));
+            }
+            Some(value) => self.value(column, value),
+        }
+    }
+
+    /// A value of a row that is only thought of: nothing tells its type but itself.
+    pub(super) fn imagined(&mut self, column: &Column, value: Option<&Value>) {
+        let has_type = self.dialect == Dialect::Postgres && !column.native.is_empty();
+        if has_type {
+            self.push("CAST(");
+        }
+        self.assigned(column, value);
+        if has_type {
+            self.push(&format!(" AS {})", column.native));
+        }
+    }
+
+    /// A type of PostgreSQL that is compared as text has to be written as itself.
+    fn is_cast_to_its_own(&self, column: &Column) -> bool {
+        let is_text = matches!(column.kind, Kind::Other | Kind::List);
+        self.dialect == Dialect::Postgres && is_text && !column.native.is_empty()
     }
 
     /// A list of values in the column's type, behind `IN`; as a whole with one text for any length

@@ -8,6 +8,7 @@
 //!
 //! What never happens here: a name that is not a column of the relation, or a value in the text.
 
+pub(crate) mod change;
 mod condition;
 mod dialect;
 mod pattern;

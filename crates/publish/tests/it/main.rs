@@ -2,8 +2,10 @@
 //! MariaDB, and what their connections do when something goes wrong.
 
 mod cases;
+mod changes;
 mod conventions;
 mod databases;
 mod faults;
+mod rights;
 mod servers;
 mod writes;

@@ -1,0 +1,433 @@
+//! Writing: a request that changes rows, from its body to its answer.
+//!
+//! In: a request that does not read. Out: a response, or a refusal after which nothing has
+//! happened. The stages, each a module: `body` and `wishes` read the request, `values` gives the
+//! columns their values, `session` does the work in a transaction with `rules` and `conflict`
+//! for what is wrong with it, `row` tells versions apart, `memory` remembers answers, and `many`
+//! does the same for lists.
+//!
+//! What never happens here: a write outside of a transaction, or one to anything but a table of a
+//! database.
+
+mod body;
+mod conflict;
+mod many;
+mod memory;
+mod patch;
+mod rights;
+mod row;
+mod rules;
+mod session;
+mod values;
+mod wishes;
+
+use futures::future::{Either, select};
+use restway_model::Name;
+use restway_model::definition::AppEvent;
+
+use crate::access::Caller;
+use crate::plan::{self, Apps, Condition, Published};
+use crate::query::Reading;
+use crate::refusal::{READS, Refusal, Validation};
+use crate::request::{Asked, Request, Target};
+use crate::respond::{self, Response};
+use crate::source::{Column, Description};
+use crate::statement::Dialect;
+use body::{Body, Item};
+use memory::Held;
+use rights::Rights;
+use session::{Done, Session, What};
+use values::Place;
+use wishes::{Shows, Wishes};
+
+pub(crate) use memory::UnderWay;
+pub(crate) use row::{Preconditions, Row, tag};
+pub(crate) use rules::Writing;
+
+/// What writing needs of the publisher.
+pub(crate) struct Writer<'a> {
+    pub(crate) apps: &'a Apps,
+    pub(crate) reading: Reading<'a>,
+    pub(crate) under_way: &'a UnderWay,
+    pub(crate) caller: &'a Caller,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Verb {
+    /// `POST` to a list.
+    Insert,
+    /// `POST` or `PATCH` to an item.
+    Update,
+    /// `PUT` to an item.
+    Replace,
+    /// `DELETE` of an item.
+    Delete,
+    /// `PATCH` of a list.
+    UpdateMany,
+    /// `DELETE` of a list.
+    DeleteMany,
+    /// An event of the object's own.
+    Event(AppEvent),
+}
+
+impl Verb {
+    fn of(method: &str, target: &Target) -> Option<Self> {
+        Some(match (method, target) {
+            ("POST", Target::List { .. }) => Self::Insert,
+            ("PATCH", Target::List { .. }) => Self::UpdateMany,
+            ("DELETE", Target::List { .. }) => Self::DeleteMany,
+            ("POST" | "PATCH", Target::Item { .. }) => Self::Update,
+            ("PUT", Target::Item { .. }) => Self::Replace,
+            ("DELETE", Target::Item { .. }) => Self::Delete,
+            ("POST", Target::Event { event, .. }) => {
+                Self::Event(AppEvent::Own(event.parse::<Name>().ok()?))
+            }
+            _ => return None,
+        })
+    }
+
+    /// The privilege that it takes.
+    fn event(&self) -> AppEvent {
+        match self {
+            Self::Insert => AppEvent::Insert,
+            Self::Update | Self::Replace | Self::UpdateMany => AppEvent::Update,
+            Self::Delete | Self::DeleteMany => AppEvent::Delete,
+            Self::Event(event) => event.clone(),
+        }
+    }
+}
+
+/// A write that was let in.
+struct Write<'a> {
+    request: &'a Request,
+    app: &'a str,
+    name: &'a str,
+    object: &'a Published,
+    parts: &'a [String],
+    rights: Rights<'a>,
+    verb: Verb,
+    wishes: Wishes,
+    filters: Vec<(String, String)>,
+    body: Body,
+    preconditions: Preconditions,
+}
+
+impl Writer<'_> {
+    /// Answers a request that does not read.
+    pub(crate) async fn answer(
+        &self,
+        request: &Request,
+        asked: &Asked,
+    ) -> Result<Response, Refusal> {
+        let (app, object, parts) = match &asked.target {
+            Target::Nothing => return Err(Refusal::Unknown { near: None }),
+            Target::Document { app } => {
+                plan::open_app(self.apps, app, self.caller)?;
+                return Err(Refusal::Method { allow: READS.to_owned() });
+            }
+            Target::List { app, object } => (app, object, [].as_slice()),
+            Target::Item { app, object, key } | Target::Event { app, object, key, .. } => {
+                (app, object, key.as_slice())
+            }
+        };
+        let (app, objects) = plan::open_app(self.apps, app, self.caller)?;
+        let name = object;
+        let object = plan::open_object(app, objects, name, self.caller)?;
+        let verb = admitted(request, &asked.target, object, self.caller)?;
+        let rights = Rights::of(object, self.caller, &verb.event())?;
+        let parameters = asked.parameters.clone();
+        let (wishes, filters) = Wishes::read(&request.headers, parameters)?;
+        let body = body::read(request.headers.get("content-type"), &request.body)?;
+        let preconditions = Preconditions::read(&request.headers);
+        let write = Write {
+            request,
+            app,
+            name,
+            object,
+            parts,
+            rights,
+            verb,
+            wishes,
+            filters,
+            body,
+            preconditions,
+        };
+        match self.done(&write).await {
+            // The table is another one than was known: nothing happened, so once more.
+            Err(Refusal::Changed(_)) => {
+                object.source.forget(&object.relation);
+                self.done(&write).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// The write by what is known of its table, in the time that it may take.
+    async fn done(&self, write: &Write<'_>) -> Result<Response, Refusal> {
+        let object = write.object;
+        let description = self.reading.describe(object).await?;
+        if !description.is_table {
+            return Err(Refusal::Method { allow: READS.to_owned() });
+        }
+        write.check_versions()?;
+        let key = plan::key_columns(object, &description)?;
+        let held = self.held(write)?;
+        let work = Box::pin(self.transacted(write, &description, &key, held.as_ref()));
+        match select(work, self.reading.clock.sleep(self.reading.time_max)).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right(_) => Err(Refusal::Slow { seconds: self.reading.time_max.as_secs() }),
+        }
+    }
+
+    /// The key of a request that is to be done once.
+    fn held(&self, write: &Write<'_>) -> Result<Option<Held<'_>>, Refusal> {
+        let Some(key) = write.request.headers.get("idempotency-key") else { return Ok(None) };
+        if !write.object.writing.remembers {
+            let mut findings = crate::refusal::Findings::default();
+            let message = "this object remembers no `Idempotency-Key`".to_owned();
+            findings.add("idempotency_key", message);
+            findings.refuse()?;
+        }
+        let caller = self.caller.id().unwrap_or_default();
+        self.under_way.hold(write.request, caller, key).map(Some)
+    }
+
+    /// The transaction of a write: it happens with its answer's record, or not at all.
+    async fn transacted(
+        &self,
+        write: &Write<'_>,
+        description: &Description,
+        key: &[&Column],
+        held: Option<&Held<'_>>,
+    ) -> Result<Response, Refusal> {
+        let source = &write.object.source;
+        if let Some(held) = held {
+            if let Some(earlier) = held.earlier(&self.reading, &**source).await? {
+                return Ok(earlier);
+            }
+        }
+        let refused = |error| self.reading.refusal(error);
+        let mut transaction = source.begin().await.map_err(refused)?;
+        let mut session = Session {
+            transaction: &mut *transaction,
+            reading: &self.reading,
+            object: write.object,
+            description,
+            key,
+            wishes: &write.wishes,
+            rights: &write.rights,
+        };
+        let mut response = write.effect(&mut session).await?;
+        if !write.wishes.applied.is_empty() {
+            response.headers.push(("preference-applied", write.wishes.applied.join(", ")));
+        }
+        if write.wishes.only_validates {
+            return Ok(response);
+        }
+        if let Some(held) = held {
+            let dialect = source.dialect();
+            held.remember(&self.reading, dialect, &mut *transaction, &response).await?;
+        }
+        match transaction.commit().await {
+            Ok(()) => Ok(response),
+            // A constraint that is looked at last.
+            Err(error) => match conflict::refusal(error, description, &Place::of(None), &|column| {
+                write.rights.knows(column, key)
+            }) {
+                Ok(refusal) => Err(refusal),
+                Err(error) => Err(refused(error)),
+            },
+        }
+    }
+}
+
+/// What is to be done, if it may be.
+fn admitted(
+    request: &Request,
+    target: &Target,
+    object: &Published,
+    caller: &Caller,
+) -> Result<Verb, Refusal> {
+    let may_be_written = object.source.dialect() != Dialect::Lake
+        && matches!(object.relation, crate::source::Relation::Table(_));
+    if !may_be_written {
+        return Err(Refusal::Method { allow: READS.to_owned() });
+    }
+    let Some(verb) = Verb::of(&request.method, target) else {
+        return Err(Refusal::Method { allow: allowed(target, object, caller) });
+    };
+    if let Verb::Event(AppEvent::Own(name)) = &verb {
+        if object.writing.event(name.as_str()).is_none() {
+            return Err(Refusal::Unknown { near: None });
+        }
+    }
+    Ok(verb)
+}
+
+/// The methods of a target, for who may use them.
+fn allowed(target: &Target, object: &Published, caller: &Caller) -> String {
+    let may = |event: &AppEvent| object.grants.allowed(caller, event).is_some();
+    let methods: &[&str] = match target {
+        Target::List { .. } => &["POST", "PATCH", "DELETE"],
+        Target::Event { .. } => return "POST".to_owned(),
+        _ => &["POST", "PUT", "PATCH", "DELETE"],
+    };
+    let is_open = |method: &&&str| Verb::of(method, target).is_some_and(|verb| may(&verb.event()));
+    let reads = may(&AppEvent::Filter).then_some(READS);
+    let methods = reads.into_iter().chain(methods.iter().filter(is_open).copied());
+    methods.collect::<Vec<_>>().join(", ")
+}
+
+impl Write<'_> {
+    /// Whether the request says enough about the version that it changes.
+    fn check_versions(&self) -> Result<(), Refusal> {
+        let changes = !matches!(self.verb, Verb::Insert);
+        let is_named = self.preconditions.names_a_version();
+        if changes && self.object.writing.requires_match && !is_named {
+            return Err(Refusal::NoPrecondition);
+        }
+        Ok(())
+    }
+
+    /// What happens to the rows.
+    async fn effect<'s>(&'s self, session: &mut Session<'s, '_>) -> Result<Response, Refusal> {
+        let is_list = match &self.verb {
+            Verb::Insert => matches!(self.body, Body::Many(_)),
+            Verb::UpdateMany | Verb::DeleteMany => true,
+            _ => false,
+        };
+        if is_list {
+            return many::effect(self, session).await;
+        }
+        self.no_filters()?;
+        let place = Place::of(None);
+        let done = match &self.verb {
+            Verb::Insert => {
+                let taken = values::take(self.item()?, &session.known(&AppEvent::Insert), &place);
+                many::placed(self, session, taken, &place).await?
+            }
+            Verb::Replace => self.replaced(session, &place).await?,
+            verb => {
+                let key = plan::key_condition(session.key, self.parts)?;
+                let old = session.locked(key, &verb.event()).await?.ok_or(Refusal::NoItem)?;
+                let version = old.version(self.object.writing.version.as_deref());
+                self.preconditions.allow(Some(&version))?;
+                match verb {
+                    Verb::Delete => session.delete(old, &place).await?,
+                    Verb::Event(event @ AppEvent::Own(name)) => {
+                        let empty = Item::default();
+                        let item = match &self.body {
+                            Body::Empty => &empty,
+                            _ => self.item()?,
+                        };
+                        let pieces = self.object.writing.event(name.as_str());
+                        session.event(old, event, pieces.unwrap_or_default(), item).await?
+                    }
+                    _ => {
+                        let item = patch::applied(&self.request.method, &self.body, &old)?;
+                        let mut taken =
+                            values::take(&item, &session.known(&AppEvent::Update), &place);
+                        patch::merge(&self.request.method, &mut taken, &old);
+                        session.update(&old, taken, &place).await?
+                    }
+                }
+            }
+        };
+        Ok(self.answered(session, &done))
+    }
+
+    /// The whole item, where it was or where none was.
+    async fn replaced<'s>(
+        &'s self,
+        session: &mut Session<'s, '_>,
+        place: &Place,
+    ) -> Result<Done, Refusal> {
+        let key = plan::key_condition(session.key, self.parts)?;
+        let old = session.locked(key, &AppEvent::Update).await?;
+        let version = old.as_ref().map(|old| old.version(self.object.writing.version.as_deref()));
+        self.preconditions.allow(version.as_deref())?;
+        let event = if old.is_some() { AppEvent::Update } else { AppEvent::Insert };
+        let mut taken = values::take(self.item()?, &session.known(&event), place);
+        match old {
+            Some(old) => {
+                patch::complete(&mut taken, &session.known(&event), place);
+                session.update(&old, taken, place).await
+            }
+            None if !self.rights.may(&AppEvent::Insert) => Err(Refusal::NoItem),
+            None => {
+                patch::address(&mut taken, session.key, self.parts, place);
+                session.insert(taken, place).await
+            }
+        }
+    }
+
+    fn item(&self) -> Result<&Item, Refusal> {
+        match &self.body {
+            Body::One(item) => Ok(item),
+            _ => Err(malformed("the body is one item, `{\"item\": {…}}` or the object itself")),
+        }
+    }
+
+    fn no_filters(&self) -> Result<(), Refusal> {
+        let mut findings = crate::refusal::Findings::default();
+        for (name, _) in &self.filters {
+            let known = ["$validate", "$key", "$maxAffected", "$onError"];
+            findings.unknown("unknown_parameter", "parameter", name, known.into_iter());
+        }
+        findings.refuse()
+    }
+
+    /// The rows that the filters of a list name, over the columns that the caller can read:
+    /// others would be told by what is changed.
+    fn condition<'d>(&self, visible: &'d Description) -> Result<Condition<'d>, Refusal> {
+        let condition = plan::filter(visible, &self.filters)?;
+        match &condition {
+            Condition::All(all) if all.is_empty() => {
+                Err(malformed("name the items with a filter: all of them are never meant"))
+            }
+            _ => Ok(condition),
+        }
+    }
+
+    /// How much of an item is answered; who may not read sees nothing of it.
+    fn shows(&self) -> Shows {
+        let usual = match self.verb {
+            Verb::Delete | Verb::DeleteMany => Shows::Nothing,
+            _ => Shows::Item,
+        };
+        self.wishes.shows.unwrap_or(usual)
+    }
+
+    /// What is shown of a row.
+    fn shown(&self, session: &Session<'_, '_>, done: &Done) -> Vec<u8> {
+        match self.shows() {
+            Shows::Item if done.is_seen => session.visible(&done.row),
+            Shows::Key if done.is_seen => done.row.only(session.key),
+            _ => b"null".to_vec(),
+        }
+    }
+
+    /// The answer about one item.
+    fn answered(&self, session: &Session<'_, '_>, done: &Done) -> Response {
+        let is_new = done.what == What::Inserted;
+        let status = if is_new && self.verb == Verb::Replace { 201 } else { 200 };
+        let shown = self.shown(session, done);
+        let mut response = respond::written(&shown, &done.found, status);
+        if done.what != What::Deleted {
+            let version = done.row.version(self.object.writing.version.as_deref());
+            response.headers.push(("etag", tag(&version, &session.visible(&done.row))));
+        }
+        if is_new && done.is_seen {
+            let path = done.row.path(session.key);
+            let place = format!("/rest/v1/{}/{}/{path}", self.app, self.name);
+            response.headers.push(("location", place));
+        }
+        response
+    }
+}
+
+/// A refusal of a body that is not what is asked for.
+fn malformed(message: &str) -> Refusal {
+    Refusal::Invalid(vec![Validation::error("malformed_body", message.to_owned())])
+}
