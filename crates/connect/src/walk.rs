@@ -6,7 +6,7 @@
 //!
 //! **No record twice.** The parts of a page are held back until the page is whole, so that a body
 //! that breaks is read again from its start and nobody notices. What is more than
-//! `batch_bytes_max * channel_batches_max` bytes (32 MiB) of a page waits in a file (`held.rs`), so
+//! `batch_bytes_max * channel_batches_max` bytes (16 MiB) of a page waits in a file (`held.rs`), so
 //! memory is flat however large a page is.
 //!
 //! Where the api tells how many records or pages there are, numbered pages are read side by side

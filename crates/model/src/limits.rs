@@ -78,7 +78,7 @@ impl Default for Limits {
             answer_timeout: Duration::from_secs(300),
             wait_max: Duration::from_secs(15 * 60),
             batch_records_max: 8_192,
-            batch_bytes_max: 8 << 20,
+            batch_bytes_max: 4 << 20,
             channel_batches_max: 4,
             row_group_rows_max: 128 * 1024,
             merge_keys_max: 3_600_000,

@@ -23,6 +23,7 @@ pub(crate) fn document(app: &str, objects: &[Described<'_>], bounds: Bounds) -> 
     }
     // Objects are named in lower case, so this cannot be one of them.
     schemas.insert("Refusal".to_owned(), refusal());
+    schemas.insert("Validation".to_owned(), validation());
     json!({
         "openapi": "3.1.0",
         "info": { "title": app, "version": "1" },
@@ -36,6 +37,9 @@ pub(crate) fn document(app: &str, objects: &[Described<'_>], bounds: Bounds) -> 
         },
     })
 }
+
+/// Members of an envelope that are there only for those who asked.
+const SOMETIMES: [&str; 3] = ["next", "prev", "countKind"];
 
 fn list(described: &Described<'_>, bounds: Bounds) -> Value {
     let mut parameters: Vec<Value> =
@@ -53,14 +57,21 @@ fn list(described: &Described<'_>, bounds: Bounds) -> Value {
     let envelope = json!({
         "count": { "type": ["integer", "null"], "minimum": 0 },
         "items": { "type": "array", "maxItems": bounds.limit_max, "items": reference(described.name) },
+        "next": { "type": ["string", "null"] },
+        "prev": { "type": ["string", "null"] },
+        "countKind": { "enum": ["exact", "estimated", "atLeast"] },
         "message": { "type": ["string", "null"] },
-        "validations": { "type": "array", "maxItems": 0 },
+        "validations": { "type": "array", "items": reference("Validation") },
         "status": { "const": 200 },
     });
     json!({
         "get": {
             "operationId": format!("list_{}", described.name),
             "summary": format!("Items of {}", described.name),
+            "description": format!(
+                "Beside `field=value`, `field[operator]=value` filters, with the operators `{}`.",
+                plan::OPERATORS.join("`, `")
+            ),
             "security": security(described),
             "parameters": parameters,
             "responses": responses(&envelope),
@@ -139,8 +150,28 @@ fn collection_parameter(name: &str, bounds: Bounds) -> Value {
             json!({ "type": "string" }),
         ),
         "$count" => (
-            "Whether `count` tells how many items there are in all.".to_owned(),
-            json!({ "type": "boolean", "default": false }),
+            "Whether `count` tells how many items there are in all, and how it is found; beyond \
+             `true`, `countKind` says how exact it is."
+                .to_owned(),
+            json!({
+                "enum": ["true", "false", "exact", "estimated", "capped", "none"],
+                "default": "false",
+            }),
+        ),
+        "$filter" => (
+            "Only items for which this holds, in a part of OData 4: `eq ne gt ge lt le in`, `and or \
+             not`, `contains startswith endswith`, `other/any(x: x/field eq 1)`."
+                .to_owned(),
+            json!({ "type": "string", "minLength": 1 }),
+        ),
+        "$after" => (
+            "The items behind a place: empty for the first page, then `next` of the page before."
+                .to_owned(),
+            json!({ "type": "string" }),
+        ),
+        "$before" => (
+            "The items before a place: `prev` of the page behind.".to_owned(),
+            json!({ "type": "string" }),
         ),
         _ => return fields_parameter(),
     };
@@ -157,7 +188,9 @@ fn fields_parameter() -> Value {
 }
 
 fn responses(envelope: &Value) -> Value {
-    let names: Vec<&String> = envelope.as_object().into_iter().flat_map(Map::keys).collect();
+    let is_always = |name: &&String| !SOMETIMES.contains(&name.as_str());
+    let names = envelope.as_object().into_iter().flat_map(Map::keys);
+    let names: Vec<&String> = names.filter(is_always).collect();
     let answered = json!({ "type": "object", "properties": envelope, "required": names });
     let refused = |description: &str| {
         json!({
@@ -211,6 +244,18 @@ fn value(kind: Kind) -> Value {
     }
 }
 
+fn validation() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "validationId": { "type": "string" },
+            "message": { "type": "string" },
+            "severity": { "enum": ["error", "information"] },
+        },
+        "required": ["validationId", "message", "severity"],
+    })
+}
+
 fn refusal() -> Value {
     json!({
         "type": "object",
@@ -220,18 +265,7 @@ fn refusal() -> Value {
             "items": { "type": "array", "maxItems": 0 },
             "item": { "type": "null" },
             "message": { "type": "string" },
-            "validations": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "validationId": { "type": "string" },
-                        "message": { "type": "string" },
-                        "severity": { "enum": ["error"] },
-                    },
-                    "required": ["validationId", "message", "severity"],
-                },
-            },
+            "validations": { "type": "array", "items": reference("Validation") },
             "status": { "type": "integer", "minimum": 400, "maximum": 599 },
             "type": { "type": "string", "format": "uri" },
             "title": { "type": "string" },

@@ -9,16 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use restway_model::definition::{self, AppFile, Object, Origin, Param};
-use restway_model::{Clock, Code, Event, Explain, Limits, Name, Observer};
+use restway_model::{Clock, Code, Event, Explain, Limits, Name, Observer, Seal};
 
 use crate::access::{Allowed, Caller, Door, Gate, Grants, Identities, Nobody};
 use crate::openapi;
-use crate::plan::{self, Admitted, Apps, Arguments, Bounds, Objects, Published};
+use crate::plan::{
+    self, Admitted, Apps, Arguments, Bounds, Circumstances, Objects, Published, Reference, Related,
+};
 use crate::query::Reading;
 use crate::refusal::Refusal;
 use crate::request::{self, Request};
 use crate::respond::{self, Response};
-use crate::source::{Relation, Source};
+use crate::source::{Description, Relation, Source};
 use crate::statement::Dialect;
 
 /// Tables that are looked at to find out whether the lake can be read.
@@ -117,6 +119,7 @@ pub struct Publisher {
     time_max: Duration,
     observer: Arc<dyn Observer>,
     clock: Arc<dyn Clock>,
+    seal: Option<Arc<dyn Seal>>,
 }
 
 impl Publisher {
@@ -146,7 +149,14 @@ impl Publisher {
             Bounds { limit_max: limits.list_rows_max as u64, offset_max: limits.list_offset_max };
         let door = Door::new(Arc::new(Nobody), Arc::clone(&clock));
         let time_max = limits.list_timeout;
-        Ok(Self { apps: ready, door, gate, bounds, time_max, observer, clock })
+        Ok(Self { apps: ready, door, gate, bounds, time_max, observer, clock, seal: None })
+    }
+
+    /// What seals the tokens of pages; without one, pages are found with `$offset` alone.
+    #[must_use]
+    pub fn with_seal(mut self, seal: Arc<dyn Seal>) -> Self {
+        self.seal = Some(seal);
+        self
     }
 
     /// The same, knowing callers. Without it everybody is `anonymous`.
@@ -254,9 +264,9 @@ impl Publisher {
         if let Some(app) = asked.target.app() {
             self.gate.pass(app, &caller, request.peer, self.clock.monotonic(), standing)?;
         }
-        let (object, allowed, key) = match admitted {
-            Admitted::List { object, allowed } => (object, allowed, None),
-            Admitted::Item { object, allowed, key } => (object, allowed, Some(key)),
+        let (object, allowed, objects, key) = match admitted {
+            Admitted::List { object, allowed, objects } => (object, allowed, Some(objects), None),
+            Admitted::Item { object, allowed, key } => (object, allowed, None, Some(key)),
             Admitted::Document { app, objects } => {
                 plan::document(&parameters)?;
                 let tables = self.reading().described(objects, &caller).await;
@@ -265,7 +275,7 @@ impl Publisher {
             }
         };
         let (arguments, parameters) = plan::arguments(object, parameters)?;
-        let asked = Read { object, allowed, caller, key, arguments, parameters };
+        let asked = Read { request, object, objects, allowed, caller, key, arguments, parameters };
         match self.rows(&asked, timing).await {
             // The relation is another one than was known: once more, with what it is now.
             Err(Refusal::Changed(_)) => {
@@ -278,19 +288,25 @@ impl Publisher {
 
     /// A list or an item, by what is known of its relation.
     async fn rows(&self, asked: &Read<'_>, timing: &mut Timing<'_>) -> Result<Response, Refusal> {
-        let Read { object, allowed, caller, key, arguments, parameters } = asked;
+        let Read { object, allowed, caller, key, arguments, parameters, .. } = asked;
         let reading = self.reading();
         let whole = timing.lap("query", reading.describe(object).await)?;
         let rows = allowed.condition(&whole.columns, caller)?;
         let description = allowed.visible(Arc::clone(&whole), &object.key);
         match key {
             None => {
-                let plan = plan::list(object, &description, arguments, parameters, self.bounds);
+                let others = self.others(asked, &description).await;
+                let others = timing.lap("query", others)?;
+                let mut related = Vec::new();
+                for (reference, whole, visible) in &others {
+                    related.extend(reference.described(&description, whole, visible, caller)?);
+                }
+                let around = self.around(asked.request, &related);
+                let plan = plan::list(object, &description, arguments, parameters, &around);
                 let mut plan = timing.lap("plan", plan)?;
                 plan.condition = plan.condition.and(rows);
-                let page = reading.page(object, &plan, respond::list_head()).await;
-                let (body, count) = timing.lap("query", page)?;
-                Ok(respond::list(body, count, plan.message.as_deref()))
+                let page = reading.page(object, &plan, around.seal, respond::list_head()).await;
+                Ok(respond::list(timing.lap("query", page)?, &plan, asked.request))
             }
             Some(key) => {
                 let plan = plan::item(object, &description, arguments, key, parameters);
@@ -300,6 +316,33 @@ impl Publisher {
                 Ok(respond::item(timing.lap("query", item)?))
             }
         }
+    }
+
+    /// The objects that the request names beside its own, each with its columns.
+    async fn others<'a>(
+        &self,
+        asked: &'a Read<'_>,
+        description: &'a Description,
+    ) -> Result<Vec<(Reference<'a>, Arc<Description>, Arc<Description>)>, Refusal> {
+        let is_naming = |(name, _): &&(String, String)| name == "$filter";
+        let texts: Vec<&str> =
+            asked.parameters.iter().filter(is_naming).map(|(_, text)| text.as_str()).collect();
+        let mut others = Vec::new();
+        let Some(objects) = asked.objects.filter(|_| !texts.is_empty()) else { return Ok(others) };
+        let (object, caller) = (asked.object, &asked.caller);
+        for reference in plan::references(objects, object, description, caller, &texts) {
+            let whole = self.reading().describe(reference.object).await?;
+            let visible = reference.allowed.visible(Arc::clone(&whole), &reference.object.key);
+            others.push((reference, whole, visible));
+        }
+        Ok(others)
+    }
+
+    fn around<'a>(&'a self, request: &Request, related: &'a [Related<'a>]) -> Circumstances<'a> {
+        let preferences = request.headers.all("prefer").flat_map(|line| line.split([',', ';']));
+        let is_lenient =
+            preferences.map(str::trim).any(|word| word.eq_ignore_ascii_case("handling=lenient"));
+        Circumstances { bounds: self.bounds, seal: self.seal.as_deref(), is_lenient, related }
     }
 
     fn reading(&self) -> Reading<'_> {
@@ -336,7 +379,10 @@ pub struct NotReady;
 
 /// What is read for a request that was let in.
 struct Read<'a> {
+    request: &'a Request,
     object: &'a Published,
+    /// The other objects of the app, which a list may name.
+    objects: Option<&'a Objects>,
     allowed: Allowed<'a>,
     caller: Caller,
     /// The parts of an item's key; none for a list.

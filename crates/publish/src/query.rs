@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 use restway_model::definition::AppEvent;
-use restway_model::{Clock, Code, Explain};
+use restway_model::{Clock, Code, Explain, Seal};
 use serde::Deserialize;
 
 use crate::access::Caller;
-use crate::plan::{ItemPlan, ListPlan, Objects, Published};
+use crate::plan::{self, Condition, Counts, ItemPlan, ListPlan, Objects, Published, Seek, Way};
 use crate::refusal::Refusal;
-use crate::source::{Answering, Description, Page, SourceError};
+use crate::respond::{Count, Listed};
+use crate::source::{Answering, Description, Page, SourceError, values};
 use crate::statement::{self, Statement};
 
 /// An object and what its relation has.
@@ -66,23 +67,50 @@ impl Reading<'_> {
         Ok(described)
     }
 
-    /// The items of a page behind `head`, and the total where it was asked for.
+    /// The items of a page behind `head`, what the caller wants counted, and where the pages around
+    /// it are.
     pub(crate) async fn page(
         &self,
         object: &Published,
         plan: &ListPlan<'_>,
+        seal: Option<&dyn Seal>,
         head: Vec<u8>,
-    ) -> Result<(Vec<u8>, Option<u64>), Refusal> {
-        let mut page = Page::new(head, usize::try_from(plan.limit).unwrap_or(usize::MAX));
-        if plan.limit > 0 {
+    ) -> Result<Listed, Refusal> {
+        let limit = usize::try_from(plan.limit).unwrap_or(usize::MAX);
+        let mut page = Page::new(head, limit.saturating_add(1));
+        let mut columns = Vec::new();
+        if limit > 0 {
             let statement = statement::page(object.source.dialect(), plan);
             self.read(object, &statement, &mut page).await?;
+            columns = statement.columns;
         }
-        let count = match plan.counts {
-            true => Some(self.count(object, plan, page.rows()).await?),
-            false => None,
+        let items = page.rows().min(limit);
+        let follows = page.rows() > limit;
+        let total = self.total(object, plan, items, follows).await?;
+        let token = |way, at| {
+            let texts: Vec<&str> = values(page.text(at)).collect();
+            let place = |order: &plan::Order<'_>| {
+                columns.iter().position(|column| column.name == order.column.name)
+            };
+            let texts: Option<Vec<&str>> =
+                plan.order.iter().map(|order| texts.get(place(order)?).copied()).collect();
+            plan::token(seal?, plan, way, object.source.dialect(), &texts?)
         };
-        Ok((page.into_bytes(), count))
+        // Rows before a place come with the nearest first.
+        let (last, first) = match plan.seek.is_before() {
+            true => (0, items.saturating_sub(1)),
+            false => (items.saturating_sub(1), 0),
+        };
+        let (has_next, has_prev) = match plan.seek {
+            Seek::Offset { tells } => (follows, tells && plan.offset > 0),
+            Seek::After(_) => (follows, true),
+            Seek::Before(_) => (true, follows),
+        };
+        let next = if has_next && items > 0 { token(Way::After, last) } else { None };
+        let prev = if has_prev && items > 0 { token(Way::Before, first) } else { None };
+        let members = (columns.len() > plan.fields.len()).then_some(plan.fields.len());
+        let body = page.into_list(items, members, plan.seek.is_before());
+        Ok(Listed { body, total, next, prev })
     }
 
     /// An item behind `head`, if there is one.
@@ -105,21 +133,51 @@ impl Reading<'_> {
         }
     }
 
-    /// A page that is not full, and not beyond the end, is the last one: it tells the total.
-    async fn count(
+    /// How many items there are. The last page tells it by itself.
+    async fn total(
         &self,
         object: &Published,
         plan: &ListPlan<'_>,
         items: usize,
-    ) -> Result<u64, Refusal> {
-        let items = items as u64;
-        let is_last = items < plan.limit && (items > 0 || plan.offset == 0);
-        if is_last {
-            return Ok(plan.offset + items);
+        follows: bool,
+    ) -> Result<Option<Count>, Refusal> {
+        let Some(counts) = plan.counts else { return Ok(None) };
+        let is_last = plan.limit > 0 && !follows && (items > 0 || plan.offset == 0);
+        let dialect = object.source.dialect();
+        let kind = |kind| (counts != Counts::Plainly).then_some(kind);
+        if is_last && matches!(plan.seek, Seek::Offset { .. }) {
+            return Ok(Some(Count { items: plan.offset + items as u64, kind: kind("exact") }));
         }
+        if matches!(counts, Counts::Plainly | Counts::Exactly) {
+            let items = self.number(object, &statement::count(dialect, plan)).await?;
+            return Ok(Some(Count { items, kind: kind("exact") }));
+        }
+        let has_no_filter = matches!(&plan.condition, Condition::All(all) if all.is_empty());
+        if counts == Counts::Roughly && has_no_filter {
+            if let Some(statement) = statement::estimate(object) {
+                let items = self.number(object, &statement).await?;
+                if items > plan::COUNT_MAX {
+                    return Ok(Some(Count { items, kind: kind("estimated") }));
+                }
+            }
+        }
+        let count_max = match counts {
+            Counts::UpTo(count_max) => count_max,
+            _ => plan::COUNT_MAX,
+        };
+        let statement = statement::count_up_to(dialect, plan, count_max);
+        let items = self.number(object, &statement).await?;
+        let how = if items > count_max { "atLeast" } else { "exact" };
+        Ok(Some(Count { items: items.min(count_max), kind: kind(how) }))
+    }
+
+    /// The one number that a statement answers; zero without a row.
+    async fn number(&self, object: &Published, statement: &Statement<'_>) -> Result<u64, Refusal> {
         let mut page = Page::new(Vec::new(), 1);
-        let statement = statement::count(object.source.dialect(), plan);
-        self.read(object, &statement, &mut page).await?;
+        self.read(object, statement, &mut page).await?;
+        if page.rows() == 0 {
+            return Ok(0);
+        }
         let row: Result<Counted, _> = serde_json::from_slice(&page.into_bytes());
         let reason = |_| Refusal::Unfit { reason: "a count answered no number".to_owned() };
         row.map(|row| row.count).map_err(reason)

@@ -26,7 +26,7 @@ pub(crate) fn seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
-/// One finding about a request. Reading knows only the severity `error`.
+/// One finding about a request.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Validation {
@@ -34,7 +34,7 @@ pub(crate) struct Validation {
     pub(crate) validation_id: &'static str,
     /// What is wrong, and what to write instead.
     pub(crate) message: String,
-    /// Always `error`: nothing else stops a request that only reads.
+    /// `error` stops a request; `information` tells what was passed over.
     pub(crate) severity: &'static str,
 }
 
@@ -46,12 +46,17 @@ impl Validation {
 
 /// Problems in the order in which they were found, up to a bound.
 #[derive(Debug, Default)]
-pub(crate) struct Findings(Vec<Validation>);
+pub(crate) struct Findings {
+    errors: Vec<Validation>,
+    notes: Vec<Validation>,
+    /// Whether a name that means nothing is only noted (RFC 7240, 4.4).
+    pub(crate) is_lenient: bool,
+}
 
 impl Findings {
     pub(crate) fn add(&mut self, validation_id: &'static str, message: String) {
         if !self.is_full() {
-            self.0.push(Validation::error(validation_id, message));
+            self.errors.push(Validation::error(validation_id, message));
         }
     }
 
@@ -70,15 +75,25 @@ impl Findings {
         if let Some(near) = nearest(name, known) {
             message.push_str(&format!(": did you mean `{near}`?"));
         }
-        self.add(validation_id, message);
+        if self.is_lenient {
+            message.push_str(" (passed over)");
+            self.notes.push(Validation { validation_id, message, severity: "information" });
+        } else {
+            self.add(validation_id, message);
+        }
+    }
+
+    /// What does not stop the request.
+    pub(crate) fn take_notes(&mut self) -> Vec<Validation> {
+        std::mem::take(&mut self.notes)
     }
 
     pub(crate) fn refuse(self) -> Result<(), Refusal> {
-        if self.0.is_empty() { Ok(()) } else { Err(Refusal::Invalid(self.0)) }
+        if self.errors.is_empty() { Ok(()) } else { Err(Refusal::Invalid(self.errors)) }
     }
 
     fn is_full(&self) -> bool {
-        self.0.len() >= VALIDATIONS_MAX
+        self.errors.len().max(self.notes.len()) >= VALIDATIONS_MAX
     }
 }
 

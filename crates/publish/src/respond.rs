@@ -12,7 +12,9 @@
 
 use serde::Serialize;
 
+use crate::plan::ListPlan;
 use crate::refusal::{Refusal, Validation};
+use crate::request::Request;
 
 /// The only media type of this room, and the encoding that goes with it.
 const JSON: &str = "application/json; charset=utf-8";
@@ -45,8 +47,8 @@ impl Response {
     }
 }
 
-/// What follows the rows of an answer, whatever its shape.
-const ANSWERED: &[u8] = br#""validations":[],"status":200}"#;
+/// What follows an item.
+const ANSWERED: &[u8] = br#","message":null,"validations":[],"status":200}"#;
 /// What stands before the rows of a list; its `null` gives way to the count.
 const LIST: &[u8] = br#"{"count":null,"items":["#;
 const NO_COUNT: std::ops::Range<usize> = 9..13;
@@ -70,21 +72,93 @@ fn head(head: &[u8]) -> Vec<u8> {
     body
 }
 
-/// A page of a list, from its head and rows.
-pub(crate) fn list(mut body: Vec<u8>, count: Option<u64>, message: Option<&str>) -> Response {
-    if let Some(count) = count {
-        body.splice(NO_COUNT, count.to_string().into_bytes());
+/// A page of a list.
+pub(crate) struct Listed {
+    /// The head and the rows.
+    pub(crate) body: Vec<u8>,
+    /// What was counted.
+    pub(crate) total: Option<Count>,
+    /// The token of the page behind this one.
+    pub(crate) next: Option<String>,
+    /// The token of the page before it.
+    pub(crate) prev: Option<String>,
+}
+
+/// How many items there are in all.
+pub(crate) struct Count {
+    pub(crate) items: u64,
+    /// How exact that is, for those who asked for one way of counting.
+    pub(crate) kind: Option<&'static str>,
+}
+
+/// A page of a list, as an envelope and its headers. The tokens of other pages are members where
+/// the caller pages by them; their addresses are headers always, so that a cut is never silent.
+pub(crate) fn list(listed: Listed, plan: &ListPlan<'_>, request: &Request) -> Response {
+    let Listed { mut body, total, next, prev } = listed;
+    body.push(b']');
+    if plan.seek.tells() {
+        let members = format!(",\"next\":{},\"prev\":{}", text(&next), text(&prev));
+        body.extend_from_slice(members.as_bytes());
     }
-    body.extend_from_slice(b"],\"message\":");
-    body.extend_from_slice(text(&message).as_bytes());
-    body.push(b',');
-    body.extend_from_slice(ANSWERED);
-    Response::json(200, body)
+    if let Some(kind) = total.as_ref().and_then(|total| total.kind) {
+        body.extend_from_slice(format!(",\"countKind\":\"{kind}\"").as_bytes());
+    }
+    let rest = format!(
+        ",\"message\":{},\"validations\":{},\"status\":200}}",
+        text(&plan.message),
+        text(&plan.notes)
+    );
+    body.extend_from_slice(rest.as_bytes());
+    if let Some(total) = total {
+        body.splice(NO_COUNT, total.items.to_string().into_bytes());
+    }
+    let mut response = Response::json(200, body);
+    let links: Vec<String> = [("next", "$after", next), ("prev", "$before", prev)]
+        .into_iter()
+        .filter_map(|(relation, name, token)| {
+            Some(format!("<{}>; rel=\"{relation}\"", address(request, name, &token?)))
+        })
+        .collect();
+    if !links.is_empty() {
+        response.headers.push(("link", links.join(", ")));
+    }
+    response
+}
+
+/// The address of another page of the same list (RFC 8288): the caller's own words but for the
+/// place.
+fn address(request: &Request, name: &str, token: &str) -> String {
+    let places = ["$after", "$before", "$offset", "$skip"];
+    let is_place = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default().replace("%24", "$");
+        places.contains(&name.as_str())
+    };
+    let mut address = String::from("/rest/v1/");
+    visible(&mut address, &request.path);
+    address.push('?');
+    for pair in request.query.split('&').filter(|pair| !pair.is_empty() && !is_place(pair)) {
+        visible(&mut address, pair);
+        address.push('&');
+    }
+    address.push_str(name);
+    address.push('=');
+    address.push_str(token);
+    address
+}
+
+/// What a caller wrote, with nothing in it that a header cannot have.
+fn visible(address: &mut String, text: &str) {
+    for byte in text.bytes() {
+        match byte {
+            b'<' | b'>' | b'"' | b'\\' => address.push_str(&format!("%{byte:02X}")),
+            b'!'..=b'~' => address.push(char::from(byte)),
+            _ => address.push_str(&format!("%{byte:02X}")),
+        }
+    }
 }
 
 /// An item, from its head and row.
 pub(crate) fn item(mut body: Vec<u8>) -> Response {
-    body.extend_from_slice(br#","message":null,"#);
     body.extend_from_slice(ANSWERED);
     Response::json(200, body)
 }

@@ -16,6 +16,7 @@
 mod cipher;
 mod loaded;
 mod master;
+mod pages;
 mod rotate;
 mod tokens;
 

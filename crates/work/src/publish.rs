@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use restway_model::definition::{AppFile, AppSource, Origin, Param};
 use restway_model::{
-    ColumnType, Explain, Name, Scope, Secret, SecretSource, TableName, Values, nearest,
+    ColumnType, Explain, Name, Scope, Seal, Secret, SecretSource, TableName, Values, nearest,
 };
 use restway_publish::{
     Address, Answering, App, DatabaseSettings, Engine, Engined, Saved, Source, SourceError, open,
@@ -75,6 +75,14 @@ impl Workspace {
     /// The workspace's own tables, saved queries and live resources as a source.
     pub fn source(&self) -> Arc<dyn Source> {
         Arc::new(Engined::new(Arc::new(self.clone())))
+    }
+
+    /// What seals the tokens of pages, with the workspace's key.
+    ///
+    /// # Errors
+    /// The key is missing or wrong.
+    pub async fn page_seal(&self) -> Result<Arc<dyn Seal>, WorkError> {
+        Ok(self.store.secrets().page_seal().await?)
     }
 
     /// The apps, with their databases and saved queries.

@@ -55,6 +55,8 @@ pub enum Condition<'a> {
     Any(Vec<Condition<'a>>),
     /// Not this.
     Not(Box<Condition<'a>>),
+    /// This is false, or neither true nor false.
+    Untrue(Box<Condition<'a>>),
     /// A column compares so with a value.
     Compare {
         /// The column.
@@ -83,6 +85,23 @@ pub enum Condition<'a> {
         folds: bool,
         /// The text.
         text: String,
+    },
+    /// A column's text is like a pattern: `%` stands for any text, `_` for one character, and
+    /// what follows a `\\` for itself.
+    Like {
+        /// The column.
+        column: &'a Column,
+        /// Whether upper and lower case are the same.
+        folds: bool,
+        /// The pattern.
+        pattern: String,
+    },
+    /// A column's JSON is a list with this element.
+    Has {
+        /// The column.
+        column: &'a Column,
+        /// A number, a text, `true`, `false` or null.
+        element: serde_json::Value,
     },
     /// One of the columns has the text in it, in any case.
     Search {

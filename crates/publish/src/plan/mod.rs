@@ -9,26 +9,36 @@
 //!
 //! The rules follow the query conventions of Jitterbit App Builder: `$offset`, `$limit` (10, at
 //! most 100), `$sort`, `$fields`, `$q`, `$count`, and `<field>=<value>` for equality. Beyond them:
-//! whatever has no meaning is refused, because a misspelt filter that is ignored answers too much;
-//! an order is completed by the key, so that pages neither repeat nor miss an item.
+//! operators (`filter`), trees (`tree`), pages by place (`seek`); whatever has no meaning is
+//! refused, because a misspelt filter that is ignored answers too much, unless the caller prefers
+//! lenient handling, and then is told what was ignored.
 
 mod condition;
+mod filter;
+mod order;
+mod related;
+mod seek;
+mod tree;
 mod value;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use restway_model::Seal;
 use restway_model::definition::{AppEvent, Param};
 use restway_tables::SYSTEM_COLUMNS;
 
 pub use condition::{Comparison, Condition, Place, Quantity};
+pub(crate) use filter::OPERATORS;
+pub(crate) use order::Order;
+pub(crate) use related::{Reference, Related, references};
+pub(crate) use seek::{Seek, Way, token};
 pub use value::Value;
 
 use crate::access::{Allowed, Caller, Grants};
-use crate::refusal::{Findings, Refusal, shown};
+use crate::refusal::{Findings, Refusal, Validation, shown};
 use crate::request::{Asked, Target};
-use crate::source::{Column, Description, Kind, Relation, Source};
-use value::wanted;
+use crate::source::{Column, Description, Relation, Source};
 
 /// Items of a list that did not ask for a number of them.
 pub(crate) const LIMIT_DEFAULT: u64 = 10;
@@ -42,8 +52,16 @@ pub(crate) struct Bounds {
 }
 
 /// What a list understands besides its fields.
-pub(crate) const LIST_PARAMETERS: [&str; 6] =
-    ["$offset", "$limit", "$sort", "$fields", "$q", "$count"];
+pub(crate) const LIST_PARAMETERS: [&str; 9] =
+    ["$offset", "$limit", "$sort", "$fields", "$q", "$count", "$filter", "$after", "$before"];
+/// What others call the same, and what we do.
+const ALIASES: [(&str, &str); 5] = [
+    ("$top", "$limit"),
+    ("$skip", "$offset"),
+    ("$orderby", "$sort"),
+    ("$select", "$fields"),
+    ("$search", "$q"),
+];
 const ITEM_PARAMETERS: [&str; 1] = ["$fields"];
 
 /// A published object, made ready when the apps were read.
@@ -70,7 +88,7 @@ pub(crate) enum Admitted<'a> {
     /// The description of an app.
     Document { app: &'a str, objects: &'a Objects },
     /// A list.
-    List { object: &'a Published, allowed: Allowed<'a> },
+    List { object: &'a Published, allowed: Allowed<'a>, objects: &'a Objects },
     /// An item.
     Item { object: &'a Published, allowed: Allowed<'a>, key: &'a [String] },
 }
@@ -85,9 +103,38 @@ pub(crate) struct ListPlan<'a> {
     pub(crate) order: Vec<Order<'a>>,
     pub(crate) offset: u64,
     pub(crate) limit: u64,
-    pub(crate) counts: bool,
+    pub(crate) seek: Seek,
+    /// What tokens of its pages are bound to.
+    pub(crate) belongs: String,
+    pub(crate) counts: Option<Counts>,
     /// What the caller should know about the answer.
     pub(crate) message: Option<String>,
+    pub(crate) notes: Vec<Validation>,
+}
+
+/// How the items of all pages are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counts {
+    /// Exactly, and the envelope need not say so.
+    Plainly,
+    /// Exactly.
+    Exactly,
+    /// As the database guesses, where that is cheap.
+    Roughly,
+    /// Up to a bound.
+    UpTo(u64),
+}
+
+/// Items that a bounded count counts.
+pub(crate) const COUNT_MAX: u64 = 10_000;
+
+/// What stands around the parameters of a list.
+pub(crate) struct Circumstances<'a> {
+    pub(crate) bounds: Bounds,
+    pub(crate) seal: Option<&'a dyn Seal>,
+    /// Whether what has no meaning is passed over.
+    pub(crate) is_lenient: bool,
+    pub(crate) related: &'a [Related<'a>],
 }
 
 /// One item to read.
@@ -97,15 +144,6 @@ pub(crate) struct ItemPlan<'a> {
     pub(crate) arguments: &'a [(String, serde_json::Value)],
     pub(crate) fields: Vec<&'a Column>,
     pub(crate) key: Condition<'a>,
-}
-
-/// A column to sort by.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Order<'a> {
-    pub(crate) column: &'a Column,
-    pub(crate) descends: bool,
-    /// Whether it is of the key, which has no nulls.
-    pub(crate) is_key: bool,
 }
 
 /// Whether the caller may come in, and to what.
@@ -135,7 +173,7 @@ pub(crate) fn admit<'a>(
     };
     Ok(match &asked.target {
         Target::Item { key, .. } => Admitted::Item { object, allowed, key },
-        _ => Admitted::List { object, allowed },
+        _ => Admitted::List { object, allowed, objects },
     })
 }
 
@@ -223,23 +261,35 @@ pub(crate) fn list<'a>(
     description: &'a Description,
     arguments: &'a Arguments,
     parameters: &[(String, String)],
-    bounds: Bounds,
+    around: &Circumstances<'a>,
 ) -> Result<ListPlan<'a>, Refusal> {
     let columns = &description.columns;
     let key = key_columns(object, description)?;
     let mut reader = Reader::new(columns, &LIST_PARAMETERS);
+    reader.findings.is_lenient = around.is_lenient;
     let given = reader.once_each(parameters);
-    let (limit, message) = reader.limit(&given, bounds.limit_max);
+    let (limit, message) = reader.limit(&given, around.bounds.limit_max);
+    let fields = reader.fields(&given).unwrap_or_else(|| default_fields(object, columns, &key));
+    let condition = reader.condition(&given, around.related);
+    let mut order = reader.order(&given, &key);
+    let belongs = seek::belongs(&object.relation, arguments, &condition, &order);
+    let seek = reader.seek(&given, object, around.seal, &belongs, &order);
+    if seek.is_before() {
+        order = order.into_iter().map(Order::turned).collect();
+    }
     let plan = ListPlan {
         relation: &object.relation,
         arguments,
-        fields: reader.fields(&given).unwrap_or_else(|| default_fields(object, columns, &key)),
-        condition: reader.condition(&given),
-        order: reader.order(&given, &key),
-        offset: reader.offset(&given, bounds.offset_max),
+        fields,
+        condition,
+        order,
+        offset: reader.offset(&given, around.bounds.offset_max),
         limit,
+        seek,
+        belongs,
         counts: reader.counts(&given),
         message,
+        notes: reader.findings.take_notes(),
     };
     reader.findings.refuse()?;
     Ok(plan)
@@ -350,11 +400,13 @@ impl<'a> Reader<'a> {
         let columns = if takes_filters { self.columns } else { &[] };
         let mut given = Given::new();
         for (name, value) in parameters {
+            let other = ALIASES.iter().find(|(alias, _)| alias == name).map(|(_, ours)| *ours);
+            let name = other.unwrap_or(name);
             let is_collection = name.starts_with('$');
             let is_known = if is_collection {
-                self.known.contains(&name.as_str())
+                self.known.contains(&name)
             } else {
-                column(columns, name).is_some()
+                column(columns, name).is_some() || takes_filters && filter::split(name).is_some()
             };
             if !is_known {
                 let fields = columns.iter().map(|column| column.name.as_str());
@@ -395,24 +447,21 @@ impl<'a> Reader<'a> {
         Some(fields)
     }
 
-    /// What rows must be: each field equal to what it is given, and the text of `$q` in one of
-    /// them. An empty `$q` is a search form that nobody filled in.
-    fn condition(&mut self, given: &Given<'_>) -> Condition<'a> {
+    /// What rows must be: each field as its filter says, the tree of `$filter`, and the text of
+    /// `$q` in one of them. An empty `$q` is a search form that nobody filled in.
+    fn condition(&mut self, given: &Given<'_>, related: &'a [Related<'a>]) -> Condition<'a> {
         let mut all = Vec::new();
         for (name, text) in given.iter().filter(|(name, _)| !name.starts_with('$')) {
-            let Some(column) = self.field(name) else { continue };
-            match value_of(column, text) {
-                Some(value) => all.push(Condition::equals(column, value)),
-                None => {
-                    let wanted = match column.choices.as_slice() {
-                        [] => wanted(column.kind),
-                        choices => format!("one of `{}`", choices.join("`, `")),
-                    };
-                    let message =
-                        format!("`{}` cannot be `{}`: write {wanted}", column.name, shown(text));
-                    self.findings.add("invalid_value", message);
-                }
+            if let Some(condition) = self.filter(name, text) {
+                all.push(condition);
             }
+        }
+        match given.get("$filter").map(|text| tree::condition(text, self.columns, related)) {
+            Some(Ok(condition)) => all.push(condition),
+            Some(Err(problem)) => {
+                self.findings.add("invalid_filter", format!("`$filter` cannot be read: {problem}"));
+            }
+            None => {}
         }
         match given.get("$q") {
             Some(text) if text.contains('\0') => {
@@ -428,31 +477,67 @@ impl<'a> Reader<'a> {
         Condition::All(all)
     }
 
-    /// The order that was asked for, completed by the key.
-    fn order(&mut self, given: &Given<'_>, key: &[&'a Column]) -> Vec<Order<'a>> {
-        let mut order: Vec<Order<'a>> = Vec::new();
-        for word in given.get("$sort").map(|words| words.split(',')).into_iter().flatten() {
-            let (name, descends) = match word.strip_prefix('-') {
-                Some(name) => (name, true),
-                None => (word, false),
-            };
-            let Some(column) = self.field(name) else { continue };
-            if column.kind == Kind::List {
-                let message = format!("`{name}` is a list, which has no order");
+    /// One filter: a field's own name first, because a name may have brackets.
+    fn filter(&mut self, name: &str, text: &str) -> Option<Condition<'a>> {
+        let outcome = match (column(self.columns, name), filter::split(name)) {
+            (None, Some((field, operator))) => {
+                if !OPERATORS.contains(&operator) {
+                    let known = OPERATORS.into_iter();
+                    self.findings.unknown("unknown_operator", "operator", operator, known);
+                    return None;
+                }
+                filter::condition(self.field(field)?, operator, text)
+            }
+            _ => {
+                let column = self.field(name)?;
+                filter::value(column, text).map(|value| Condition::equals(column, value))
+            }
+        };
+        let add = |problem| self.findings.add("invalid_value", problem);
+        outcome.map_err(add).ok()
+    }
+
+    /// Where the page lies.
+    fn seek(
+        &mut self,
+        given: &Given<'_>,
+        object: &Published,
+        seal: Option<&dyn Seal>,
+        belongs: &str,
+        order: &[Order<'_>],
+    ) -> Seek {
+        let (name, token, way) = match (given.get("$after"), given.get("$before")) {
+            (None, None) => return Seek::Offset { tells: false },
+            (Some(_), Some(_)) => {
+                let message = "`$after` and `$before` exclude each other".to_owned();
                 self.findings.add("invalid_value", message);
-            } else if order.iter().any(|order| order.column.name == name) {
-                self.repeated("$sort", name);
-            } else {
-                let is_key = key.iter().any(|key| key.name == column.name);
-                order.push(Order { column, descends, is_key });
+                return Seek::Offset { tells: true };
+            }
+            (Some(token), None) => ("$after", *token, Way::After),
+            (None, Some(token)) => ("$before", *token, Way::Before),
+        };
+        if given.contains_key("$offset") {
+            let message =
+                format!("`{name}` says where the page is, and `$offset` too: leave one out");
+            self.findings.add("invalid_value", message);
+        }
+        if token.is_empty() && way == Way::After {
+            return Seek::Offset { tells: true };
+        }
+        let dialect = object.source.dialect();
+        let opened = seal.and_then(|seal| seek::open(seal, belongs, way, dialect, order, token));
+        match (opened, way) {
+            (Some(place), Way::After) => Seek::After(place),
+            (Some(place), Way::Before) => Seek::Before(place),
+            (None, _) => {
+                let message = format!(
+                    "`{name}` is no token of this list with these filters and this order: begin \
+                     with an empty `$after`"
+                );
+                self.findings.add("cursor_mismatch", message);
+                Seek::Offset { tells: true }
             }
         }
-        for column in key {
-            if !order.iter().any(|order| order.column.name == column.name) {
-                order.push(Order { column, descends: false, is_key: true });
-            }
-        }
-        order
     }
 
     fn repeated(&mut self, parameter: &str, name: &str) {
@@ -483,23 +568,31 @@ impl<'a> Reader<'a> {
             Some((_, Some(offset))) if offset <= offset_max => offset,
             Some((text, _)) => {
                 let text = shown(text);
-                let message =
-                    format!("`$offset` cannot be `{text}`: write a number from 0 to {offset_max}");
+                let message = format!(
+                    "`$offset` cannot be `{text}`: write a number from 0 to {offset_max}, or page \
+                     with `$after`"
+                );
                 self.findings.add("invalid_number", message);
                 0
             }
         }
     }
 
-    fn counts(&mut self, given: &Given<'_>) -> bool {
-        match given.get("$count") {
-            None | Some(&"false") => false,
-            Some(&"true") => true,
-            Some(text) => {
+    fn counts(&mut self, given: &Given<'_>) -> Option<Counts> {
+        match *given.get("$count")? {
+            "false" | "none" => None,
+            "true" => Some(Counts::Plainly),
+            "exact" => Some(Counts::Exactly),
+            "estimated" => Some(Counts::Roughly),
+            "capped" => Some(Counts::UpTo(COUNT_MAX)),
+            text => {
                 let text = shown(text);
-                let message = format!("`$count` cannot be `{text}`: write `true` or `false`");
+                let message = format!(
+                    "`$count` cannot be `{text}`: write `true`, `exact`, `estimated`, `capped` or \
+                     `none`"
+                );
                 self.findings.add("invalid_value", message);
-                false
+                None
             }
         }
     }

@@ -21,6 +21,7 @@ mod pool;
 mod postgres;
 mod postgres_describe;
 mod postgres_values;
+mod row;
 mod sink;
 mod sqlite;
 
@@ -32,6 +33,7 @@ pub use database::{Address, DatabaseSettings, InvalidAddress, open};
 pub use description::{Column, Description, Foreign, Kind, Relation, Unique};
 pub use error::{SourceError, Violation};
 pub use lake::{Engine, Engined};
+pub(crate) use row::values;
 pub use sink::{Flow, Page, Sink};
 
 use crate::statement::{Dialect, Statement};

@@ -4,7 +4,7 @@
 //! whatever else implements [`Sink`]: one that is full is emptied before the next row, so that an
 //! answer of any length passes through a bounded buffer.
 
-use super::{Answering, SourceError};
+use super::{Answering, SourceError, row};
 
 /// A page's bytes at most.
 const PAGE_BYTES_MAX: usize = 64 << 20;
@@ -39,27 +39,67 @@ pub trait Sink: Send {
 #[derive(Debug)]
 pub struct Page {
     buffer: Vec<u8>,
-    rows: usize,
+    head: usize,
+    /// Where each row ends.
+    ends: Vec<usize>,
     rows_max: usize,
 }
 
 impl Page {
     /// A page of at most so many rows, behind `head`.
     pub fn new(head: Vec<u8>, rows_max: usize) -> Self {
-        Self { buffer: head, rows: 0, rows_max }
+        Self { head: head.len(), buffer: head, ends: Vec::new(), rows_max }
     }
 
     /// How many rows there are.
     pub fn rows(&self) -> usize {
-        self.rows
+        self.ends.len()
+    }
+
+    /// A row's text; empty when there is none.
+    pub(crate) fn text(&self, at: usize) -> &str {
+        let start = match at.checked_sub(1) {
+            None => self.head,
+            Some(before) => self.ends.get(before).map_or(0, |end| end + 1),
+        };
+        let end = self.ends.get(at).copied().unwrap_or(start);
+        self.buffer.get(start..end).and_then(|row| std::str::from_utf8(row).ok()).unwrap_or("")
     }
 
     /// The head and the rows.
     pub fn into_bytes(mut self) -> Vec<u8> {
-        if self.rows > 0 {
-            self.buffer.pop();
+        if let Some(&end) = self.ends.last() {
+            self.buffer.truncate(end);
         }
         self.buffer
+    }
+
+    /// The head and the first rows, of each as many members as are to be seen; the last row first
+    /// when they are turned.
+    pub(crate) fn into_list(
+        mut self,
+        rows: usize,
+        members: Option<usize>,
+        turned: bool,
+    ) -> Vec<u8> {
+        self.ends.truncate(rows);
+        if members.is_none() && !turned {
+            return self.into_bytes();
+        }
+        let mut bytes = Vec::with_capacity(self.buffer.len());
+        bytes.extend_from_slice(&self.buffer[..self.head]);
+        for at in 0..self.ends.len() {
+            let text = self.text(if turned { self.ends.len() - 1 - at } else { at });
+            bytes.extend_from_slice(if at > 0 { b"," } else { b"" });
+            match members {
+                None => bytes.extend_from_slice(text.as_bytes()),
+                Some(members) => {
+                    row::first(text, members)
+                        .for_each(|part| bytes.extend_from_slice(part.as_bytes()));
+                }
+            }
+        }
+        bytes
     }
 }
 
@@ -69,9 +109,9 @@ impl Sink for Page {
     }
 
     fn row(&mut self) -> Flow {
-        self.rows += 1;
+        self.ends.push(self.buffer.len());
         self.buffer.push(b',');
-        if self.rows >= self.rows_max {
+        if self.ends.len() >= self.rows_max {
             Flow::Enough
         } else if self.buffer.len() > PAGE_BYTES_MAX {
             Flow::Full
@@ -85,6 +125,6 @@ impl Sink for Page {
     }
 
     fn has_rows(&self) -> bool {
-        self.rows > 0
+        !self.ends.is_empty()
     }
 }

@@ -1,26 +1,28 @@
 //! A condition in each dialect.
 //!
 //! In: a [`Condition`]. Out: its text, with values behind placeholders. What never happens here: a
-//! pattern of a caller: what `LIKE` would read as one is escaped.
+//! pattern of a caller: what `LIKE` would read as one is escaped (`pattern` has those that are
+//! meant).
 //!
 //! Upper and lower case are folded as far as the database folds them: SQLite only the letters of
 //! ASCII.
 
-use super::OUTER;
 use super::dialect::{Bound, Dialect, Writer};
+use super::{OUTER, pattern};
 use crate::plan::{Comparison, Condition, Place, Quantity};
 use crate::source::{Column, Kind};
 
 /// `WHERE` and the condition, if there is one.
-pub(super) fn filter(writer: &mut Writer, condition: &Condition<'_>) {
+pub(super) fn filter(writer: &mut Writer, condition: &Condition<'_>) -> bool {
     if matches!(condition, Condition::All(all) if all.is_empty()) {
-        return;
+        return false;
     }
     writer.push(" WHERE ");
     match condition {
         Condition::All(all) => joined(writer, all, " AND ", OUTER),
         other => write(writer, other, OUTER),
     }
+    true
 }
 
 fn write(writer: &mut Writer, condition: &Condition<'_>, alias: &str) {
@@ -31,6 +33,11 @@ fn write(writer: &mut Writer, condition: &Condition<'_>, alias: &str) {
             writer.push("NOT (");
             write(writer, inner, alias);
             writer.push(")");
+        }
+        Condition::Untrue(inner) => {
+            writer.push("(");
+            write(writer, inner, alias);
+            writer.push(") IS NOT TRUE");
         }
         // A column without a type has no value that anything could be compared with.
         Condition::Compare { column, .. } | Condition::In { column, .. }
@@ -63,6 +70,10 @@ fn write(writer: &mut Writer, condition: &Condition<'_>, alias: &str) {
         Condition::Text { column, place, folds, text } => {
             has(writer, alias, column, *place, *folds, text);
         }
+        Condition::Like { column, folds, pattern } => {
+            pattern::like(writer, alias, column, *folds, pattern);
+        }
+        Condition::Has { column, element } => pattern::has_element(writer, alias, column, element),
         Condition::Search { columns, text } => search(writer, alias, columns, text),
         Condition::Related { .. } => related(writer, condition, alias),
     }

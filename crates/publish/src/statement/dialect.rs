@@ -139,18 +139,21 @@ impl Writer {
     /// A relation and what it is called.
     pub(super) fn relation(&mut self, relation: &Relation, alias: &str) {
         match relation {
-            Relation::Table(path) => {
-                for (at, name) in path.iter().enumerate() {
-                    self.push(if at > 0 { "." } else { "" });
-                    self.name(name);
-                }
-            }
+            Relation::Table(path) => self.path(path),
             Relation::Query { sql, .. } => {
                 // The end of the line ends a comment that the query may end with.
                 self.push(&format!("({sql}\n)"));
             }
         }
         self.push(&format!(" AS {alias}"));
+    }
+
+    /// A table's name behind those of its schemas.
+    pub(super) fn path(&mut self, path: &[String]) {
+        for (at, name) in path.iter().enumerate() {
+            self.push(if at > 0 { "." } else { "" });
+            self.name(name);
+        }
     }
 
     /// A placeholder; its number, by which a dialect that can names it again.

@@ -10,12 +10,14 @@
 
 mod condition;
 mod dialect;
+mod pattern;
+mod seek;
 
 use std::sync::LazyLock;
 
 pub use dialect::{Bound, Dialect};
 
-use crate::plan::{ItemPlan, ListPlan, Order};
+use crate::plan::{ItemPlan, ListPlan, Order, Published, Seek};
 use crate::source::{Column, Kind, Relation};
 use dialect::Writer;
 
@@ -38,22 +40,36 @@ pub struct Statement<'a> {
     pub columns: Vec<&'a Column>,
 }
 
-/// The items of a page.
+/// The items of a page, and one more where there is one: so a page knows whether another follows.
+/// Behind the fields come the other columns of the order, which say where it begins.
 pub(crate) fn page<'a>(dialect: Dialect, plan: &'a ListPlan<'a>) -> Statement<'a> {
     let mut writer = Writer::new(dialect);
-    select(&mut writer, plan.relation, &plan.fields);
-    condition::filter(&mut writer, &plan.condition);
-    writer.push(" ORDER BY ");
-    for (at, order) in plan.order.iter().enumerate() {
-        writer.push(if at > 0 { ", " } else { "" });
-        sorted(&mut writer, order);
+    let columns = columns(plan);
+    match plan.seek.place() {
+        Some(place) => seek::page(&mut writer, plan, place, &columns),
+        None => {
+            select(&mut writer, plan.relation, &columns);
+            condition::filter(&mut writer, &plan.condition);
+            ordered(&mut writer, &plan.order);
+        }
     }
-    writer.push(&format!(" LIMIT {}", plan.limit));
-    if plan.offset > 0 {
+    writer.push(&format!(" LIMIT {}", plan.limit + 1));
+    if plan.offset > 0 && matches!(plan.seek, Seek::Offset { .. }) {
         writer.push(" OFFSET ");
         writer.number(plan.offset);
     }
-    writer.statement(plan.fields.clone(), plan.arguments)
+    writer.statement(columns, plan.arguments)
+}
+
+/// The fields of a list, and what else of a row is needed.
+fn columns<'a>(plan: &ListPlan<'a>) -> Vec<&'a Column> {
+    let mut columns = plan.fields.clone();
+    for order in &plan.order {
+        if !columns.iter().any(|column| column.name == order.column.name) {
+            columns.push(order.column);
+        }
+    }
+    columns
 }
 
 /// How many items all pages together have.
@@ -75,6 +91,67 @@ pub(crate) fn item<'a>(dialect: Dialect, plan: &'a ItemPlan<'a>) -> Statement<'a
     writer.statement(plan.fields.clone(), plan.arguments)
 }
 
+/// How many items there are at most so many of, which costs no more than reading them.
+pub(crate) fn count_up_to<'a>(
+    dialect: Dialect,
+    plan: &'a ListPlan<'a>,
+    count_max: u64,
+) -> Statement<'a> {
+    let mut writer = Writer::new(dialect);
+    writer.push("SELECT count(*) AS ");
+    writer.name("count");
+    writer.push(" FROM (SELECT 1 AS one");
+    from(&mut writer, plan.relation);
+    condition::filter(&mut writer, &plan.condition);
+    writer.push(&format!(" LIMIT {}) AS {OUTER}", count_max + 1));
+    writer.statement(vec![&*COUNT], plan.arguments)
+}
+
+/// How many rows the database believes a whole table to have; none where it does not say.
+pub(crate) fn estimate(object: &Published) -> Option<Statement<'static>> {
+    let Relation::Table(path) = &object.relation else { return None };
+    let dialect = object.source.dialect();
+    let mut writer = Writer::new(dialect);
+    writer.push("SELECT ");
+    match dialect {
+        // https://www.postgresql.org/docs/current/catalog-pg-class.html
+        Dialect::Postgres => {
+            let mut quoted = Writer::new(dialect);
+            quoted.path(path);
+            let name = quoted.statement(Vec::new(), &[]).text;
+            writer.push("CAST(GREATEST(reltuples, 0) AS bigint) AS ");
+            writer.name("count");
+            writer.push(" FROM pg_class WHERE relkind = 'r' AND oid = CAST(");
+            writer.bind(Bound::Text(name));
+            writer.push(" AS regclass)");
+        }
+        // https://mariadb.com/kb/en/information-schema-tables-table/
+        Dialect::Mysql => {
+            writer.push("CAST(COALESCE(table_rows, 0) AS SIGNED) AS ");
+            writer.name("count");
+            writer.push(" FROM information_schema.tables WHERE table_name = ");
+            writer.bind(Bound::Text(path.last()?.clone()));
+            writer.push(" AND table_schema = ");
+            match path.as_slice() {
+                [schema, _] => {
+                    writer.bind(Bound::Text(schema.clone()));
+                }
+                _ => writer.push("DATABASE()"),
+            }
+        }
+        Dialect::Lake | Dialect::Sqlite => return None,
+    }
+    Some(writer.statement(vec![&*COUNT], &[]))
+}
+
+fn ordered(writer: &mut Writer, order: &[Order<'_>]) {
+    writer.push(" ORDER BY ");
+    for (at, order) in order.iter().enumerate() {
+        writer.push(if at > 0 { ", " } else { "" });
+        sorted(writer, order);
+    }
+}
+
 fn select(writer: &mut Writer, relation: &Relation, fields: &[&Column]) {
     for (at, column) in fields.iter().enumerate() {
         writer.push(if at > 0 { ", " } else { "SELECT " });
@@ -88,19 +165,18 @@ fn from(writer: &mut Writer, relation: &Relation) {
     writer.relation(relation, OUTER);
 }
 
-/// Nulls come last either way: whoever sorts wants to see values first. A column without nulls
-/// does not say so, because an index has them in one place only.
+/// A column without nulls does not say where they go, because an index has them in one place only.
 fn sorted(writer: &mut Writer, order: &Order<'_>) {
     let direction = if order.descends { "DESC" } else { "ASC" };
-    let has_nulls = order.column.is_nullable && !order.is_key;
+    let has_nulls = order.has_nulls();
     if has_nulls && writer.dialect == Dialect::Mysql {
         writer.column(OUTER, order.column);
-        writer.push(" IS NULL, ");
+        writer.push(if order.nulls_first { " IS NOT NULL, " } else { " IS NULL, " });
     }
     writer.sortable(OUTER, order.column);
     writer.push(&format!(" {direction}"));
     if has_nulls && writer.dialect != Dialect::Mysql {
-        writer.push(" NULLS LAST");
+        writer.push(if order.nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use expect_test::Expect;
 use restway_model::definition::{self, AppFile};
-use restway_model::{Clock, Code, Event, Explain, Limits, Observer, Pause};
+use restway_model::{Clock, Code, Event, Explain, Limits, Observer, Pause, Seal};
 use serde_json::Value;
 
 use crate::{
@@ -144,6 +144,20 @@ impl Clock for Still {
     }
 }
 
+/// A seal that everybody can open, which shows what is bound to what.
+struct Open;
+
+impl Seal for Open {
+    fn seal(&self, bytes: &[u8], bound_to: &str) -> Option<Vec<u8>> {
+        Some([bytes, b"\0", bound_to.as_bytes()].concat())
+    }
+
+    fn open(&self, sealed: &[u8], bound_to: &str) -> Option<Vec<u8>> {
+        let rest = sealed.strip_suffix(bound_to.as_bytes())?.strip_suffix(b"\0")?;
+        Some(rest.to_vec())
+    }
+}
+
 #[derive(Default)]
 struct Heard(Mutex<Vec<String>>);
 
@@ -173,7 +187,8 @@ fn room(does: Does) -> Room {
         heard.clone(),
         Arc::new(Still),
     );
-    Room { publisher: publisher.unwrap(), rows, heard }
+    let publisher = publisher.unwrap().with_seal(Arc::new(Open));
+    Room { publisher, rows, heard }
 }
 
 impl Room {

@@ -10,10 +10,11 @@ fn requests_become_statements() {
         "sales/customers",
         expect![[r#"
             SELECT t."id",
-                t."name"
+                t."name",
+                t."region"
               FROM "shop"."customers" AS t
               ORDER BY t."region" ASC, t."id" ASC
-              LIMIT 10
+              LIMIT 11
         "#]],
     );
     asks("sales/customers?$limit=0", expect![[""]]);
@@ -28,20 +29,22 @@ fn requests_become_statements() {
         "sales/customers?$limit=101&$offset=20&$count=false",
         expect![[r#"
             SELECT t."id",
-                t."name"
+                t."name",
+                t."region"
               FROM "shop"."customers" AS t
               ORDER BY t."region" ASC, t."id" ASC
-              LIMIT 100 OFFSET 20
+              LIMIT 101 OFFSET 20
         "#]],
     );
     asks(
         "sales/customers?$limit=99999999999999999999999",
         expect![[r#"
             SELECT t."id",
-                t."name"
+                t."name",
+                t."region"
               FROM "shop"."customers" AS t
               ORDER BY t."region" ASC, t."id" ASC
-              LIMIT 100
+              LIMIT 101
         "#]],
     );
     asks(
@@ -59,18 +62,20 @@ fn requests_become_statements() {
                 t."_row_id"
               FROM "shop"."customers" AS t
               ORDER BY t."name" DESC NULLS LAST, t."region" ASC, t."id" ASC
-              LIMIT 10
+              LIMIT 11
         "#]],
     );
     asks(
         "sales/customers?$fields=_row_id,odd%20%22name%22&odd+%22name%22=x",
         expect![[r#"
             SELECT t."_row_id",
-                t."odd ""name"""
+                t."odd ""name""",
+                t."region",
+                t."id"
               FROM "shop"."customers" AS t
               WHERE t."odd ""name""" = $v1
               ORDER BY t."region" ASC, t."id" ASC
-              LIMIT 10
+              LIMIT 11
               1 = Text("x")
         "#]],
     );
@@ -78,14 +83,15 @@ fn requests_become_statements() {
         "sales/customers?credit=1.5&since=2024-02-29&is_open=true&extra={}",
         expect![[r#"
             SELECT t."id",
-                t."name"
+                t."name",
+                t."region"
               FROM "shop"."customers" AS t
               WHERE t."credit" = CAST($v1 AS DECIMAL(6,2))
               AND t."extra" = $v2
               AND t."is_open" = CAST($v3 AS BOOLEAN)
               AND t."since" = arrow_cast(CAST($v4 AS VARCHAR), 'Timestamp(Microsecond, Some("UTC"))')
               ORDER BY t."region" ASC, t."id" ASC
-              LIMIT 10
+              LIMIT 11
               1 = Text("1.50")
               2 = Text("{}")
               3 = Text("true")
@@ -96,12 +102,13 @@ fn requests_become_statements() {
         "sales/customers?nothing_yet=1&name=",
         expect![[r#"
             SELECT t."id",
-                t."name"
+                t."name",
+                t."region"
               FROM "shop"."customers" AS t
               WHERE t."name" = $v1
               AND FALSE
               ORDER BY t."region" ASC, t."id" ASC
-              LIMIT 10
+              LIMIT 11
               1 = Text("")
         "#]],
     );
@@ -109,7 +116,8 @@ fn requests_become_statements() {
         "sales/customers?$q=M%C3%BCller+%26+co&$fields=name%2Cid&$count=true",
         expect![[r#"
             SELECT t."name",
-                t."id"
+                t."id",
+                t."region"
               FROM "shop"."customers" AS t
               WHERE (contains(lower(CAST(t."id" AS VARCHAR)), lower(CAST($v1 AS VARCHAR)))
               OR contains(lower(CAST(t."region" AS VARCHAR)), lower(CAST($v1 AS VARCHAR)))
@@ -120,7 +128,7 @@ fn requests_become_statements() {
               OR contains(lower(CAST(t."is_open" AS VARCHAR)), lower(CAST($v1 AS VARCHAR)))
               OR contains(lower(CAST(t."extra" AS VARCHAR)), lower(CAST($v1 AS VARCHAR))))
               ORDER BY t."region" ASC, t."id" ASC
-              LIMIT 10
+              LIMIT 11
               1 = Text("Müller & co")
         "#]],
     );
@@ -128,10 +136,11 @@ fn requests_become_statements() {
         "sales/customers?$q=",
         expect![[r#"
             SELECT t."id",
-                t."name"
+                t."name",
+                t."region"
               FROM "shop"."customers" AS t
               ORDER BY t."region" ASC, t."id" ASC
-              LIMIT 10
+              LIMIT 11
         "#]],
     );
     asks(
@@ -198,19 +207,19 @@ fn what_has_no_meaning_is_refused_by_name() {
     refuses(
         "sales/customers?$limit=-1&$offset=1e3",
         expect![[r#"
-        400 2 problems in the request
-        invalid_number: `$limit` cannot be `-1`: write a number from 0
-        invalid_number: `$offset` cannot be `1e3`: write a number from 0 to 1000000
-    "#]],
+            400 2 problems in the request
+            invalid_number: `$limit` cannot be `-1`: write a number from 0
+            invalid_number: `$offset` cannot be `1e3`: write a number from 0 to 1000000, or page with `$after`
+        "#]],
     );
     refuses(
         "sales/customers?$limit=&$offset=1000001&$count=yes",
         expect![[r#"
-        400 3 problems in the request
-        invalid_number: `$limit` cannot be ``: write a number from 0
-        invalid_number: `$offset` cannot be `1000001`: write a number from 0 to 1000000
-        invalid_value: `$count` cannot be `yes`: write `true` or `false`
-    "#]],
+            400 3 problems in the request
+            invalid_number: `$limit` cannot be ``: write a number from 0
+            invalid_number: `$offset` cannot be `1000001`: write a number from 0 to 1000000, or page with `$after`
+            invalid_value: `$count` cannot be `yes`: write `true`, `exact`, `estimated`, `capped` or `none`
+        "#]],
     );
     refuses(
         "sales/customers?id=x&credit=1.005&since=now&is_open=1",
@@ -247,10 +256,12 @@ fn what_has_no_meaning_is_refused_by_name() {
     "#]],
     );
     refuses(
-        "sales/customers?$filter=id%20eq%201",
+        "sales/customers?$fliter=id%20eq%201&id[gtt]=1&$filter=id%20eq",
         expect![[r#"
-        400 there is no parameter `$filter`
-        unknown_parameter: there is no parameter `$filter`
+        400 3 problems in the request
+        unknown_parameter: there is no parameter `$fliter`: did you mean `$filter`?
+        unknown_operator: there is no operator `gtt`: did you mean `gt`?
+        invalid_filter: `$filter` cannot be read: the filter ends where a value must be
     "#]],
     );
     refuses(

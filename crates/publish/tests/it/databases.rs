@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use restway_model::definition::{self, AppFile, SourceKind};
-use restway_model::{Clock, Event, Limits, Name, Observer, Pause, Secret};
+use restway_model::{Clock, Event, Limits, Name, Observer, Pause, Seal, Secret};
 use restway_publish::{Address, App, DatabaseSettings, Publisher, Request, Response, Source, open};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -37,6 +37,20 @@ impl Clock for Real {
 
     fn jitter(&self) -> f64 {
         0.0
+    }
+}
+
+/// A seal that everybody can open.
+struct Open;
+
+impl Seal for Open {
+    fn seal(&self, bytes: &[u8], bound_to: &str) -> Option<Vec<u8>> {
+        Some([bytes, b"\0", bound_to.as_bytes()].concat())
+    }
+
+    fn open(&self, sealed: &[u8], bound_to: &str) -> Option<Vec<u8>> {
+        let rest = sealed.strip_suffix(bound_to.as_bytes())?.strip_suffix(b"\0")?;
+        Some(rest.to_vec())
     }
 }
 
@@ -218,6 +232,7 @@ objects:
   open: { from: shop.open_customers, key: [region, id] }
   keyless: { from: shop.open_customers }
   orders: { from: shop.orders }
+  many: { from: shop.many }
   regions:
     from: { source: shop, sql: 'select region, count(*) as n from customers group by region -- x' }
     key: [region]
@@ -236,7 +251,8 @@ pub(crate) fn publisher(kind: SourceKind, source: Arc<dyn Source>) -> Publisher 
     let app = App { sources: [(name, Arc::clone(&source))].into(), ..App::from(file) };
     let clock = Arc::new(Real::new());
     let limits = Limits::default();
-    Publisher::new(vec![app], &source, &limits, Arc::new(Nobody), clock).expect("an app")
+    let publisher = Publisher::new(vec![app], &source, &limits, Arc::new(Nobody), clock);
+    publisher.expect("an app").with_seal(Arc::new(Open))
 }
 
 pub(crate) async fn get(publisher: &Publisher, target: &str) -> (Response, Value) {

@@ -2,6 +2,7 @@
 //! MariaDB, and what their connections do when something goes wrong.
 
 mod cases;
+mod conventions;
 mod databases;
 mod faults;
 mod servers;

@@ -45,7 +45,8 @@ pub(super) async fn bind(
         &Limits::default(),
         Arc::clone(&context.observer),
         Arc::clone(&context.clock),
-    )?;
+    )?
+    .with_seal(workspace.page_seal().await?);
     for warning in accounts::empty_groups(&workspace.definitions, workspace.store()).await? {
         context.printer.note(&format!("warning: {warning}"));
     }

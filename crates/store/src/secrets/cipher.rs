@@ -15,7 +15,7 @@ use crate::StoreError;
 
 /// A key's length.
 pub(super) const KEY_BYTES: usize = 32;
-const NONCE_BYTES: usize = 24;
+pub(super) const NONCE_BYTES: usize = 24;
 /// How much of the tag makes a key's id: enough to tell keys apart, and of no use to find one.
 const ID_BYTES: usize = 8;
 const FOR_ID: &str = "restway key id 1";
