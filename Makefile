@@ -27,6 +27,11 @@ bench: ## Time calls and syncs beside other tools on an optimised build: half an
 	bench/call.sh
 	bench/run.sh
 
+TARGET ?= json
+fuzz: ## Fuzz TARGET (json, ndjson, csv, xml, zip or definition) for a minute; needs cargo-fuzz
+	cp Cargo.lock fuzz/Cargo.lock
+	cd fuzz && $(CARGO) +nightly fuzz run --fuzz-dir . $(TARGET) -- -max_total_time=60
+
 release: ## The optimised binary, with thin LTO: takes long
 	$(CARGO) build --profile dist --bin restway
 
@@ -36,4 +41,4 @@ peers: ## Install the real servers that the tests talk to
 deny: ## Licences, bans and sources of the dependencies; needs cargo-deny
 	$(CARGO) deny check licenses bans sources
 
-.PHONY: help demo test check docs bench release peers deny
+.PHONY: help demo test check docs bench fuzz release peers deny

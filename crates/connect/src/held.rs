@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::PathBuf;
 
-use restway_model::Records;
+use restway_model::{Records, Refused};
 
 use crate::error::Failure;
 
@@ -138,35 +138,68 @@ impl Held {
     }
 }
 
-/// A batch in the file: the number of its records, the length of each, their bytes.
+/// A batch in the file: the number of its records, the length of each, their bytes; and the same of
+/// what was refused among them.
 fn write(file: &mut impl Write, batch: &Records) -> io::Result<()> {
-    let number = |length: usize| {
-        let number = u32::try_from(length).map_err(|_| io::Error::other("a batch is too large"));
-        number.map(u32::to_le_bytes)
-    };
-    file.write_all(&number(batch.len())?)?;
-    batch.iter().try_for_each(|record| file.write_all(&number(record.len())?))?;
-    batch.iter().try_for_each(|record| file.write_all(record))
+    let refused = batch.refused();
+    put_number(file, batch.len() - refused.len())?;
+    batch.iter().try_for_each(|record| put_number(file, record.len()))?;
+    batch.iter().try_for_each(|record| file.write_all(record))?;
+    put_number(file, refused.len())?;
+    for Refused { line, problem, text } in refused {
+        file.write_all(&line.to_le_bytes())?;
+        for text in [problem, text] {
+            put_number(file, text.len())?;
+            file.write_all(text.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+fn put_number(file: &mut impl Write, number: usize) -> io::Result<()> {
+    let number = u32::try_from(number).map_err(|_| io::Error::other("a batch is too large"))?;
+    file.write_all(&number.to_le_bytes())
 }
 
 fn read(file: &mut impl Read) -> io::Result<Option<Records>> {
-    let mut number = [0; 4];
-    match file.read_exact(&mut number) {
+    let count = match number(file) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         read => read?,
-    }
-    let count = u32::from_le_bytes(number) as usize;
+    };
     let mut spans = Vec::with_capacity(count);
     let mut end = 0;
     for _ in 0..count {
-        file.read_exact(&mut number)?;
         let start = end;
-        end += u32::from_le_bytes(number) as usize;
+        end += number(file)?;
         spans.push(start..end);
     }
-    let mut body = vec![0; end];
-    file.read_exact(&mut body)?;
-    Ok(Some(Records::new(body.into(), spans)))
+    let body = bytes(file, end)?;
+    let mut refused = Vec::new();
+    for _ in 0..number(file)? {
+        let mut line = [0; 8];
+        file.read_exact(&mut line)?;
+        let line = u64::from_le_bytes(line);
+        let (problem, text) = (text(file)?, text(file)?);
+        refused.push(Refused { line, problem, text });
+    }
+    Ok(Some(Records::new(body.into(), spans).with_refused(refused)))
+}
+
+fn number(file: &mut impl Read) -> io::Result<usize> {
+    let mut number = [0; 4];
+    file.read_exact(&mut number)?;
+    Ok(u32::from_le_bytes(number) as usize)
+}
+
+fn bytes(file: &mut impl Read, count: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; count];
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn text(file: &mut impl Read) -> io::Result<String> {
+    let length = number(file)?;
+    String::from_utf8(bytes(file, length)?).map_err(io::Error::other)
 }
 
 #[cfg(test)]
@@ -207,6 +240,23 @@ mod tests {
         held.keep(batch(&["123456789"])).await.expect("room");
         let error = held.keep(batch(&["12"])).await.expect_err("too much");
         assert!(error.to_string().contains("bound of 10 bytes"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_was_refused_goes_with_its_batch() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let refused = |line| Refused { line, problem: "short".into(), text: "ü".into() };
+        for memory in [0, 1 << 20] {
+            let room = Room { memory, file: 100, folder: folder.path().to_owned() };
+            let mut held = Held::new(room);
+            held.keep(batch(&["1"]).with_refused(vec![refused(3)])).await.expect("room");
+            held.keep(Records::default().with_refused(vec![refused(4)])).await.expect("room");
+            for (count, line) in [(2, 3), (1, 4)] {
+                let records = held.next().await.expect("a batch").expect("it");
+                assert_eq!((records.len(), records.refused()), (count, &[refused(line)][..]));
+            }
+            assert!(held.next().await.expect("the end").is_none());
+        }
     }
 
     #[tokio::test]

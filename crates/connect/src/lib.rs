@@ -86,6 +86,8 @@ mod walk;
 
 mod error;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod import;
 pub mod probe;
 

@@ -51,7 +51,7 @@ pub use limits::Limits;
 pub use manners::SharedRates;
 pub use name::{ColumnName, InvalidName, Name, TableName, snake};
 pub use path::{InvalidPath, RecordPath, Step};
-pub use record::Records;
+pub use record::{Records, Refused};
 pub use redact::{REDACTED_LENGTH_MIN, Redactor};
 pub use row_rule::{CallerValue, RowRule, RowTree, RowValue};
 pub use run::{Counts, RunId, RunKind, RunStatus};

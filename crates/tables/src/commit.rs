@@ -30,7 +30,7 @@ use crate::delta::{self, Opened, configuration, open, schema};
 use crate::error::TableError;
 use crate::keys;
 use crate::lake::Shared;
-use crate::stage::{Removed, StagedBatch, StagedTable};
+use crate::staged::{Removed, StagedBatch, StagedTable};
 use crate::write::{Trail, sync_folder};
 use crate::{CommittedTable, LoadMode};
 

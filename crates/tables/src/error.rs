@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use restway_model::definition::MaxRejects;
-use restway_model::{Code, ColumnType, Explain, TableName};
+use restway_model::{Code, ColumnType, Explain, Refused, TableName};
 
 use crate::maps::MapPath;
 
@@ -118,6 +118,16 @@ pub enum TableError {
         /// The record's number within the batch, from 1.
         record: u64,
         /// What the parser said.
+        problem: String,
+    },
+    /// A line of an answer stands in the place of a record and is none.
+    #[error("an answer for `{table}` has a row that fits no columns: {problem}")]
+    Refused {
+        /// The table.
+        table: TableName,
+        /// The line in the answer.
+        line: u64,
+        /// What is wrong with it.
         problem: String,
     },
     /// A record nests deeper than the bound.
@@ -333,6 +343,11 @@ impl TableError {
         Self::Damaged { table: table.to_string(), source: source.into() }
     }
 
+    /// What an answer had in the place of a record.
+    pub(crate) fn refused(table: TableName, refused: &Refused) -> Self {
+        Self::Refused { table, line: refused.line, problem: refused.problem.clone() }
+    }
+
     /// A failure that only a mistake in this room can bring about.
     pub(crate) fn internal(source: impl ToString) -> Self {
         Self::Internal(source.to_string())
@@ -348,6 +363,7 @@ impl Explain for TableError {
             Self::KeyMissing { .. } | Self::NewColumn { .. } | Self::NewType { .. } => {
                 Code::RecordInvalid
             }
+            Self::Refused { .. } => Code::RecordInvalid,
             Self::TooManyColumns { .. } | Self::TooManyTables { .. } | Self::MapFound { .. } => {
                 Code::RecordInvalid
             }
@@ -385,6 +401,9 @@ impl Explain for TableError {
                 "declare a wider type than {expected} for `{column}` under `types`, or drop the \
                  declaration"
             )],
+            Self::Refused { .. } => vec![
+                "see whether `delimiter` and `quote` under `format` are those of the answer".into(),
+            ],
             Self::KeyMissing { .. } => {
                 vec!["name fields under `key` that every record has".into()]
             }

@@ -31,7 +31,8 @@ use crate::profile::{self, Profile};
 use crate::query;
 use crate::revise::{self, Revision, Turn};
 use crate::shape::{Policy, Shape, TableDef};
-use crate::stage::{Base, BaseFile, Intake, Settings, StagedBatch};
+use crate::stage::{Base, BaseFile, Intake, Settings};
+use crate::staged::StagedBatch;
 use crate::vacuum;
 use crate::write::part_prefix;
 use crate::{CommittedTable, LakeSettings, Landing, LoadMode, Tally};
@@ -425,6 +426,12 @@ impl Lake {
     /// Whether there is such a table.
     pub async fn has(&self, name: &TableName) -> Result<bool, TableError> {
         Ok(open(&self.shared.root, name).await?.is_some())
+    }
+
+    /// The newest batch of the stream that the table has, 0 for none; none without the table.
+    pub async fn landed(&self, name: &TableName, stream: &str) -> Result<Option<u64>, TableError> {
+        let Some(opened) = open(&self.shared.root, name).await? else { return Ok(None) };
+        Ok(Some(commit::landed(&opened, name, stream).await?.unwrap_or(0)))
     }
 
     /// One table and its columns.

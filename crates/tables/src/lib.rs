@@ -53,6 +53,7 @@ mod rewrite;
 mod shape;
 mod sketch;
 mod stage;
+mod staged;
 mod text;
 mod together;
 mod vacuum;
@@ -73,7 +74,8 @@ pub use parquet_file::ParquetFile;
 pub use profile::{ColumnProfile, FrequentValue, Profile};
 pub use revise::{Revision, Turn};
 pub use shape::{IS_CURRENT, SYSTEM_COLUMNS};
-pub use stage::{Intake, SchemaChange, StagedBatch};
+pub use stage::Intake;
+pub use staged::{SchemaChange, StagedBatch};
 
 /// Where the tables are, and who watches.
 pub struct LakeSettings {

@@ -68,6 +68,9 @@ impl LiveIntake {
     /// # Errors
     /// A record that cannot be a row.
     pub fn push(&mut self, records: &Records) -> Result<(), TableError> {
+        if let Some(refused) = records.refused().first() {
+            return Err(TableError::refused(self.shape.tables[0].name.clone(), refused));
+        }
         let carried = Carried::default();
         for record in records.iter() {
             let Self { shape, rows, tape, depth_max, stamps } = self;

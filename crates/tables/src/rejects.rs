@@ -16,7 +16,8 @@ use crate::build::{Stamp, file_schema};
 use crate::error::TableError;
 use crate::naming::rejects_table;
 use crate::shape::{ColumnDef, Role, TableDef};
-use crate::stage::{Removed, SEQUENCE_SHIFT, StagedTable};
+use crate::stage::SEQUENCE_SHIFT;
+use crate::staged::{Removed, StagedTable};
 use crate::write::{OpenFile, StagedFile, Trail};
 
 /// Bytes of records in memory after which they are written.
@@ -119,6 +120,7 @@ impl Rejects {
         match error {
             TableError::KeyMissing { field, .. } => Some(("key_missing", field.clone())),
             TableError::TypeMismatch { column, .. } => Some(("type_mismatch", column.clone())),
+            TableError::Refused { line, .. } => Some(("malformed", format!("line {line}"))),
             TableError::TooDeep { .. } => Some(("too_deep", "$".into())),
             TableError::NewColumn { path, .. } if self.contract.columns == ColumnRule::Reject => {
                 Some(("new_column", path.clone()))

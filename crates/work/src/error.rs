@@ -166,6 +166,19 @@ pub enum WorkError {
         /// How many can be told apart.
         limit: usize,
     },
+    /// A table lacks batches that the journal knows as landed.
+    #[error(
+        "`{table}` has the batches up to {landed}, and {recorded} landed: somebody put back an \
+         older state of it"
+    )]
+    TableBehind {
+        /// The table.
+        table: TableName,
+        /// The newest batch that the table has.
+        landed: u64,
+        /// The newest batch that landed.
+        recorded: u64,
+    },
     /// More windows than the bound; those that were walked are committed.
     #[error("`{resource}` has more than {limit} windows to walk; those are committed")]
     TooManyWindows {
@@ -296,6 +309,7 @@ impl Explain for WorkError {
             | Self::CursorChanged { .. }
             | Self::BorderFull { .. }
             | Self::TooManyWindows { .. } => Code::RunFailed,
+            Self::TableBehind { .. } => Code::TableConflict,
             Self::FileName { .. } => Code::FileName,
             Self::NothingKept { .. } | Self::NotReplayed { .. } => Code::ReplayRefused,
             Self::Stopped => Code::Interrupted,
@@ -352,6 +366,10 @@ impl Explain for WorkError {
             Self::TooManyWindows { .. } => {
                 vec!["a longer `window` needs fewer; the same command walks the next".into()]
             }
+            Self::TableBehind { table, .. } => vec![
+                "bring back the tables that belong to this `.restway/restway.db`".into(),
+                format!("or read everything anew: `restway sync {table} --full`"),
+            ],
             Self::BorderFull { .. } => vec![
                 "`settle: 1m` under `incremental` leaves open what is still being written, and \
                  needs no border"

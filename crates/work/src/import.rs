@@ -225,7 +225,7 @@ impl Fields {
     fn read(&mut self) -> Result<Option<Records>, WorkError> {
         while let Some(csv) = &mut self.csv {
             if let Some(records) = csv.batch() {
-                return Ok(Some(records));
+                return self.whole(records).map(Some);
             }
             let length = self.source.read(&mut self.buffer)?;
             let fed = match self.buffer.get(..length) {
@@ -237,7 +237,14 @@ impl Fields {
             };
             fed.map_err(|failure| unreadable(&self.name, &failure))?;
         }
-        Ok(self.ready.pop_front())
+        self.ready.pop_front().map(|records| self.whole(records)).transpose()
+    }
+
+    /// A file is imported with each of its rows or not at all: who has it can mend it.
+    fn whole(&self, records: Records) -> Result<Records, WorkError> {
+        let Some(refused) = records.refused().first() else { return Ok(records) };
+        let (file, problem) = (self.name.clone(), refused.problem.clone());
+        Err(WorkError::Unreadable { file, problem })
     }
 }
 

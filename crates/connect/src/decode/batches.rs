@@ -5,11 +5,11 @@
 //! of its neighbours. The bound on a record holds while it grows.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use bytes::Bytes;
-use restway_model::{Limits, Records};
+use restway_model::{Limits, Records, Refused};
 use serde_json::Value;
 
 use super::envelope::PageEnd;
@@ -64,6 +64,9 @@ pub(super) struct Batches {
     /// Where the record at hand begins.
     start: usize,
     spans: Vec<Range<usize>>,
+    refused: Vec<Refused>,
+    /// Bytes of what was refused.
+    refused_bytes: usize,
     ready: VecDeque<Records>,
     records: u64,
     bytes: u64,
@@ -78,6 +81,8 @@ impl Batches {
             batch: Vec::new(),
             start: 0,
             spans: Vec::new(),
+            refused: Vec::new(),
+            refused_bytes: 0,
             ready: VecDeque::new(),
             records: 0,
             bytes: 0,
@@ -113,16 +118,38 @@ impl Batches {
     /// The record at hand is whole.
     pub(super) fn end(&mut self) {
         let span = self.start..self.batch.len();
+        self.note(span.len(), |batches, hasher| hasher.write(&batches.batch[batches.start..]));
+        self.spans.push(span);
+        self.emit_full();
+    }
+
+    /// What stands in the place of a record and is none; it counts as one, because a page is as
+    /// full with it.
+    pub(super) fn refuse(&mut self, refused: Refused) -> Result<(), Failure> {
+        if refused.text.len() > self.bounds.record_bytes {
+            return Err(self.bounds.record_too_large());
+        }
+        self.note(refused.text.len(), |_, hasher| refused.text.hash(hasher));
+        self.refused_bytes += refused.bytes();
+        self.refused.push(refused);
+        self.emit_full();
+        Ok(())
+    }
+
+    /// Counts a record, and knows it again.
+    fn note(&mut self, bytes: usize, hash: impl FnOnce(&Self, &mut DefaultHasher)) {
         self.records += 1;
-        self.bytes += span.len() as u64;
+        self.bytes += bytes as u64;
         if self.bounds.hashes && self.hashes.len() < HASHES_MAX {
             let mut hasher = DefaultHasher::new();
-            hasher.write(&self.batch[span.clone()]);
+            hash(self, &mut hasher);
             self.hashes.push(hasher.finish());
         }
-        self.spans.push(span);
-        if self.spans.len() >= self.bounds.batch_records
-            || self.batch.len() >= self.bounds.batch_bytes
+    }
+
+    fn emit_full(&mut self) {
+        if self.spans.len() + self.refused.len() >= self.bounds.batch_records
+            || self.batch.len() + self.refused_bytes >= self.bounds.batch_bytes
         {
             self.emit();
         }
@@ -137,10 +164,12 @@ impl Batches {
     }
 
     fn emit(&mut self) {
-        let Some(last) = self.spans.last() else {
+        if self.spans.is_empty() && self.refused.is_empty() {
             return;
-        };
-        if self.bounds.keeps_last {
+        }
+        if self.bounds.keeps_last
+            && let Some(last) = self.spans.last()
+        {
             self.last = Some(Bytes::copy_from_slice(&self.batch[last.clone()]));
         }
         // The next batch is likely as large; growing to it would copy it several times over.
@@ -148,7 +177,9 @@ impl Batches {
         let body = std::mem::replace(&mut self.batch, Vec::with_capacity(room));
         let room = self.spans.len();
         let spans = std::mem::replace(&mut self.spans, Vec::with_capacity(room));
-        self.ready.push_back(Records::new(body.into(), spans));
+        self.refused_bytes = 0;
+        let refused = std::mem::take(&mut self.refused);
+        self.ready.push_back(Records::new(body.into(), spans).with_refused(refused));
     }
 
     /// The last record, if the bounds say that it is kept.

@@ -1,15 +1,17 @@
 //! The reader of CSV (RFC 4180).
 //!
 //! In: chunks of UTF-8. Out: each row as an object, every field a text or null: what looks like a
-//! number stays a text unless `types:` declares its column one, and is then written as it came. The first row names the fields unless the
-//! definition does. What never happens here: a row with more or fewer fields than the header, or
-//! two fields of one name, taken for something else than an error.
+//! number stays a text unless `types:` declares its column one, and is then written as it came. The
+//! first row names the fields unless the definition does. A row with more or fewer fields than
+//! names is handed on as refused, with its line and its text; two fields of one name are an error.
+//! What never happens here: a field under a name that may not be its own. A last row that has too
+//! few fields and no line end is the end of a body that was cut, not a row.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use restway_model::definition::{CsvFormat, Header};
-use restway_model::{ColumnType, Name, Records};
+use restway_model::{ColumnType, Name, Records, Refused};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -43,8 +45,10 @@ pub(super) struct CsvReader {
     ends: Vec<usize>,
     ends_length: usize,
     record: Vec<u8>,
-    /// The line that the row at hand begins on.
-    line: u64,
+    /// The text of the row at hand in earlier chunks.
+    begun: Vec<u8>,
+    /// Whether the row at hand is the last, and has no line end.
+    is_open_end: bool,
     offset: u64,
 }
 
@@ -71,7 +75,8 @@ impl CsvReader {
             ends: vec![0; 64],
             ends_length: 0,
             record: Vec::new(),
-            line: 1,
+            begun: Vec::new(),
+            is_open_end: false,
             offset: 0,
         };
         if let Header::Names(names) = &format.header {
@@ -90,6 +95,7 @@ impl CsvReader {
     /// last byte ended a row is answered.
     fn read(&mut self, chunk: &[u8]) -> Result<bool, Failure> {
         let mut rest = chunk;
+        let mut row_from = 0;
         let mut is_row = false;
         while !rest.is_empty() {
             let (result, read, written, ended) = self.core.read_record(
@@ -102,7 +108,12 @@ impl CsvReader {
             self.ends_length += ended;
             is_row = matches!(result, ReadRecordResult::Record);
             match result {
-                ReadRecordResult::Record => self.row()?,
+                ReadRecordResult::Record => {
+                    let end = chunk.len() - rest.len();
+                    self.row(&chunk[row_from..end])?;
+                    self.begun.clear();
+                    row_from = end;
+                }
                 ReadRecordResult::OutputFull => {
                     if self.fields.len() > self.batches.bounds.record_bytes {
                         return Err(self.batches.bounds.record_too_large());
@@ -119,12 +130,17 @@ impl CsvReader {
                 ReadRecordResult::InputEmpty | ReadRecordResult::End => {}
             }
         }
+        // Empty lines before a row are not of it, so that they cannot grow without end.
+        let blank = |byte: &&u8| self.begun.is_empty() && matches!(byte, b'\r' | b'\n');
+        let blanks = chunk[row_from..].iter().take_while(blank).count();
+        self.begun.extend_from_slice(&chunk[row_from + blanks..]);
         Ok(is_row)
     }
 
-    fn row(&mut self) -> Result<(), Failure> {
-        let line = std::mem::replace(&mut self.line, self.core.line());
+    /// A row is whole; `raw` is what the last chunk has of it.
+    fn row(&mut self, raw: &[u8]) -> Result<(), Failure> {
         let text = std::str::from_utf8(&self.fields[..self.fields_length]).map_err(|_| {
+            let line = self.whole(raw).0;
             let problem = format!("line {line} is not UTF-8; `encoding:` names another charset");
             Failure::malformed("CSV", problem)
         })?;
@@ -150,8 +166,12 @@ impl CsvReader {
         };
         if fields.len() != names.len() {
             let (found, wanted) = (fields.len(), names.len());
+            let (line, text) = self.whole(raw);
             let problem = format!("line {line} has {found} fields, and there are {wanted} names");
-            return Err(Failure::malformed("CSV", problem));
+            if self.is_open_end && found < wanted {
+                return Err(Failure::malformed("CSV", problem));
+            }
+            return self.batches.refuse(Refused { line, problem, text });
         }
         self.record.clear();
         for (name, field) in names.iter().zip(fields) {
@@ -168,11 +188,22 @@ impl CsvReader {
         self.batches.push(&self.record)
     }
 
+    /// The row at hand, whose end is `raw`: the line that it begins on, and its text.
+    fn whole(&self, raw: &[u8]) -> (u64, String) {
+        let row = [&self.begun, raw].concat();
+        let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let blanks = row.iter().take_while(|byte| is_end(byte)).count();
+        let ends = row[blanks..].iter().filter(|byte| **byte == b'\n').count();
+        let text = String::from_utf8_lossy(&row[blanks..]);
+        (self.core.line() - ends as u64, text.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
     pub(super) fn finish(mut self) -> Result<(PageEnd, VecDeque<Records>), Failure> {
         let offset = self.offset;
         let cut = |problem: String| Failure::Unfinished { problem, offset };
-        let line = self.line;
+        let line = self.whole(b"").0;
         let is_open = self.fields_length > 0 || self.ends_length > 0;
+        self.is_open_end = true;
         // A line feed ends the last row, unless a quote is open.
         match self.read(b"\n") {
             Err(Failure::Malformed { problem, .. }) => return Err(cut(problem)),

@@ -6,7 +6,7 @@
 
 use std::io::{Seek, Write};
 
-use restway_model::Limits;
+use restway_model::{Limits, Records};
 use serde_json::{Value, json};
 
 use super::*;
@@ -75,8 +75,10 @@ fn read(shape: &BodyShape, body: &[u8], chunk: usize) -> Option<Vec<Vec<u8>>> {
     }
     let (end, rest) = reader.finish().ok()?;
     batches.extend(rest);
-    let records: Vec<Vec<u8>> =
-        batches.iter().flat_map(|batch| batch.iter().map(<[u8]>::to_vec)).collect();
+    let whole = batches.iter().flat_map(|batch| batch.iter().map(<[u8]>::to_vec));
+    let refused = batches.iter().flat_map(Records::refused);
+    let refused = refused.map(|refused| format!("{refused:?}").into_bytes());
+    let records: Vec<Vec<u8>> = whole.chain(refused).collect();
     assert_eq!(end.records, records.len() as u64);
     Some(records)
 }

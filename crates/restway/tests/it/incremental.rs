@@ -361,3 +361,29 @@ fn a_table_that_is_gone_is_read_anew() {
     assert!(said["warnings"][0]["message"].as_str().is_some_and(|text| text.contains("gone")));
     assert_eq!(count(&workspace), (json!(20), json!(20)));
 }
+
+#[test]
+fn a_table_that_somebody_put_back_loses_no_row_in_silence() {
+    let api = Api::start();
+    let workspace = workspace(&api, &feed(SINCE, ""));
+    fill(&api, 1, 10);
+    sync(&workspace);
+    let log = workspace.path().join(".restway/tables/open/feed/_delta_log");
+    let versions = || std::fs::read_dir(&log).expect("a log").flatten().map(|entry| entry.path());
+    let before: Vec<_> = versions().collect();
+    fill(&api, 11, 20);
+    sync(&workspace);
+    let newer = versions().filter(|path| !before.contains(path));
+    newer.for_each(|path| std::fs::remove_file(path).expect("it is there"));
+    fill(&api, 21, 30);
+    let said = workspace.run(&["sync"]);
+    assert_eq!(said.code, 1, "{}\n{}", said.out, said.err);
+    let all = said.out + &said.err;
+    assert!(all.contains("[table.conflict]") && all.contains("open.feed --full"), "{all}");
+    assert_eq!(count(&workspace), (json!(10), json!(10)), "nothing was added to it");
+    workspace.ok(&["sync", "--full"]);
+    assert_eq!(count(&workspace), (json!(30), json!(30)));
+    fill(&api, 31, 35);
+    sync(&workspace);
+    assert_eq!(count(&workspace), (json!(35), json!(35)));
+}

@@ -82,6 +82,35 @@ fn refused_records_are_counted_and_can_be_asked_for() {
 }
 
 #[test]
+fn rows_of_csv_that_fit_no_names_are_refused_one_by_one() {
+    let sheet = Sheet::start();
+    let keys = "format: csv, types: { id: int64 }, key: id, load: merge, max_rejects: 2";
+    let workspace = sheet.workspace(keys);
+    sheet.shows("id,v\n1,a\n2\n3,\"b,\"\"c\",d\n4,e\n");
+    let said = workspace.run(&["sync"]);
+    assert_eq!(said.code, 3, "{}\n{}", said.out, said.err);
+    assert!(said.err.contains("shop.rows: 2 records went to `shop.rows__rejects`"), "{}", said.err);
+    assert_eq!(workspace.value("select sum(id) from shop.rows"), json!(5));
+    let rows = workspace
+        .rows("select reason, path, message, record from shop.rows__rejects order by path");
+    assert_eq!(rows[0]["reason"], json!("malformed"));
+    assert_eq!((&rows[0]["path"], &rows[0]["record"]), (&json!("line 3"), &json!("2")));
+    let message = rows[1]["message"].as_str().expect("a text");
+    assert!(message.contains("line 4 has 3 fields, and there are 2 names"), "{message}");
+    assert_eq!(rows[1]["record"], json!("3,\"b,\"\"c\",d"));
+    let said = workspace.run(&["query", "select v from live.shop.rows"]);
+    assert!(said.code == 1 && said.err.contains("line 3 has 1 fields"), "{}", said.err);
+    sheet.define(&workspace, &keys.replace("max_rejects: 2", "max_rejects: 0"));
+    let said = workspace.run(&["sync"]);
+    assert!(said.code == 1 && said.err.contains("line 3 has 1 fields"), "{}", said.err);
+    sheet.define(&workspace, keys);
+    sheet.shows("id,v\n5,a\n6");
+    let said = workspace.run(&["sync"]);
+    assert!(said.code == 1 && said.err.contains("call.interrupted"), "{}", said.err);
+    assert_eq!(workspace.value("select max(id) from shop.rows"), json!(4));
+}
+
+#[test]
 fn loads_that_cannot_work_are_refused_before_anything_is_called() {
     let sheet = Sheet::start();
     for (keys, message) in [

@@ -70,9 +70,10 @@ fn answer(stream: TcpStream, bodies: &BTreeMap<String, String>) -> std::io::Resu
     let path = first.split(' ').nth(1).and_then(|target| target.split('?').next());
     let body = path.and_then(|path| bodies.get(path)).map_or("[]", String::as_str);
     let length = body.len();
+    let kind = if body.starts_with(['[', '{']) { "application/json" } else { "text/plain" };
     write!(
         &stream,
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+        "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\
          connection: close\r\n\r\n{body}"
     )
 }

@@ -178,3 +178,36 @@ async fn a_journal_older_than_the_tables_is_refused_and_loses_nothing() {
     assert_eq!(fixture.files(), before);
     assert_eq!(fixture.tables().await, ["acme.items 2"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_cannot_be_written_leaves_the_version_before_and_lands_later() {
+    let fixture = Fixture::new();
+    fixture.land(1, LoadMode::Append, "{\"a\": 1, \"l\": [1]}").await;
+    let batch = fixture.stage(landing(2, LoadMode::Append), "{\"a\": 2, \"l\": [2]}").await;
+    let batch = batch.expect("staged");
+    // The log's folder is out of the way, and a file in its place: that fails for root, too.
+    let log = fixture.root().join("acme/items/_delta_log");
+    let aside = fixture.root().join("aside");
+    fs_err::rename(&log, &aside).expect("moved");
+    fs_err::write(&log, "x").expect("a file");
+    assert!(fixture.lake.commit(&batch).await.is_err(), "there is no log");
+    fs_err::remove_file(&log).expect("removed");
+    fs_err::rename(&aside, &log).expect("moved back");
+    fixture.reopened().commit(&batch).await.expect("rolled forward");
+    fixture.reopened().commit(&batch).await.expect("and once");
+    assert_eq!(fixture.tables().await, ["acme.items 2", "acme.items__l 2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_another_writer_adds_meanwhile_stay_beside_those_of_a_batch() {
+    let fixture = Fixture::new();
+    fixture.land(1, LoadMode::Append, "{\"a\": 1}").await;
+    let ours = fixture.stage(landing(2, LoadMode::Append), "{\"a\": 2}").await.expect("staged");
+    let theirs =
+        restway_tables::Landing { stream: "theirs".into(), ..landing(7, LoadMode::Append) };
+    let theirs = fixture.stage(theirs, "{\"a\": 40}").await.expect("staged");
+    fixture.reopened().commit(&theirs).await.expect("committed");
+    fixture.lake.commit(&ours).await.expect("committed");
+    fixture.lake.commit(&ours).await.expect("and once");
+    assert_eq!(fixture.rows("select sum(a) as s from acme.items").await, ["{\"s\":43}"]);
+}

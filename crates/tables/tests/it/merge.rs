@@ -174,7 +174,8 @@ async fn rows_go_when_their_record_says_so() {
     let fixture = Fixture::new();
     fixture.land(1, LoadMode::Merge, "{\"id\": 1, \"l\": [1]}\n{\"id\": 2, \"l\": [2]}").await;
     let lines = "{\"id\": 1, \"state\": {\"gone\": true}}\n{\"id\": 2}\n{\"id\": 2, \"l\": [3]}\n\
-                 {\"id\": 3, \"state\": {\"gone\": true}}\n{\"id\": 4, \"state\": {\"gone\": true}}\n\
+                 {\"id\": 3, \"state\": {\"gone\": true}}\n\
+                 {\"id\": 4, \"state\": {\"gone\": true}}\n\
                  {\"id\": 4, \"state\": {\"gone\": false}}";
     let batch = land(&fixture, deletes(2, LoadMode::Merge, "state.gone = true"), lines).await;
     assert_eq!((batch.tally().deleted, batch.tally().replaced), (1, 1));
@@ -217,7 +218,8 @@ async fn a_history_keeps_what_was_and_adds_only_what_changed() {
     let first =
         "{\"id\": 1, \"v\": \"a\", \"l\": [1]}\n{\"id\": 2, \"v\": \"b\", \"l\": [2]}\n{\"id\": 3}";
     land(&fixture, at(1, 10), first).await;
-    let second = "{\"l\": [1, null], \"v\": \"a\", \"id\": 1}\n{\"id\": 2, \"v\": \"b\", \"l\": [2, 3]}\n\
+    let second = "{\"l\": [1, null], \"v\": \"a\", \"id\": 1}\n\
+                  {\"id\": 2, \"v\": \"b\", \"l\": [2, 3]}\n\
                   {\"id\": 3, \"gone\": true}\n{\"v\": \"b\", \"id\": 4, \"x\": null}";
     let batch = land(&fixture, at(2, 20), second).await;
     let tally = batch.tally();
@@ -225,9 +227,10 @@ async fn a_history_keeps_what_was_and_adds_only_what_changed() {
     let third = "{\"v\": \"b\", \"id\": 4}\n{\"id\": 2, \"l\": [2, 3], \"v\": \"b\"}\n{\"id\": 3}";
     let batch = land(&fixture, at(3, 30), third).await;
     assert_eq!((batch.tally().unchanged, batch.tally().replaced, batch.rows()), (2, 0, 1));
-    let sql = "select id, date_part('second', _valid_from) as f, date_part('second', _valid_to) as t, \
-               _is_current as now, (select count(*) from acme.items__l l where l._root_id = i._row_id) \
-               as n from acme.items i order by id, f";
+    let sql = "select id, date_part('second', _valid_from) as f, \
+               date_part('second', _valid_to) as t, _is_current as now, \
+               (select count(*) from acme.items__l l where l._root_id = i._row_id) as n \
+               from acme.items i order by id, f";
     let rows = fixture.rows(sql).await;
     let row = |id, from, to: &str, now: bool, n| {
         format!("{{\"id\":{id},\"f\":{from},\"t\":{to},\"now\":{now},\"n\":{n}}}")
@@ -250,7 +253,8 @@ async fn a_history_keeps_what_was_and_adds_only_what_changed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn records_that_cannot_be_landed_are_kept_apart_and_counted() {
     let fixture = Fixture::new();
-    let lines = "{\"id\": 1, \"rejects\": [1]}\n{\"id\": null}\n{\"name\": \"x\"}\n{\"id\": [1]}\n{\"id\": 2}";
+    let lines = "{\"id\": 1, \"rejects\": [1]}\n{\"id\": null}\n{\"name\": \"x\"}\n{\"id\": [1]}\n\
+                 {\"id\": 2}";
     let batch = land(&fixture, rejecting(1, LoadMode::Merge, Contract::default()), lines).await;
     assert_eq!(batch.tally().rejected, 3);
     let tables = ["acme.items 2", "acme.items__rejects 3", "acme.items__rejects_2 1"];
@@ -260,7 +264,8 @@ async fn records_that_cannot_be_landed_are_kept_apart_and_counted() {
         .await;
     assert_eq!(
         rows[0],
-        "{\"reason\":\"key_missing\",\"path\":\"id\",\"record\":{\"id\": null},\"_run_id\":\"run-1\"}"
+        "{\"reason\":\"key_missing\",\"path\":\"id\",\"record\":{\"id\": null},\
+         \"_run_id\":\"run-1\"}"
     );
     assert!(rows[2].contains("\"record\":{\"id\": [1]}"), "{}", rows[2]);
     assert_eq!(fixture.columns("acme.items").await, ["id int64"], "nothing of them is left");
@@ -283,7 +288,8 @@ async fn a_contract_freezes_or_rejects_what_the_table_does_not_have() {
     let strict = rules(ColumnRule::Reject, TypeRule::Reject);
     let first = "{\"id\": 1, \"n\": null, \"o\": {\"a\": 1.5}, \"l\": [{\"k\": \"x\"}]}";
     land(&fixture, rejecting(1, LoadMode::Append, strict), first).await;
-    let lines = "{\"id\": 2, \"n\": true, \"o\": {\"a\": 2}, \"l\": [{\"k\": \"y\", \"new\": null}], \"later\": null}\n\
+    let lines = "{\"id\": 2, \"n\": true, \"o\": {\"a\": 2}, \
+                 \"l\": [{\"k\": \"y\", \"new\": null}], \"later\": null}\n\
                  {\"id\": \"x\"}\n{\"id\": 3, \"new\": 1}\n{\"id\": 4, \"l\": [{\"k\": 5}]}\n\
                  {\"id\": 5, \"m\": [1]}\n{\"id\": 6, \"o\": 7}\n{\"id\": 7, \"l\": [{\"z\": 1}]}";
     let batch = land(&fixture, rejecting(2, LoadMode::Append, strict), lines).await;

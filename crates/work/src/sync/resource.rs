@@ -182,7 +182,7 @@ impl Workspace {
         let stream = chosen.table.to_string();
         let is_one_batch = settings.load == Load::Replace || settings.deletes.absent;
         let has_states = !is_one_batch && self.store.count_states(&stream).await? > 0;
-        let is_gone = has_states && !is_full && !self.lake.has(&chosen.table).await?;
+        let is_gone = has_states && !is_full && !self.has_all(&chosen.table, &stream).await?;
         if is_gone {
             let message = "its table is gone; everything is read anew".to_owned();
             self.warn_about(&chosen.table, message);
@@ -197,6 +197,17 @@ impl Workspace {
         let is_one_walk = settings.for_each.is_none() && !is_whole;
         let keeps_states = !is_one_batch && (settings.incremental.is_some() || is_one_walk);
         Ok(Way { mode, is_stepwise: !is_whole, keeps_states })
+    }
+
+    /// Whether there is a table, with every batch that its states tell of. One that lacks some was
+    /// put back by somebody: the sync would go on behind rows that are not there.
+    async fn has_all(&self, table: &TableName, stream: &str) -> Result<bool, WorkError> {
+        let Some(landed) = self.lake.landed(table, stream).await? else { return Ok(false) };
+        let recorded = self.store.next_sequence(stream).await? - 1;
+        if landed < recorded {
+            return Err(WorkError::TableBehind { table: table.clone(), landed, recorded });
+        }
+        Ok(true)
     }
 
     /// The parts that are to be read, each with its state, and how many were read before; says

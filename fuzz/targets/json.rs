@@ -1,0 +1,9 @@
+//! Bodies of JSON, split into the records of a list.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use restway_fuzz::{Settings, reads_the_same};
+
+static SETTINGS: Settings = Settings::new();
+
+fuzz_target!(|data: &[u8]| reads_the_same(&SETTINGS, "records: data.rows", data));
