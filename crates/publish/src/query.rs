@@ -187,12 +187,13 @@ impl Reading<'_> {
             return Ok(Some(Count { items, kind: kind("exact") }));
         }
         let has_no_filter = matches!(&plan.condition, Condition::All(all) if all.is_empty());
-        if counts == Counts::Roughly && has_no_filter {
-            if let Some(statement) = statement::estimate(object) {
-                let items = self.number(object, &statement).await?;
-                if items > plan::COUNT_MAX {
-                    return Ok(Some(Count { items, kind: kind("estimated") }));
-                }
+        if counts == Counts::Roughly
+            && has_no_filter
+            && let Some(statement) = statement::estimate(object)
+        {
+            let items = self.number(object, &statement).await?;
+            if items > plan::COUNT_MAX {
+                return Ok(Some(Count { items, kind: kind("estimated") }));
             }
         }
         let count_max = match counts {

@@ -87,7 +87,7 @@ pub(crate) enum Command {
         restway call --api acme --url /teams --query active=true\n  \
         restway call --input call.yaml\n  \
         restway call --url https://api.acme.example/v2/teams --method POST --body '{\"name\": \"x\"}'")]
-    Call(Call),
+    Call(Box<Call>),
     /// Read resources into tables
     #[command(after_help = "Examples:\n  restway sync\n  restway sync acme\n  \
         restway sync acme.projects acme.issues --json\n  \

@@ -266,7 +266,9 @@ mod tests {
             ColumnDef { name: "id".into(), path: String::new(), kind, wide: false, map: false };
         let keys = [KeyColumn { name: "id".into(), is_text: false }];
         let batch = batch.expect("a batch");
-        hasher.rows(&batch, &keys, &[def.clone()], &[def]).expect("hashes")[0]
+        hasher
+            .rows(&batch, &keys, std::slice::from_ref(&def), std::slice::from_ref(&def))
+            .expect("hashes")[0]
     }
 
     #[test]

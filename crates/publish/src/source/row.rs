@@ -19,7 +19,7 @@ pub(crate) fn values(row: &str) -> impl Iterator<Item = &str> {
 }
 
 /// As much of an object as its first members are, closed again.
-pub(crate) fn first<'a>(row: &'a str, members: usize) -> impl Iterator<Item = &'a str> {
+pub(crate) fn first(row: &str, members: usize) -> impl Iterator<Item = &str> {
     let last = values(row).take(members).last();
     let length = last.map_or(0, |last| last.as_ptr() as usize - row.as_ptr() as usize + last.len());
     let (open, close) = if length == 0 { ("{", "}") } else { (&row[..length], "}") };

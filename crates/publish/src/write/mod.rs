@@ -202,10 +202,10 @@ impl Writer<'_> {
         held: Option<&Held<'_>>,
     ) -> Result<Response, Refusal> {
         let source = &write.object.source;
-        if let Some(held) = held {
-            if let Some(earlier) = held.earlier(&self.reading, &**source).await? {
-                return Ok(earlier);
-            }
+        if let Some(held) = held
+            && let Some(earlier) = held.earlier(&self.reading, &**source).await?
+        {
+            return Ok(earlier);
         }
         let refused = |error| self.reading.refusal(error);
         let mut transaction = source.begin().await.map_err(refused)?;
@@ -257,10 +257,10 @@ fn admitted(
     let Some(verb) = Verb::of(&request.method, target) else {
         return Err(Refusal::Method { allow: allowed(target, object, caller) });
     };
-    if let Verb::Event(AppEvent::Own(name)) = &verb {
-        if object.writing.event(name.as_str()).is_none() {
-            return Err(Refusal::Unknown { near: None });
-        }
+    if let Verb::Event(AppEvent::Own(name)) = &verb
+        && object.writing.event(name.as_str()).is_none()
+    {
+        return Err(Refusal::Unknown { near: None });
     }
     Ok(verb)
 }

@@ -4,8 +4,6 @@
 //! writes. Out: [`Wishes`], and the parameters that are none of these: filters. What never happens
 //! here: a wish that changes who may do what.
 
-use std::borrow::Cow;
-
 use crate::headers::Headers;
 use crate::refusal::{Findings, Refusal};
 
@@ -134,7 +132,7 @@ impl Wishes {
     }
 
     /// Whether a warning was accepted.
-    pub(crate) fn accepts(&self, id: &Cow<'static, str>) -> bool {
+    pub(crate) fn accepts(&self, id: &str) -> bool {
         self.accepts_all || self.accepted.iter().any(|accepted| accepted == id)
     }
 }
