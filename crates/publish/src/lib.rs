@@ -25,6 +25,7 @@
 //! Where nothing is given to the caller, the answer is that of something that does not exist.
 
 mod access;
+mod apps;
 mod export;
 mod form;
 mod headers;
@@ -38,16 +39,18 @@ mod request;
 mod respond;
 mod source;
 mod statement;
+mod timing;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use access::{Credential, Identifying, Identities, Nobody, Principal};
+pub use apps::{App, PublishError, Saved};
 pub use headers::Headers;
 pub use outlet::{Answered, Outlet, Sending};
 pub use plan::{Comparison, Condition, Place, Quantity, Value};
-pub use publisher::{App, NotReady, OpenObject, PublishError, Publisher, Saved};
+pub use publisher::{NotReady, OpenObject, Publisher};
 pub use request::Request;
 pub use respond::Response;
 pub use source::{

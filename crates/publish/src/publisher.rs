@@ -1,17 +1,16 @@
-//! The four stages in their order, and what surrounds them: which apps there are, who is told of
-//! faults, how long each stage took.
+//! The stages in their order, and what surrounds them: who may come in, who is told of faults.
 //!
-//! In: the app files and the seams, once; then requests. Out: responses, always. What never
+//! In: the apps and the seams, once; then requests. Out: responses, always. What never
 //! happens here: a rule about parameters, statements or envelopes; each has its stage.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use restway_model::definition::{self, AppFile, Object, Origin, Param};
-use restway_model::{Clock, Code, Event, Explain, Limits, Name, Observer, Seal};
+use restway_model::{Clock, Event, Limits, Observer, Seal};
 
-use crate::access::{Allowed, Caller, Door, Gate, Grants, Identities, Nobody};
+use crate::access::{Allowed, Caller, Door, Gate, Identities, Nobody};
+use crate::apps::{App, PublishError, objects};
 use crate::export::Export;
 use crate::form::Form;
 use crate::openapi;
@@ -26,81 +25,11 @@ use crate::request::{self, Request};
 use crate::respond::{self, Response};
 use crate::source::{Column, Description, PAGE_BYTES_MAX, Relation, Source, SourceError};
 use crate::statement::Dialect;
-use crate::write::{self, Preconditions, Row, UnderWay, Writing};
+use crate::timing::Timing;
+use crate::write::{self, Preconditions, Row, UnderWay};
 
 /// Tables that are looked at to find out whether the lake can be read.
 const READY_TABLES_MAX: usize = 16;
-
-/// An app, with what its file only names.
-#[derive(Clone)]
-pub struct App {
-    /// The file.
-    pub file: AppFile,
-    /// Its sources.
-    pub sources: BTreeMap<Name, Arc<dyn Source>>,
-    /// The saved queries that its objects are published from.
-    pub queries: BTreeMap<Name, Saved>,
-}
-
-/// A saved query.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Saved {
-    /// The statement, with `$name` for its parameters.
-    pub sql: String,
-    /// Its parameters.
-    pub params: BTreeMap<String, Param>,
-}
-
-impl From<AppFile> for App {
-    /// An app of the workspace's own tables.
-    fn from(file: AppFile) -> Self {
-        Self { file, sources: BTreeMap::new(), queries: BTreeMap::new() }
-    }
-}
-
-/// Apps that cannot be published.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PublishError {
-    /// Two files describe the same app.
-    #[error("the app `{app}` is defined twice")]
-    AppTwice {
-        /// The app.
-        app: String,
-    },
-    /// An object's `from` names nothing that is there.
-    #[error("`{app}/{object}` is published from `{from}`, which is not there")]
-    NotThere {
-        /// The app.
-        app: String,
-        /// The object.
-        object: String,
-        /// What stands in the file.
-        from: String,
-    },
-    /// An object without a key has no items that could be addressed, and no stable order.
-    #[error("`{app}/{object}` has no key")]
-    NoKey {
-        /// The app.
-        app: String,
-        /// The object.
-        object: String,
-    },
-}
-
-impl Explain for PublishError {
-    fn code(&self) -> Code {
-        Code::DefinitionInvalid
-    }
-
-    fn hints(&self) -> Vec<String> {
-        let hint = match self {
-            Self::AppTwice { .. } => "rename one of the two files' `app`",
-            Self::NotThere { .. } => "name a source of the app, a table or a saved query",
-            Self::NoKey { .. } => "name the columns that tell items apart in `key`",
-        };
-        vec![hint.to_owned()]
-    }
-}
 
 /// An object that everybody may read, for those who show what there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -288,9 +217,9 @@ impl Publisher {
         let caller = self.door.enter(&request.headers, request.peer).await;
         let caller = timing.lap("access", caller)?;
         let mut asked = timing.lap("request", request::parse(request))?;
+        let passed = self.passed(&asked, &caller, request, standing);
+        timing.lap("plan", passed)?;
         if !asked.reads {
-            let passed = self.passed(&asked, &caller, request, standing);
-            timing.lap("plan", passed)?;
             let (apps, reading) = (&self.apps, self.reading());
             let writer =
                 write::Writer { apps, reading, under_way: &self.under_way, caller: &caller };
@@ -298,9 +227,6 @@ impl Publisher {
         }
         let parameters = std::mem::take(&mut asked.parameters);
         let admitted = timing.lap("plan", plan::admit(&self.apps, &asked, &caller))?;
-        if let Some(app) = asked.target.app() {
-            self.gate.pass(app, &caller, request.peer, self.clock.monotonic(), standing)?;
-        }
         let (object, allowed, objects, key) = match admitted {
             Admitted::List { object, allowed, objects } => (object, allowed, Some(objects), None),
             Admitted::Item { object, allowed, key } => (object, allowed, None, Some(key)),
@@ -528,100 +454,4 @@ struct Read<'a> {
     arguments: Arguments,
     parameters: Vec<(String, String)>,
     preconditions: Preconditions,
-}
-
-fn objects(app: &App, lake: &Arc<dyn Source>) -> Result<Objects, PublishError> {
-    let mut objects = Objects::new();
-    for (name, object) in &app.file.objects {
-        let (app_name, object_name) = (app.file.app.to_string(), name.to_string());
-        let Some((source, relation, params)) = origin(app, object, lake) else {
-            let from = object.from.to_string();
-            return Err(PublishError::NotThere { app: app_name, object: object_name, from });
-        };
-        let has_its_own = source.dialect() != Dialect::Lake;
-        if object.key.is_empty() && !has_its_own {
-            return Err(PublishError::NoKey { app: app_name, object: object_name });
-        }
-        let published = Published {
-            source,
-            relation,
-            params,
-            key: object.key.clone(),
-            default_fields: object.default_fields.clone(),
-            grants: Grants::of(&app.file, name),
-            writing: Writing::of(object),
-        };
-        objects.insert(object_name, published);
-    }
-    Ok(objects)
-}
-
-type Behind = (Arc<dyn Source>, Relation, BTreeMap<String, Param>);
-
-/// What an object is published from.
-fn origin(app: &App, object: &Object, lake: &Arc<dyn Source>) -> Option<Behind> {
-    let path =
-        |names: &[&str]| Relation::Table(names.iter().map(|&name| name.to_owned()).collect());
-    let query = |sql: &str, params: &BTreeMap<String, Param>| Relation::Query {
-        sql: sql.to_owned(),
-        params: params.keys().cloned().collect(),
-    };
-    let (source, relation, params) = match object.from.origin(&app.file.sources).ok()? {
-        Origin::Lake(name) => (lake, path(&[name.api.as_str(), name.table.as_str()]), None),
-        Origin::Live(name) => {
-            (lake, path(&[definition::LIVE, name.api.as_str(), name.table.as_str()]), None)
-        }
-        Origin::Saved(name) => {
-            let saved = app.queries.get(&name)?;
-            (lake, query(&saved.sql, &saved.params), Some(saved.params.clone()))
-        }
-        Origin::Table { source, schema: None, table } => {
-            (app.sources.get(source)?, path(&[table]), None)
-        }
-        Origin::Table { source, schema: Some(schema), table } => {
-            (app.sources.get(source)?, path(&[schema, table]), None)
-        }
-        Origin::Sql { source, sql } => {
-            let source = match source {
-                Some(source) => app.sources.get(source)?,
-                None => lake,
-            };
-            (source, query(sql, &BTreeMap::new()), None)
-        }
-    };
-    Some((Arc::clone(source), relation, params.unwrap_or_default()))
-}
-
-/// How long each stage took, for the `Server-Timing` header. A stage may be entered twice.
-struct Timing<'a> {
-    clock: &'a dyn Clock,
-    last: Duration,
-    spent: [(&'static str, Duration); 5],
-}
-
-impl<'a> Timing<'a> {
-    fn new(clock: &'a dyn Clock) -> Self {
-        let stages = ["access", "request", "plan", "query", "respond"];
-        let spent = stages.map(|stage| (stage, Duration::ZERO));
-        Self { clock, last: clock.monotonic(), spent }
-    }
-
-    /// Adds the time since the last lap to the stage that it was spent in.
-    fn lap<T>(&mut self, stage: &'static str, outcome: T) -> T {
-        let now = self.clock.monotonic();
-        for (name, spent) in &mut self.spent {
-            if *name == stage {
-                *spent += now.saturating_sub(self.last);
-            }
-        }
-        self.last = now;
-        outcome
-    }
-
-    fn header(&self) -> String {
-        let written = |(stage, spent): &(&str, Duration)| {
-            format!("{stage};dur={:.3}", spent.as_secs_f64() * 1_000.0)
-        };
-        self.spent.iter().map(written).collect::<Vec<_>>().join(", ")
-    }
 }

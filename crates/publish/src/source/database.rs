@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use restway_model::definition::SourceKind;
 use restway_model::{Clock, Secret};
 
@@ -221,6 +222,14 @@ impl<D: Driver> Transaction for Begun<D> {
             D::command(self.lease.connection(), "COMMIT").await?;
             self.lease.give_back();
             Ok(())
+        })
+    }
+
+    fn rollback(mut self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if D::command(self.lease.connection(), "ROLLBACK").await.is_ok() {
+                self.lease.give_back();
+            }
         })
     }
 }

@@ -22,12 +22,13 @@ mod postgres;
 mod postgres_describe;
 mod postgres_values;
 mod row;
+mod run;
 mod sink;
 mod sqlite;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
+
+use futures::future::BoxFuture;
 
 pub use database::{Address, DatabaseSettings, InvalidAddress, open};
 pub use description::{Column, Description, Foreign, Kind, Relation, Unique};
@@ -40,7 +41,7 @@ pub use sink::{Flow, Page, Sink};
 use crate::statement::{Dialect, Statement};
 
 /// An answer that takes its time; dropping it stops what was asked.
-pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, SourceError>> + Send + 'a>>;
+pub type Answering<'a, T> = BoxFuture<'a, Result<T, SourceError>>;
 
 /// What holds rows and answers statements of its dialect.
 pub trait Source: Send + Sync {
@@ -84,4 +85,8 @@ pub trait Transaction: Send {
 
     /// Makes everything true.
     fn commit(self: Box<Self>) -> Answering<'static, ()>;
+
+    /// Undoes everything, and leaves the connection to the next. One that cannot any more is
+    /// closed, which undoes it too.
+    fn rollback(self: Box<Self>) -> BoxFuture<'static, ()>;
 }

@@ -9,16 +9,15 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlRow};
-use sqlx::{
-    Arguments, AssertSqlSafe, ConnectOptions, Connection, Decode, Either, Executor, Row, ValueRef,
-};
+use sqlx::error::BoxDynError;
+use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlValueRef};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Decode, Executor};
 
 use super::database::{Address, InvalidAddress};
 use super::failure::{self, Meaning};
 use super::pool::Driver;
-use super::{Column, Description, Flow, Kind, Relation, Sink, SourceError, json, mysql_describe};
-use crate::statement::{Bound, Dialect, Statement};
+use super::{Description, Kind, Relation, Sink, SourceError, json, mysql_describe, run};
+use crate::statement::{Dialect, Statement};
 
 /// Statements that a connection keeps prepared.
 const PREPARED_MAX: usize = 256;
@@ -85,30 +84,11 @@ impl Driver for Mysql {
         sink: &mut dyn Sink,
     ) -> Result<u64, SourceError> {
         let sql = AssertSqlSafe(statement.text.clone());
-        let query = sqlx::query_with(sql, arguments(&statement.values)?);
-        let mut rows = connection.connection.fetch_many(query);
-        let mut touched = 0;
-        let mut is_enough = false;
-        while let Some(next) = rows.try_next().await.map_err(failed)? {
-            let row = match next {
-                Either::Left(done) => {
-                    touched += done.rows_affected();
-                    continue;
-                }
-                Either::Right(row) => row,
-            };
-            // The rest of a page, a row at most, is read so that the connection is free again.
-            if is_enough {
-                continue;
-            }
-            write(sink.buffer(), &row, &statement.columns).map_err(failed)?;
-            match sink.row() {
-                Flow::More => {}
-                Flow::Full => sink.flush().await?,
-                Flow::Enough => is_enough = true,
-            }
-        }
-        Ok(touched)
+        let values: MySqlArguments = run::arguments(&statement.values, run::json_texts)?;
+        let query = sqlx::query_with(sql, values);
+        let rows = connection.connection.fetch_many(query);
+        let rows = rows.map_ok(|next| next.map_left(|done| done.rows_affected()));
+        run::rows(rows, &statement.columns, sink, cell, failed).await
     }
 
     async fn command(connection: &mut Opened, sql: &'static str) -> Result<(), SourceError> {
@@ -144,44 +124,8 @@ pub(super) fn failed(error: sqlx::Error) -> SourceError {
     })
 }
 
-fn arguments(values: &[Bound]) -> Result<MySqlArguments, SourceError> {
-    let mut arguments = MySqlArguments::default();
-    for value in values {
-        let added = match value {
-            Bound::Null => arguments.add(None::<&str>),
-            Bound::Bool(value) => arguments.add(*value),
-            Bound::Int(value) => arguments.add(*value),
-            Bound::Float(value) => arguments.add(*value),
-            Bound::Text(value) => arguments.add(value.as_str()),
-            Bound::Bytes(value) => arguments.add(value.as_slice()),
-            Bound::Texts(values) => {
-                arguments.add(serde_json::Value::from(values.as_slice()).to_string())
-            }
-        };
-        added.map_err(|error| SourceError::Failed { reason: error.to_string() })?;
-    }
-    Ok(arguments)
-}
-
-fn write(out: &mut Vec<u8>, row: &MySqlRow, columns: &[&Column]) -> Result<(), sqlx::Error> {
-    out.push(b'{');
-    for (at, column) in columns.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(&column.label);
-        let cell = row.try_get_raw(at)?;
-        if cell.is_null() {
-            json::null(out);
-        } else {
-            let bytes =
-                <&[u8] as Decode<sqlx::MySql>>::decode(cell).map_err(sqlx::Error::Decode)?;
-            value(out, column.kind, bytes)
-                .map_err(|unread| sqlx::Error::Decode(Box::new(unread)))?;
-        }
-    }
-    out.push(b'}');
-    Ok(())
+fn cell(out: &mut Vec<u8>, kind: Kind, cell: MySqlValueRef<'_>) -> Result<(), BoxDynError> {
+    Ok(value(out, kind, <&[u8] as Decode<sqlx::MySql>>::decode(cell)?)?)
 }
 
 /// Bytes that are no value of their type.

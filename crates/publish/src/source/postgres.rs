@@ -10,17 +10,17 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
-use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Either, Executor, Row, ValueRef};
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgValueRef};
+use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Executor};
 
 use super::database::{Address, InvalidAddress};
 use super::failure::{self, Meaning};
 use super::pool::Driver;
 use super::{
-    Column, Description, Flow, Relation, Sink, SourceError, json, postgres_describe,
-    postgres_values,
+    Description, Kind, Relation, Sink, SourceError, postgres_describe, postgres_values, run,
 };
-use crate::statement::{Bound, Dialect, Statement};
+use crate::statement::{Dialect, Statement};
 
 /// Statements that a connection keeps prepared.
 const PREPARED_MAX: usize = 256;
@@ -84,30 +84,11 @@ impl Driver for Postgres {
         sink: &mut dyn Sink,
     ) -> Result<u64, SourceError> {
         let sql = AssertSqlSafe(statement.text.clone());
-        let query = sqlx::query_with(sql, arguments(&statement.values)?);
-        let mut rows = connection.connection.fetch_many(query);
-        let mut touched = 0;
-        let mut is_enough = false;
-        while let Some(next) = rows.try_next().await.map_err(failed)? {
-            let row = match next {
-                Either::Left(done) => {
-                    touched += done.rows_affected();
-                    continue;
-                }
-                Either::Right(row) => row,
-            };
-            // The rest of a page, a row at most, is read so that the connection is free again.
-            if is_enough {
-                continue;
-            }
-            write(sink.buffer(), &row, &statement.columns).map_err(failed)?;
-            match sink.row() {
-                Flow::More => {}
-                Flow::Full => sink.flush().await?,
-                Flow::Enough => is_enough = true,
-            }
-        }
-        Ok(touched)
+        let values: PgArguments = run::arguments(&statement.values, texts)?;
+        let query = sqlx::query_with(sql, values);
+        let rows = connection.connection.fetch_many(query);
+        let rows = rows.map_ok(|next| next.map_left(|done| done.rows_affected()));
+        run::rows(rows, &statement.columns, sink, cell, failed).await
     }
 
     async fn command(connection: &mut Opened, sql: &'static str) -> Result<(), SourceError> {
@@ -138,39 +119,10 @@ pub(super) fn failed(error: sqlx::Error) -> SourceError {
     })
 }
 
-fn arguments(values: &[Bound]) -> Result<PgArguments, SourceError> {
-    let mut arguments = PgArguments::default();
-    for value in values {
-        let added = match value {
-            Bound::Null => arguments.add(None::<&str>),
-            Bound::Bool(value) => arguments.add(*value),
-            Bound::Int(value) => arguments.add(*value),
-            Bound::Float(value) => arguments.add(*value),
-            Bound::Text(value) => arguments.add(value.as_str()),
-            Bound::Bytes(value) => arguments.add(value.as_slice()),
-            Bound::Texts(values) => arguments.add(values.as_slice()),
-        };
-        added.map_err(|error| SourceError::Failed { reason: error.to_string() })?;
-    }
-    Ok(arguments)
+fn texts(arguments: &mut PgArguments, values: &[String]) -> Result<(), BoxDynError> {
+    arguments.add(values)
 }
 
-fn write(out: &mut Vec<u8>, row: &PgRow, columns: &[&Column]) -> Result<(), sqlx::Error> {
-    out.push(b'{');
-    for (at, column) in columns.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(&column.label);
-        let value = row.try_get_raw(at)?;
-        if value.is_null() {
-            json::null(out);
-        } else {
-            let bytes = value.as_bytes().map_err(sqlx::Error::Decode)?;
-            let written = postgres_values::value(out, column.kind, bytes);
-            written.map_err(|unread| sqlx::Error::Decode(Box::new(unread)))?;
-        }
-    }
-    out.push(b'}');
-    Ok(())
+fn cell(out: &mut Vec<u8>, kind: Kind, value: PgValueRef<'_>) -> Result<(), BoxDynError> {
+    Ok(postgres_values::value(out, kind, value.as_bytes()?)?)
 }

@@ -13,20 +13,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use sqlx::error::BoxDynError;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow,
     SqliteValueRef,
 };
 use sqlx::{
-    Arguments, AssertSqlSafe, ConnectOptions, Connection, Decode, Either, Executor, Row,
-    Statement as _, TypeInfo, ValueRef,
+    AssertSqlSafe, ConnectOptions, Connection, Decode, Executor, Row, Statement as _, TypeInfo,
+    ValueRef,
 };
 
 use super::database::{Address, InvalidAddress};
 use super::failure::{self, Meaning};
 use super::pool::Driver;
-use super::{Column, Description, Flow, Foreign, Kind, Relation, Sink, SourceError, Unique, json};
-use crate::statement::{Bound, Dialect, Statement};
+use super::{Column, Description, Foreign, Kind, Relation, Sink, SourceError, Unique, json, run};
+use crate::statement::{Dialect, Statement};
 
 /// How long the writer waits for another process's.
 const BUSY_MAX: Duration = Duration::from_secs(5);
@@ -34,6 +35,9 @@ const BUSY_MAX: Duration = Duration::from_secs(5);
 const STEPS: i32 = 4_000;
 /// Statements that a connection keeps prepared.
 const PREPARED_MAX: usize = 256;
+
+/// How SQLite says that a name is not, or no longer, there.
+const NAMES_NOTHING: [&str; 2] = ["no such column", "no such table"];
 
 /// A file of SQLite.
 pub(super) struct Sqlite {
@@ -100,26 +104,11 @@ impl Driver for Sqlite {
         sink: &mut dyn Sink,
     ) -> Result<u64, SourceError> {
         let sql = AssertSqlSafe(statement.text.clone());
-        let query = sqlx::query_with(sql, arguments(&statement.values)?);
-        let mut rows = connection.connection.fetch_many(query);
-        let mut touched = 0;
-        while let Some(next) = rows.try_next().await.map_err(failed)? {
-            let row = match next {
-                Either::Left(done) => {
-                    touched += done.rows_affected();
-                    continue;
-                }
-                Either::Right(row) => row,
-            };
-            write(sink.buffer(), &row, &statement.columns).map_err(failed)?;
-            match sink.row() {
-                Flow::More => {}
-                Flow::Full => sink.flush().await?,
-                // What is left of a page is at most one row.
-                Flow::Enough => break,
-            }
-        }
-        Ok(touched)
+        let values: SqliteArguments = run::arguments(&statement.values, run::json_texts)?;
+        let query = sqlx::query_with(sql, values);
+        let rows = connection.connection.fetch_many(query);
+        let rows = rows.map_ok(|next| next.map_left(|done| done.rows_affected()));
+        run::rows(rows, &statement.columns, sink, cell, failed).await
     }
 
     async fn command(connection: &mut Opened, sql: &'static str) -> Result<(), SourceError> {
@@ -139,59 +128,16 @@ fn failed(error: sqlx::Error) -> SourceError {
         let code = error.code().and_then(|code| code.parse::<i32>().ok()).unwrap_or_default();
         let message = error.message();
         match code & 0xff {
-            5 | 6 => Meaning::Slow,
-            9 => Meaning::Slow,
-            1 if message.starts_with("no such column") => Meaning::Changed,
-            1 if message.starts_with("no such table") => Meaning::Changed,
+            5 | 6 | 9 => Meaning::Slow,
+            1 if NAMES_NOTHING.iter().any(|start| message.starts_with(start)) => Meaning::Changed,
             14 | 26 => Meaning::Unavailable,
             _ => Meaning::Other,
         }
     })
 }
 
-fn arguments(values: &[Bound]) -> Result<SqliteArguments, SourceError> {
-    let mut arguments = SqliteArguments::default();
-    for value in values {
-        let added = match value {
-            Bound::Null => arguments.add(None::<i64>),
-            Bound::Bool(value) => arguments.add(*value),
-            Bound::Int(value) => arguments.add(*value),
-            Bound::Float(value) => arguments.add(*value),
-            Bound::Text(value) => arguments.add(value.as_str()),
-            Bound::Bytes(value) => arguments.add(value.as_slice()),
-            Bound::Texts(values) => {
-                arguments.add(serde_json::Value::from(values.as_slice()).to_string())
-            }
-        };
-        added.map_err(|error| SourceError::Failed { reason: error.to_string() })?;
-    }
-    Ok(arguments)
-}
-
-/// A row, each value by its storage class: https://www.sqlite.org/datatype3.html
-fn write(out: &mut Vec<u8>, row: &SqliteRow, columns: &[&Column]) -> Result<(), sqlx::Error> {
-    out.push(b'{');
-    for (at, column) in columns.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(&column.label);
-        let value = row.try_get_raw(at)?;
-        cell(out, column.kind, value).map_err(sqlx::Error::Decode)?;
-    }
-    out.push(b'}');
-    Ok(())
-}
-
-fn cell(
-    out: &mut Vec<u8>,
-    kind: Kind,
-    value: SqliteValueRef<'_>,
-) -> Result<(), sqlx::error::BoxDynError> {
-    if value.is_null() {
-        json::null(out);
-        return Ok(());
-    }
+/// A value by its storage class: https://www.sqlite.org/datatype3.html
+fn cell(out: &mut Vec<u8>, kind: Kind, value: SqliteValueRef<'_>) -> Result<(), BoxDynError> {
     let class = value.type_info().name().as_bytes().first().copied();
     match class {
         Some(b'I') => {

@@ -209,7 +209,7 @@ impl Writer<'_> {
         }
         let refused = |error| self.reading.refusal(error);
         let mut transaction = source.begin().await.map_err(refused)?;
-        let mut session = Session {
+        let session = Session {
             transaction: &mut *transaction,
             reading: &self.reading,
             object: write.object,
@@ -218,19 +218,13 @@ impl Writer<'_> {
             wishes: &write.wishes,
             rights: &write.rights,
         };
-        let mut response = write.effect(&mut session).await?;
-        if !write.wishes.applied.is_empty() {
-            response.headers.push(("preference-applied", write.wishes.applied.join(", ")));
-        }
-        if write.wishes.only_validates {
-            return Ok(response);
-        }
-        if let Some(held) = held {
-            let dialect = source.dialect();
-            held.remember(&self.reading, dialect, &mut *transaction, &response).await?;
+        let outcome = self.effect(write, session, held).await;
+        if outcome.is_err() || write.wishes.only_validates {
+            transaction.rollback().await;
+            return outcome;
         }
         match transaction.commit().await {
-            Ok(()) => Ok(response),
+            Ok(()) => outcome,
             // A constraint that is looked at last.
             Err(error) => match conflict::refusal(error, description, &Place::of(None), &|column| {
                 write.rights.knows(column, key)
@@ -239,6 +233,24 @@ impl Writer<'_> {
                 Err(error) => Err(refused(error)),
             },
         }
+    }
+
+    /// What a write does within its transaction: the rows, and the record of the answer.
+    async fn effect(
+        &self,
+        write: &Write<'_>,
+        mut session: Session<'_, '_>,
+        held: Option<&Held<'_>>,
+    ) -> Result<Response, Refusal> {
+        let mut response = write.effect(&mut session).await?;
+        if !write.wishes.applied.is_empty() {
+            response.headers.push(("preference-applied", write.wishes.applied.join(", ")));
+        }
+        if let Some(held) = held.filter(|_| !write.wishes.only_validates) {
+            let dialect = write.object.source.dialect();
+            held.remember(&self.reading, dialect, session.transaction, &response).await?;
+        }
+        Ok(response)
     }
 }
 
