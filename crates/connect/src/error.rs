@@ -14,7 +14,7 @@ use restway_model::{
 
 use crate::egress::Denial;
 use crate::proxy::Proxy;
-use crate::wire::TOTAL;
+use crate::wire::{NO_CONNECTION, TOTAL};
 
 /// A call that did not bring what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -485,7 +485,7 @@ impl Failure {
             }
             Self::ProxyRefused { .. } => "ask whoever runs the proxy whether it may reach the host",
             Self::ViaProxy { failure, .. } => match failure.as_ref() {
-                Self::Connect { .. } | Self::Timeout { what: "no connection", .. } => {
+                Self::Connect { .. } | Self::Timeout { what: NO_CONNECTION, .. } => {
                     "check `proxy.url` or the environment's proxy, and that the proxy is up"
                 }
                 other => return other.hints(),

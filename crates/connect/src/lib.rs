@@ -73,6 +73,7 @@ mod excerpt;
 mod outputs;
 
 mod ahead;
+mod doubt;
 mod download;
 mod held;
 mod issuer;
@@ -106,7 +107,7 @@ use restway_model::{
 };
 
 pub use clock::SystemClock;
-pub use compose::{Attachment, CallParts};
+pub use compose::{Again, Attachment, CallParts};
 pub use csv_file::CsvFile;
 pub use curl::curl_line;
 pub use download::{Download, Downloaded, FetchedFile, KnownFile};
@@ -342,6 +343,11 @@ impl Connector {
     /// A variable that is not set, or a URL that cannot be called.
     pub fn base_url(&self, api: &ApiFile) -> Result<SafeUrl, CallError> {
         plan::base_url(api, &self.lookup(&NoValues, false)).map(SafeUrl::new)
+    }
+
+    /// How many requests to the api may be under way at once; more would wait for each other.
+    pub fn places(&self, api: &ApiFile) -> usize {
+        gate::places(&api.limits)
     }
 
     pub(crate) fn target(&self, api: &ApiFile) -> Result<Arc<Target>, CallError> {

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use restway_model::definition::{self, ApiFile, AppFile, Definition, Problem, WorkspaceFile};
+use restway_model::definition::{
+    self, ApiFile, AppFile, Definition, ExportFrom, Problem, WorkspaceFile,
+};
 use restway_model::{Name, nearest};
 
 use crate::WorkError;
@@ -79,6 +81,11 @@ impl Definitions {
         if named.is_none() {
             for (_, _, app) in &apps {
                 crate::publish::saved_queries(folder, app)?;
+            }
+            for export in apis.iter().flat_map(|(_, _, api)| api.exports.values()) {
+                if let Some(ExportFrom::Saved(name)) = export.source() {
+                    crate::publish::saved(folder, &name)?;
+                }
             }
         }
         let is_here = |word: &String| {

@@ -155,7 +155,7 @@ pub(crate) fn saved_queries(
 }
 
 /// A saved query, `queries/NAME.sql`.
-fn saved(folder: &Path, name: &Name) -> Result<Saved, WorkError> {
+pub(crate) fn saved(folder: &Path, name: &Name) -> Result<Saved, WorkError> {
     let file = format!("queries/{name}.sql");
     let text = match fs_err::read_to_string(folder.join(&file)) {
         Ok(text) => text,
