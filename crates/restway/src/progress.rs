@@ -123,7 +123,13 @@ impl Progress {
         self.is_over(resource, status, &what, took);
     }
 
-    fn export_ended(&self, export: &TableName, status: RunStatus, rows: &RowCounts, took: Duration) {
+    fn export_ended(
+        &self,
+        export: &TableName,
+        status: RunStatus,
+        rows: &RowCounts,
+        took: Duration,
+    ) {
         let mut what = format!("{} done", count(rows.done));
         for (word, rows) in
             [("refused", rows.refused), ("ambiguous", rows.ambiguous), ("left", rows.waiting)]

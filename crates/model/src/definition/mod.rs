@@ -72,9 +72,7 @@ pub use problem::Problem;
 pub use proxy::Proxy;
 pub use request::{CallPart, CallRequest, Idempotency};
 pub use tls::{Tls, TlsVersion};
-pub use webhook::{
-    CALLS_MAX, History, Output, OutputEntry, TIMEOUT_MAX, Webhook, WebhookCall,
-};
+pub use webhook::{CALLS_MAX, History, Output, OutputEntry, TIMEOUT_MAX, Webhook, WebhookCall};
 pub use workspace::{Egress, Issuer, Metadata, REQUESTS, Serve, WorkspaceFile};
 pub use writing::{OwnEvent, Piece, Rule, Severity, pieces};
 

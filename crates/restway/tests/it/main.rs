@@ -11,6 +11,8 @@ mod asking;
 mod bad_input;
 mod commands;
 mod demo;
+mod desk;
+mod exports;
 mod files;
 mod formats;
 mod httpbin;

@@ -106,9 +106,7 @@ impl Workspace {
         let mut tally = delivery.tally;
         let cut_off = match ended {
             Ok(true) => Ok(()),
-            Ok(false) => {
-                self.cut_off(chosen, outbox, Code::Interrupted.as_str(), CUT_OFF).await
-            }
+            Ok(false) => self.cut_off(chosen, outbox, Code::Interrupted.as_str(), CUT_OFF).await,
             Err(error) => {
                 // What cannot be written now the next export finds as it is.
                 let (code, said) = (error.code().as_str(), error.to_string());
@@ -204,9 +202,8 @@ impl Delivery<'_> {
         }
         let (store, outbox, after) = (self.workspace.store.clone(), self.outbox, self.after);
         let settled = std::mem::take(&mut self.settled);
-        self.turning = Some(Box::pin(async move {
-            store.turn_outbox(outbox, &settled, after, most).await
-        }));
+        self.turning =
+            Some(Box::pin(async move { store.turn_outbox(outbox, &settled, after, most).await }));
         self.asked = most;
     }
 }

@@ -96,10 +96,8 @@ impl Workspace {
         run: &str,
         with_ambiguous: bool,
     ) -> Result<i64, WorkError> {
-        let is_none = || ExportError::NotItsRun {
-            run: run.to_owned(),
-            export: chosen.table.clone(),
-        };
+        let is_none =
+            || ExportError::NotItsRun { run: run.to_owned(), export: chosen.table.clone() };
         let found = self.store.run(run).await?.ok_or_else(is_none)?.run.id;
         let record = self.store.export(&found).await?;
         let record = record.filter(|record| record.export == chosen.table.to_string());
