@@ -8,6 +8,7 @@ mod access;
 mod api;
 mod app;
 mod auth;
+mod binding;
 mod body;
 mod decode;
 mod export;
@@ -50,6 +51,7 @@ pub use auth::{
     Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, HmacAlgorithm, JwtAlgorithm,
     KeyEncoding, ScopeIn, SignatureEncoding,
 };
+pub use binding::{Binding, CallerOutput, misbound};
 pub use body::ResourceBody;
 pub use export::{Export, ExportFrom, OnError};
 pub use export_meaning::{DEAD_LETTERS, OUTCOME_COLUMNS};
