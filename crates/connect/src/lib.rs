@@ -122,7 +122,7 @@ pub use page::PageMark;
 pub use person::{LoggedOut, PersonLogin, PersonTask};
 pub use proxy::Proxies;
 pub use raw::{RawKeeper, TakeRecords};
-pub use request::{Answer, Attempt, Body, Expected, Manner, Redirects, Request, Timeouts};
+pub use request::{Answer, Attempt, Body, Expected, Leave, Manner, Redirects, Request, Timeouts};
 pub use restway_model::InvalidEgress;
 pub use sent::Spent;
 pub use tape::Tape;

@@ -5,6 +5,7 @@
 //! hop anew. Its own headers may hold secrets all the same, so its `Debug` shows their names only.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct Request {
     pub repeatable: bool,
     /// Whether it is sent again after a rate limit even where it is not repeatable otherwise.
     pub waits_for_limits: bool,
+    /// What must have been done before it goes out, after every wait and login; asked each time.
+    pub leave: Option<Leave>,
     /// Whether its answer is kept, and asked whether it still holds before it is sent again.
     pub keeps: bool,
     /// The statuses that are an answer and not an error.
@@ -49,6 +52,9 @@ pub struct Request {
     /// How it is sent, where that is not the api's to say.
     pub manner: Manner,
 }
+
+/// Asked at the last moment before a request goes out; if the answer is no, it does not.
+pub type Leave = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
 
 /// How one request is sent. What is not given is as the api and the process have it.
 #[derive(Clone, Default)]
@@ -94,6 +100,7 @@ impl Request {
             body: None,
             repeatable: method.is_idempotent(),
             waits_for_limits: false,
+            leave: None,
             keeps: false,
             expected: Expected::Success,
             body_bytes_max: CALL_BYTES_MAX,

@@ -1,11 +1,11 @@
 //! The outbox: the rows of an export on their way to an api.
 //!
 //! In: the rows of a query, each with its key and content, before anything is sent. Out: the rows
-//! to be sent next, and what became of those that were. A row is `sending` on the disk before its
-//! request goes out, so that a process that dies leaves no row of which nobody knows whether it was
-//! sent; its answer is on the disk before the next row takes its place. Whatever is settled and
-//! begun at the same time goes into one transaction ([`Store::turn_outbox`]): the disk is waited for
-//! once for as many rows as are under way, not once for each.
+//! to be sent next, and what became of those that were. A row that must not be sent twice is
+//! `sending` on the disk before its request goes out, so that a process that dies leaves no row that
+//! may have been sent and is not known for one. Whatever is settled and let go at the same time goes
+//! into one transaction ([`Store::turn_outbox`]): the disk is waited for once for as many rows as
+//! are under way, not once for each.
 //!
 //! An outbox outlives its run: a run that goes on with another one takes over its outbox. The
 //! content of a row is forgotten when the row is done, the row itself when its outcome is in the
@@ -100,10 +100,10 @@ pub struct ExportRecord {
     pub export: String,
     /// Its outbox.
     pub outbox: i64,
-    /// Whether its rows may be sent again without a person's word.
-    pub is_repeatable: bool,
     /// The types of the key's columns as JSON; none when the process died before all rows were in.
     pub key_types: Option<String>,
+    /// Whether its rows were kept for their time and are forgotten.
+    pub is_forgotten: bool,
     /// How many rows the query gave.
     pub rows: u64,
     /// What became of them in this run.
@@ -122,7 +122,6 @@ impl Store {
         run: &RunId,
         export: &str,
         outbox: Option<i64>,
-        is_repeatable: bool,
     ) -> Result<i64, StoreError> {
         let failed = StoreError::during("start an export");
         let mut transaction = self.pool().begin_with(schema::BEGIN).await.map_err(&failed)?;
@@ -137,7 +136,6 @@ impl Store {
         sqlx::query(sql::EXPORT_BEGIN)
             .bind(&run.0)
             .bind(outbox)
-            .bind(is_repeatable)
             .execute(&mut *transaction)
             .await
             .map_err(&failed)?;
@@ -204,9 +202,9 @@ impl Store {
         Ok(())
     }
 
-    /// Writes down what became of rows, and hands out the next ones behind `after`, at most `most`
-    /// of them: they are `sending` when this returns. One transaction, or none if there is nothing
-    /// to do.
+    /// Writes down what became of rows and that others go out now, and hands out the next ones
+    /// behind `after`, at most `most` of them. All in one transaction: the rows that go out are
+    /// `sending` when this returns.
     ///
     /// # Errors
     /// The database refused; then nothing is written and nothing handed out.
@@ -214,12 +212,9 @@ impl Store {
         &self,
         outbox: i64,
         settled: &[SettledRow],
-        after: u64,
-        most: usize,
+        leaving: &[u64],
+        (after, most): (u64, usize),
     ) -> Result<Vec<OutboxRow>, StoreError> {
-        if settled.is_empty() && most == 0 {
-            return Ok(Vec::new());
-        }
         let failed = StoreError::during("turn an outbox");
         let mut transaction = self.pool().begin_with(schema::BEGIN).await.map_err(&failed)?;
         for row in settled {
@@ -233,10 +228,10 @@ impl Store {
             .await
             .map_err(&failed)?;
         let rows = rows.iter().map(row_of).collect::<Result<Vec<_>, _>>()?;
-        for row in &rows {
+        for position in leaving {
             sqlx::query(sql::ROW_SENDING)
                 .bind(outbox)
-                .bind(number(row.position))
+                .bind(number(*position))
                 .execute(&mut *transaction)
                 .await
                 .map_err(&failed)?;
@@ -245,22 +240,19 @@ impl Store {
         Ok(rows)
     }
 
-    /// Gives the rows that were going out when their process died, or that were waited for no
-    /// longer, their state: they wait again, or nobody knows.
+    /// Rows that went out when their process died, or that were waited for no longer, are ambiguous
+    /// from now on: nobody knows.
     ///
     /// # Errors
     /// The database refused.
     pub async fn cut_off_rows(
         &self,
         outbox: i64,
-        is_repeatable: bool,
         code: &str,
         error: &str,
     ) -> Result<(), StoreError> {
-        let state = if is_repeatable { RowState::Waiting } else { RowState::Ambiguous };
         sqlx::query(sql::ROW_CUT_OFF)
             .bind(outbox)
-            .bind(state.as_str())
             .bind(code)
             .bind(error)
             .bind(written(self.now()))
@@ -386,8 +378,8 @@ impl Store {
         Ok(Some(ExportRecord {
             export: columns.get("export")?,
             outbox,
-            is_repeatable: columns.get("is_repeatable")?,
             key_types: columns.get("key_types")?,
+            is_forgotten: columns.instant_if_any("forgotten_at")?.is_some(),
             rows: columns.get("row_total")?,
             counts,
             has_landed,
@@ -421,17 +413,22 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets rows that nobody has asked for any more.
+    /// Forgets the rows of outboxes that nobody has gone on with for 30 days.
     ///
     /// # Errors
     /// The database refused.
     pub async fn forget_old_rows(&self) -> Result<(), StoreError> {
-        sqlx::query(sql::ROW_FORGET_OLD)
+        let failed = StoreError::during("forget old rows");
+        let mut transaction = self.pool().begin_with(schema::BEGIN).await.map_err(&failed)?;
+        sqlx::query(sql::OUTBOX_FORGET)
             .bind(written(self.now() - KEPT))
-            .execute(self.pool())
+            .bind(written(self.now()))
+            .execute(&mut *transaction)
             .await
-            .map_err(StoreError::during("forget old rows"))?;
-        Ok(())
+            .map_err(&failed)?;
+        let gone = sqlx::query(sql::ROW_FORGET_OLD).execute(&mut *transaction).await;
+        gone.map_err(&failed)?;
+        transaction.commit().await.map_err(&failed)
     }
 }
 
@@ -505,7 +502,7 @@ mod tests {
 
     async fn begun(store: &Store, outbox: Option<i64>) -> (RunId, i64) {
         let run = store.start_run(RunKind::Export, "a.x").await.unwrap();
-        let outbox = store.begin_export(&run, "a.x", outbox, false).await.unwrap();
+        let outbox = store.begin_export(&run, "a.x", outbox).await.unwrap();
         (run, outbox)
     }
 
@@ -532,12 +529,13 @@ mod tests {
         assert_eq!(store.key_twice(outbox).await.unwrap(), None);
         store.fill_outbox(outbox, "{}", 4).await.unwrap();
 
-        let first = store.turn_outbox(outbox, &[], 0, 3).await.unwrap();
+        let first = store.turn_outbox(outbox, &[], &[], (0, 3)).await.unwrap();
         assert_eq!(first.iter().map(|row| row.position).collect::<Vec<_>>(), [1, 2, 3]);
+        store.turn_outbox(outbox, &[], &[1, 2, 3], (3, 0)).await.unwrap();
         let done = [settled(&bench, 1, RowState::Done), settled(&bench, 2, RowState::Refused)];
-        let second = store.turn_outbox(outbox, &done, 3, 1).await.unwrap();
+        let second = store.turn_outbox(outbox, &done, &[4], (3, 1)).await.unwrap();
         assert_eq!(second[0].content, rows[3].content);
-        store.cut_off_rows(outbox, false, "call.timeout", "it is not known").await.unwrap();
+        store.cut_off_rows(outbox, "call.timeout", "it is not known").await.unwrap();
         let counts = RowCounts { done: 1, refused: 1, ambiguous: 2, waiting: 0 };
         assert_eq!(store.export(&run).await.unwrap().unwrap().counts, counts);
         let outcomes = store.outcomes_after(outbox, 0, 10).await.unwrap();
@@ -549,11 +547,11 @@ mod tests {
 
         let (next, same) = begun(&store, Some(outbox)).await;
         store.send_again(same, false).await.unwrap();
-        let again = store.turn_outbox(same, &[], 0, 9).await.unwrap();
+        let again = store.turn_outbox(same, &[], &[], (0, 9)).await.unwrap();
         assert_eq!(again.len(), 1, "the refused one, and not those of which nobody knows");
         assert_eq!(again[0].idempotency_key, first[1].idempotency_key);
         let done = [settled(&bench, 2, RowState::Done)];
-        store.turn_outbox(same, &done, 2, 0).await.unwrap();
+        store.turn_outbox(same, &done, &[], (2, 0)).await.unwrap();
         store.land_export(&next, same).await.unwrap();
         let left = RowCounts { ambiguous: 2, ..RowCounts::default() };
         assert_eq!(store.count_rows(same, true).await.unwrap(), left);

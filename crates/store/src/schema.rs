@@ -205,13 +205,13 @@ create table export_outbox (
     outbox_id integer primary key,
     export text not null,
     key_types text,
-    row_total integer not null default 0
+    row_total integer not null default 0,
+    forgotten_at text
 ) strict;
 
 create table export_run (
     run_id text primary key references run (run_id),
     outbox_id integer not null references export_outbox (outbox_id),
-    is_repeatable integer not null,
     done integer not null default 0,
     refused integer not null default 0,
     ambiguous integer not null default 0,

@@ -75,8 +75,8 @@ statements! {
     // Exports.
     OUTBOX_ADD = "insert into export_outbox (export) values ($1) returning outbox_id";
     OUTBOX_FILLED = "update export_outbox set key_types = $2, row_total = $3 where outbox_id = $1";
-    EXPORT_BEGIN = "insert into export_run (run_id, outbox_id, is_repeatable) values ($1, $2, $3)";
-    EXPORT_FIND = "select e.*, o.export, o.key_types, o.row_total
+    EXPORT_BEGIN = "insert into export_run (run_id, outbox_id) values ($1, $2)";
+    EXPORT_FIND = "select e.*, o.export, o.key_types, o.row_total, o.forgotten_at
         from export_run e join export_outbox o on o.outbox_id = e.outbox_id
         where e.run_id = $1";
     EXPORT_OPEN = "select e.run_id from export_run e
@@ -101,8 +101,8 @@ statements! {
             response = $6, error_code = $7, error = $8, sent_at = $9,
             content = case when $3 = 'done' then null else content end
         where outbox_id = $1 and position = $2";
-    ROW_CUT_OFF = "update export_row set state = $2, attempts = attempts + 1, error_code = $3,
-            error = $4, sent_at = $5
+    ROW_CUT_OFF = "update export_row set state = 'ambiguous', attempts = attempts + 1,
+            error_code = $2, error = $3, sent_at = $4
         where outbox_id = $1 and state = 'sending'";
     ROW_AGAIN = "update export_row set state = 'waiting', is_landed = 0, status = null,
             response = null, error_code = null, error = null
@@ -115,10 +115,13 @@ statements! {
     ROW_LANDED = "update export_row set is_landed = 1
         where outbox_id = $1 and state in ('refused', 'ambiguous')";
     ROW_DROP = "delete from export_row where outbox_id = $1";
-    /// The rows of outboxes that nobody has gone on with since then.
+    /// The outboxes that nobody has gone on with since then.
+    OUTBOX_FORGET = "update export_outbox set forgotten_at = $2
+        where forgotten_at is null and outbox_id in (
+            select e.outbox_id from export_run e join run r on r.run_id = e.run_id
+            group by e.outbox_id having max(r.started_at) < $1)";
     ROW_FORGET_OLD = "delete from export_row where outbox_id in (
-        select e.outbox_id from export_run e join run r on r.run_id = e.run_id
-        group by e.outbox_id having max(r.started_at) < $1)";
+        select outbox_id from export_outbox where forgotten_at is not null)";
 
     // Batches.
     BATCH_OF_RUN = "select count(*) from batch where stream = $1 and run_id = $2";

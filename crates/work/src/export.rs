@@ -2,9 +2,9 @@
 //!
 //! In: the name `api.export`, or a run to go on with. Out: a run, and a table with what became of
 //! each row. The order is the promise: all rows of the query are in the outbox before the first is
-//! sent (`fill`); a row is written down as going out, sent, and its answer written down before
-//! another takes its place (`deliver`, `send`); at the end all outcomes land as one batch that
-//! carries the run (`outcomes`). So a process that dies at any instant leaves an outbox that says
+//! sent (`fill`); a row that must not be sent twice is written down as going out before it does, and
+//! what was answered is written down as it comes (`deliver`, `send`); at the end all outcomes land
+//! as one batch that carries the run (`outcomes`). So a process that dies at any instant leaves an outbox that says
 //! of each row whether it is done, was never sent, or may have been: the first is never sent again,
 //! the second is by `--resume`, and the third only if doing it twice does no more than doing it
 //! once. A run that goes on sends the rows that the first run's query gave, not a new answer.
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use restway_connect::{Again, CallParts};
-use restway_model::definition::{ApiFile, Export, OnError};
+use restway_model::definition::{ApiFile, Export};
 use restway_model::{
     Code, Counts, Event, Explain, Name, RowCounts, RunId, RunKind, RunStatus, TableName, nearest,
 };
@@ -147,8 +147,7 @@ impl Workspace {
         let started = self.clock.monotonic();
         let subject = chosen.table.to_string();
         let run = self.store.start_run(RunKind::Export, &subject).await?;
-        let is_repeatable = chosen.export.is_repeatable();
-        let outbox = self.store.begin_export(&run, &subject, resumed, is_repeatable).await?;
+        let outbox = self.store.begin_export(&run, &subject, resumed).await?;
         let kind = RunKind::Export;
         self.observer.observe(&Event::RunStarted { run: run.clone(), kind, subject });
         let mut delivered = self.send_rows(&chosen, outbox, resumed.is_none(), asked.stop).await;
@@ -163,7 +162,7 @@ impl Workspace {
             }
         };
         let mut report = ExportReport {
-            status: status(&chosen, &rows, delivered.error.as_ref()),
+            status: status(&rows, delivered.error.as_ref()),
             run,
             export: chosen.table,
             rows,
@@ -204,7 +203,7 @@ impl Workspace {
         let counted = self.store.count_rows(outbox, false).await.unwrap_or_default();
         self.observer.observe(&Event::ExportEnded {
             export,
-            status: status(chosen, &counted, delivered.error.as_ref()),
+            status: status(&counted, delivered.error.as_ref()),
             rows: counted,
             duration: self.clock.monotonic().saturating_sub(begun),
         });
@@ -261,13 +260,12 @@ impl Workspace {
 }
 
 /// How an export ended. What can be gone on with is partly done.
-fn status(chosen: &Chosen, rows: &RowCounts, error: Option<&WorkError>) -> RunStatus {
+fn status(rows: &RowCounts, error: Option<&WorkError>) -> RunStatus {
     let is_whole = rows.refused + rows.ambiguous + rows.waiting == 0;
     let has_begun = rows.done + rows.refused + rows.ambiguous > 0;
     match error {
         None if is_whole => RunStatus::Succeeded,
         None => RunStatus::Partly,
-        Some(_) if chosen.export.on_error == OnError::Fail => RunStatus::Failed,
         Some(error) if error.code() == Code::ExportRefused => RunStatus::Failed,
         Some(error) if error.code() == Code::Interrupted => RunStatus::Partly,
         Some(_) if has_begun => RunStatus::Partly,

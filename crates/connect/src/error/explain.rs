@@ -44,6 +44,7 @@ impl Failure {
             Self::PageLoop { .. } => Code::PageLoop,
             Self::PageBound { .. } => Code::PageBound,
             Self::PageTarget { .. } => Code::PageTarget,
+            Self::Stayed => Code::Interrupted,
             Self::Spool(error) if error.kind() == std::io::ErrorKind::StorageFull => Code::DiskFull,
             Self::Spool(_) | Self::File { .. } => Code::FileFailed,
         }
@@ -117,6 +118,7 @@ impl Failure {
             | Self::Status { .. }
             | Self::Invalid { .. }
             | Self::File { .. }
+            | Self::Stayed
             | Self::Keeper(_) => return Vec::new(),
         };
         vec![hint.to_owned()]

@@ -134,7 +134,6 @@ pub(super) fn record_json(export: &ExportRecord) -> Value {
         "export": export.export,
         "query_rows": export.rows,
         "rows": export.counts,
-        "is_repeatable": export.is_repeatable,
         "has_landed": export.has_landed,
     })
 }

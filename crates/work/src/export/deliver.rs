@@ -1,11 +1,11 @@
 //! Deliver: the rows of an outbox, as many at once as the export and its api allow.
 //!
 //! In: a filled outbox. Out: each row settled, or left where something ended the run. What was
-//! answered is written down in one transaction that also hands out the next rows; while the disk is
-//! waited for, rows are under way, and what they come to goes into the next transaction. A row that
-//! must not be sent twice is handed out when there is a place for it, so that no more of them are in
-//! doubt after a crash than were under way; of others some are handed out ahead, and no row waits
-//! for the disk. What is held in memory is those rows.
+//! answered is written down in one transaction that also hands out the next rows, some of them ahead;
+//! while the disk is waited for, rows are under way, and what they come to goes into the next
+//! transaction. A row that must not be sent twice asks at the last moment, after every wait and
+//! login, to be written down as going out; so after a crash no row is in doubt that did not go.
+//! Others wait for no disk. What is held in memory is those rows.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -14,14 +14,17 @@ use std::time::Duration;
 use restway_model::definition::OnError;
 use restway_model::{Code, Counts, Explain, RowState};
 use restway_store::{OutboxRow, SettledRow, StoreError};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 
-use super::send::{Sender, Sent};
+use super::send::{Leaving, Sender, Sent};
 use super::{Chosen, ExportError};
 use crate::{Stop, WorkError, Workspace};
 
-/// Rows that are handed out before there is a place for them, where they may be sent again.
+/// Rows that are handed out before there is a place for them.
 const AHEAD: usize = 256;
+/// Rows that may wait to be written down as going out, before others wait for that.
+const LEAVING_MAX: usize = 64;
 /// How long the rows under way may still take when the run is asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
 /// So many rows without an answer, with none between them, and the api is taken to be out.
@@ -54,13 +57,17 @@ struct Delivery<'a> {
     outbox: i64,
     sender: Sender,
     places: usize,
-    ahead: usize,
     /// Rows that go out when there is a place.
     ready: VecDeque<OutboxRow>,
     sending: JoinSet<Sent>,
     /// Rows that the next transaction writes down.
     settled: Vec<SettledRow>,
+    asking: mpsc::Receiver<Leaving>,
+    /// Rows that the next transaction writes down as going out.
+    leaving: Vec<Leaving>,
     turning: Option<Turning>,
+    /// Who goes out when it is done.
+    departing: Vec<oneshot::Sender<()>>,
     /// How many rows it was asked for at most.
     asked: usize,
     /// The last row that was handed out, and whether there are more.
@@ -80,6 +87,7 @@ impl Workspace {
         stop: &Stop,
     ) -> Delivered {
         let (counts, error) = (Counts::default(), None);
+        let (leaving, asking) = mpsc::channel(LEAVING_MAX);
         let mut delivery = Delivery {
             workspace: self,
             tally: Tally { chosen, rows, counts, failed: 0, unanswered: 0, error },
@@ -90,13 +98,16 @@ impl Workspace {
                 redactor: self.redactor.clone(),
                 clock: self.clock.clone(),
                 observer: self.observer.clone(),
+                leaving: Some(leaving).filter(|_| !chosen.export.is_repeatable()),
             },
             places: chosen.export.concurrency().min(self.connector.places(&chosen.api)),
-            ahead: if chosen.export.is_repeatable() { AHEAD } else { 0 },
             ready: VecDeque::new(),
             sending: JoinSet::new(),
             settled: Vec::new(),
+            asking,
+            leaving: Vec::new(),
             turning: None,
+            departing: Vec::new(),
             asked: 0,
             after: 0,
             has_more: true,
@@ -106,11 +117,14 @@ impl Workspace {
         let mut tally = delivery.tally;
         let cut_off = match ended {
             Ok(true) => Ok(()),
-            Ok(false) => self.cut_off(chosen, outbox, Code::Interrupted.as_str(), CUT_OFF).await,
+            Ok(false) => {
+                let code = Code::Interrupted.as_str();
+                self.store.cut_off_rows(outbox, code, CUT_OFF).await.map_err(WorkError::from)
+            }
             Err(error) => {
                 // What cannot be written now the next export finds as it is.
                 let (code, said) = (error.code().as_str(), error.to_string());
-                let _ = self.cut_off(chosen, outbox, code, &said).await;
+                let _ = self.store.cut_off_rows(outbox, code, &said).await;
                 Err(error)
             }
         };
@@ -119,23 +133,11 @@ impl Workspace {
         }
         Delivered { counts: tally.counts, error: tally.error }
     }
-
-    /// The rows that are under way are waited for no longer.
-    async fn cut_off(
-        &self,
-        chosen: &Chosen,
-        outbox: i64,
-        code: &str,
-        said: &str,
-    ) -> Result<(), WorkError> {
-        let may_repeat = chosen.export.is_repeatable();
-        Ok(self.store.cut_off_rows(outbox, may_repeat, code, said).await?)
-    }
 }
 
 impl Delivery<'_> {
-    /// Sends until nothing is left to send or to wait for; says whether every row that was handed
-    /// out is settled.
+    /// Sends until nothing is left to send or to wait for; says whether all rows that went out were
+    /// waited for.
     async fn run(&mut self, mut stop: Stop) -> Result<bool, WorkError> {
         let clock = self.workspace.clock.clone();
         let mut is_whole = true;
@@ -156,7 +158,12 @@ impl Delivery<'_> {
                     self.has_more &= rows.len() >= self.asked;
                     self.after = rows.last().map_or(self.after, |row| row.position);
                     self.ready.extend(rows);
+                    for may_go in self.departing.drain(..) {
+                        // Who is gone meanwhile was stopped.
+                        let _ = may_go.send(());
+                    }
                 }
+                Some(leaving) = self.asking.recv() => self.leaving.push(leaving),
                 () = stop.raised(), if self.grace_ends.is_none() => {
                     self.grace_ends = Some(now + GRACE);
                     self.tally.error.get_or_insert(WorkError::Stopped);
@@ -169,22 +176,17 @@ impl Delivery<'_> {
             while let Some(ended) = self.sending.try_join_next() {
                 self.settled.push(self.tally.take(ended)?);
             }
+            while let Ok(leaving) = self.asking.try_recv() {
+                self.leaving.push(leaving);
+            }
         }
     }
 
-    /// Lets rows go while there are places; when the run is to end, those that are ready wait again.
+    /// Sends rows while there are places; when the run is to end, no further one goes out.
     fn start(&mut self) {
         if self.tally.error.is_some() {
-            let sent_at = self.workspace.clock.now();
-            self.settled.extend(self.ready.drain(..).map(|row| SettledRow {
-                position: row.position,
-                state: RowState::Waiting,
-                attempts: 0,
-                status: None,
-                response: None,
-                error: None,
-                sent_at,
-            }));
+            self.ready.clear();
+            self.leaving.clear();
         }
         while self.sending.len() < self.places
             && let Some(row) = self.ready.pop_front()
@@ -195,15 +197,21 @@ impl Delivery<'_> {
 
     /// Begins a transaction, if none is on its way and there is something for it to do.
     fn turn(&mut self) {
-        let room = (self.places + self.ahead).saturating_sub(self.sending.len() + self.ready.len());
-        let most = if self.has_more && self.tally.error.is_none() { room } else { 0 };
-        if self.turning.is_some() || (self.settled.is_empty() && most == 0) {
+        let is_low = self.ready.len() <= AHEAD / 2;
+        let goes_on = self.has_more && is_low && self.tally.error.is_none();
+        let most = if goes_on { AHEAD - self.ready.len() } else { 0 };
+        let has_nothing = self.settled.is_empty() && self.leaving.is_empty() && most == 0;
+        if self.turning.is_some() || has_nothing {
             return;
         }
         let (store, outbox, after) = (self.workspace.store.clone(), self.outbox, self.after);
         let settled = std::mem::take(&mut self.settled);
-        self.turning =
-            Some(Box::pin(async move { store.turn_outbox(outbox, &settled, after, most).await }));
+        let (leaving, departing): (Vec<u64>, Vec<_>) =
+            self.leaving.drain(..).map(|one| (one.position, one.may_go)).unzip();
+        self.departing = departing;
+        self.turning = Some(Box::pin(async move {
+            store.turn_outbox(outbox, &settled, &leaving, (after, most)).await
+        }));
         self.asked = most;
     }
 }

@@ -92,6 +92,12 @@ pub enum ExportError {
         /// The run.
         run: RunId,
     },
+    /// Nobody went on with the run for so long that its rows were forgotten.
+    #[error("the rows of the run {run} that were left were kept for 30 days, and are forgotten")]
+    Forgotten {
+        /// The run.
+        run: RunId,
+    },
     /// Only rows are left of which nobody knows.
     #[error("{rows} rows of the run {run} are left, and whether the api did them is not known")]
     OnlyAmbiguous {
@@ -114,7 +120,9 @@ impl Explain for ExportError {
             Self::Limited { .. } => Code::CallRateLimited,
             Self::Unanswered { .. } => Code::CallTimeout,
             Self::NotItsRun { .. } => Code::ArgumentInvalid,
-            Self::NeverBegan { .. } | Self::OnlyAmbiguous { .. } => Code::ExportOver,
+            Self::NeverBegan { .. } | Self::Forgotten { .. } | Self::OnlyAmbiguous { .. } => {
+                Code::ExportOver
+            }
         }
     }
 
@@ -135,7 +143,9 @@ impl Explain for ExportError {
             }
             Self::Unanswered { .. } => "see whether the api is up, and go on then".into(),
             Self::NotItsRun { .. } => "`restway runs` lists the runs with their exports".into(),
-            Self::NeverBegan { .. } => "run the export anew, without `--resume`".into(),
+            Self::NeverBegan { .. } | Self::Forgotten { .. } => {
+                "run the export anew, without `--resume`".into()
+            }
             Self::OnlyAmbiguous { run, export, .. } => format!(
                 "look at the api, and if they were not done: `restway export {export} --resume \
                  {run} --ambiguous` sends them again"

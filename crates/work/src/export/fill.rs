@@ -105,6 +105,9 @@ impl Workspace {
         if record.key_types.is_none() {
             return Err(ExportError::NeverBegan { run: found }.into());
         }
+        if record.is_forgotten {
+            return Err(ExportError::Forgotten { run: found }.into());
+        }
         self.store.send_again(record.outbox, with_ambiguous).await?;
         let (waiting, rows) = (
             self.store.count_rows(record.outbox, false).await?.waiting,

@@ -58,7 +58,7 @@ impl Workspace {
                 self.store.drop_rows(record.outbox).await?;
             }
             let code = Code::Interrupted.as_str();
-            self.store.cut_off_rows(record.outbox, record.is_repeatable, code, DIED).await?;
+            self.store.cut_off_rows(record.outbox, code, DIED).await?;
             self.land_outcomes(chosen, &run).await?;
         }
         Ok(())

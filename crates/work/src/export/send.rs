@@ -7,15 +7,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use restway_connect::{Answer, CallError, Connector, Expected};
+use restway_connect::{Answer, CallError, Connector, Expected, Leave};
 use restway_model::{
     Clock, Code, Event, Explain, Observer, Redactor, RowState, Scope, Values, exact_json,
 };
 use restway_store::{OutboxRow, SettledRow};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Chosen, ExportError};
 use crate::WorkError;
@@ -57,6 +59,14 @@ pub(super) struct Sender {
     pub(super) redactor: Redactor,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<dyn Observer>,
+    /// Where rows ask to be written down as going out; none where they may be sent again anyway.
+    pub(super) leaving: Option<mpsc::Sender<Leaving>>,
+}
+
+/// A row that is about to go out, and who waits until that is on the disk.
+pub(super) struct Leaving {
+    pub(super) position: u64,
+    pub(super) may_go: oneshot::Sender<()>,
 }
 
 /// A row that was sent.
@@ -135,6 +145,7 @@ impl Sender {
         let payload = cut(&self.redactor.redact(&request.payload()), PAYLOAD_BYTES_MAX);
         let expect = &self.chosen.export.request.expect;
         let mut request = request;
+        request.leave = self.leaving.clone().map(|leaving| leave(leaving, row.position));
         request.expected = match expect.is_empty() {
             true => Expected::Any,
             false => Expected::Listed((200..300).chain(expect.iter().copied()).collect()),
@@ -219,6 +230,25 @@ impl Sender {
             duration,
         });
     }
+}
+
+/// Has a row written down as going out, once, and lets it go then; never when nobody writes any
+/// more, which is when the run ends.
+fn leave(leaving: mpsc::Sender<Leaving>, position: u64) -> Leave {
+    let is_written = Arc::new(AtomicBool::new(false));
+    Arc::new(move || {
+        let (leaving, is_written) = (leaving.clone(), Arc::clone(&is_written));
+        Box::pin(async move {
+            if is_written.load(Ordering::Relaxed) {
+                return true;
+            }
+            let (may_go, goes) = oneshot::channel();
+            let has_left =
+                leaving.send(Leaving { position, may_go }).await.is_ok() && goes.await.is_ok();
+            is_written.store(has_left, Ordering::Relaxed);
+            has_left
+        })
+    })
 }
 
 /// A key for people: the value alone where there is one.
