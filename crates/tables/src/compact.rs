@@ -23,6 +23,7 @@ use crate::commit::sync_log;
 use crate::delta::{Opened, open};
 use crate::error::TableError;
 use crate::lake::Shared;
+use crate::log::ACTIONS_KEY;
 use crate::write::{FILE_BYTES_MAX, OpenFile, StagedFile, Trail, sync_folder};
 
 /// Files from this size on stay as they are.
@@ -237,7 +238,8 @@ async fn commit(
     }));
     let target_size = i64::try_from(FILE_BYTES_MAX).unwrap_or(i64::MAX);
     let operation = DeltaOperation::Optimize { predicate: None, target_size };
-    let committed = CommitBuilder::from(CommitProperties::default())
+    let said = [(ACTIONS_KEY.to_owned(), actions.len().into())];
+    let committed = CommitBuilder::from(CommitProperties::default().with_metadata(said))
         .with_actions(actions)
         .build(Some(&opened.snapshot), opened.store.clone(), operation)
         .await;

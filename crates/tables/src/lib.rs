@@ -4,7 +4,7 @@
 //! and [`Answer`]s. Landing is a pipeline of stages, one module each: `parse` (bytes to cells),
 //! `infer` (the narrowest exact type), `shape` (which key is which column of which table), `build`
 //! and `convert` (columns that widen), `encode` and `write` (Parquet files), `stage` (the batch),
-//! `commit` (the Delta logs). Asking is another: `query` (plan and run) over tables as they are or,
+//! `commit` (the Delta logs, on the disk by `log`). Asking is another: `query` (plan and run) over tables as they are or,
 //! by `moment` and `history`, were, and over `live` ones, of which `asked` tells what a statement
 //! needs; `answer` and `text` (write it out); `profile` and `sketch` (what columns hold). Keeping
 //! is the third: `compact`, `revise`, `vacuum`. `lake` is the door to all.
@@ -38,6 +38,7 @@ mod infer;
 mod keys;
 mod lake;
 mod live;
+mod log;
 mod maps;
 mod merge;
 mod moment;

@@ -18,9 +18,8 @@ use deltalake_core::kernel::{Action, Add, Metadata, MetadataExt, Transaction};
 use deltalake_core::protocol::DeltaOperation;
 use restway_model::{Event, RunId, TableName};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use crate::commit::{landed, sync_log};
+use crate::commit::{landed, run_metadata, sync_log};
 use crate::delta::{Opened, is_table, open, open_version};
 use crate::error::TableError;
 use crate::lake::{Shared, folders};
@@ -221,10 +220,7 @@ async fn bring_back(
     };
     let actions = differences(&now, target.as_ref())?;
     let sequence = i64::try_from(revision.sequence).unwrap_or(i64::MAX);
-    let run = std::collections::HashMap::from([
-        ("restway.run".to_owned(), json!(revision.run)),
-        ("restway.sequence".to_owned(), json!(revision.sequence)),
-    ]);
+    let run = run_metadata(&revision.run, revision.sequence, actions.len() + 1);
     let properties = CommitProperties::default()
         .with_metadata(run)
         .with_application_transaction(Transaction::new(&revision.stream, sequence));
