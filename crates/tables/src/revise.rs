@@ -60,6 +60,11 @@ pub struct Turn {
 }
 
 impl Revision {
+    /// Whether it takes its tables away.
+    pub fn is_drop(&self) -> bool {
+        matches!(self.change, Change::Drop(_))
+    }
+
     /// The tables that it changes.
     pub fn tables(&self) -> Vec<&TableName> {
         match &self.change {
@@ -117,20 +122,24 @@ async fn child_version(
     Ok(Some(version))
 }
 
-/// The removal of a resource's tables; of one that cannot be read too.
+/// The removal of a resource's tables; of one that cannot be read too. `waiting` are those that
+/// batches were recorded for, and which may not be there.
 pub(crate) async fn dropped(
     shared: &Shared,
     name: &TableName,
     turn: Turn,
+    waiting: Vec<TableName>,
 ) -> Result<Revision, TableError> {
-    if !is_table(&shared.folder(name)) {
+    if !is_table(&shared.folder(name)) && waiting.is_empty() {
         return Err(shared.missing(&name.to_string()));
     }
-    let mut tables: Vec<TableName> = family(shared, name).await?.into_iter().collect();
+    let mut tables = family(shared, name).await?;
+    tables.extend(waiting);
     let rejects = rejects_table(name);
-    if is_table(&shared.folder(&rejects)) && !tables.contains(&rejects) {
-        tables.push(rejects);
+    if is_table(&shared.folder(&rejects)) {
+        tables.insert(rejects);
     }
+    let tables = tables.into_iter().collect();
     let Turn { stream, sequence, run } = turn;
     Ok(Revision { stream, sequence, resource: name.clone(), run, change: Change::Drop(tables) })
 }

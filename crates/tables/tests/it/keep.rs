@@ -125,7 +125,7 @@ async fn what_cannot_be_restored_or_dropped_says_why() {
     assert_eq!(restored("acme.items", 2, 2).await, Code::TableConflict);
     assert_eq!(restored("acme.items__l", 1, 3).await, Code::ArgumentInvalid);
     assert_eq!(restored("acme.itms", 1, 3).await, Code::TableMissing);
-    let child = fixture.lake.dropped(&name("acme.items__l"), turn(3)).await;
+    let child = fixture.lake.dropped(&name("acme.items__l"), turn(3), Vec::new()).await;
     assert!(matches!(child, Err(TableError::ChildTable { .. })), "{child:?}");
 }
 
@@ -136,13 +136,15 @@ async fn a_resource_is_dropped_with_its_children_and_lands_anew() {
     let log = fixture.root().join("acme/broken/_delta_log");
     fs_err::create_dir_all(&log).expect("a folder");
     fs_err::write(log.join("00000000000000000000.json"), "{}").expect("a file");
-    let revision = fixture.lake.dropped(&name("acme.items"), turn(2)).await.expect("planned");
+    let revision =
+        fixture.lake.dropped(&name("acme.items"), turn(2), Vec::new()).await.expect("planned");
     assert_eq!(revision.tables().len(), 3);
     for _ in 0..2 {
         fixture.lake.revise(&revision).await.expect("dropped");
     }
     assert_eq!(fixture.tables().await, ["acme.broken table.damaged"]);
-    let broken = fixture.lake.dropped(&name("acme.broken"), turn(1)).await.expect("planned");
+    let broken =
+        fixture.lake.dropped(&name("acme.broken"), turn(1), Vec::new()).await.expect("planned");
     fixture.lake.revise(&broken).await.expect("dropped");
     let batch = fixture.stage(landing(3, LoadMode::Append), "{\"id\": \"x\"}").await;
     fixture.lake.commit(&batch.expect("staged")).await.expect("committed");
