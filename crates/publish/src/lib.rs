@@ -40,6 +40,7 @@ mod respond;
 mod source;
 mod statement;
 mod timing;
+mod webhooks;
 mod write;
 
 #[cfg(test)]
@@ -59,3 +60,4 @@ pub use source::{
     Violation, open,
 };
 pub use statement::{Bound, Dialect, Statement};
+pub use webhooks::{Argument, Order, Running, Webhooks};

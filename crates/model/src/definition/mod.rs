@@ -8,6 +8,7 @@ mod access;
 mod api;
 mod app;
 mod auth;
+mod binding;
 mod body;
 mod decode;
 mod files;
@@ -46,6 +47,7 @@ pub use auth::{
     Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, HmacAlgorithm, JwtAlgorithm,
     KeyEncoding, ScopeIn, SignatureEncoding,
 };
+pub use binding::{Binding, CallerOutput, misbound};
 pub use body::ResourceBody;
 pub use files::Files;
 pub use foreign::foreign_value;

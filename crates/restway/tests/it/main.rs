@@ -10,6 +10,7 @@ mod apart;
 mod arrows;
 mod asking;
 mod bad_input;
+mod bindings;
 mod commands;
 mod demo;
 mod files;
