@@ -69,13 +69,13 @@ async fn commit_table(
         if is_done(&opened, name, batch).await? {
             let version = opened.version();
             // Who committed it may have died before the disk had the entry's name.
-            sync_log(&shared.folder(name), version)?;
+            sync_folder(&shared.folder(name).join("_delta_log"))?;
             return Ok(CommittedTable { table: name.clone(), version, rows, is_new: false });
         }
         check_base(&opened, batch, table)?;
         match write(&opened, batch, table).await {
             Ok(version) => {
-                sync_log(&shared.folder(name), version)?;
+                sync_checkpoint(&shared.folder(name), version)?;
                 report(shared, table, version, rows);
                 return Ok(CommittedTable { table: name.clone(), version, rows, is_new: true });
             }
@@ -171,7 +171,9 @@ async fn create(
     let bytes = data.get_bytes().map_err(|error| TableError::damaged(name, error))?;
     let store = log::store(&folder)?;
     match store.write_commit_entry(0, CommitOrBytes::LogBytes(bytes), Uuid::new_v4()).await {
-        Ok(()) | Err(TransactionError::VersionAlreadyExists(_)) => sync_log(&folder, 0),
+        Ok(()) | Err(TransactionError::VersionAlreadyExists(_)) => {
+            sync_folder(&folder.join("_delta_log"))
+        }
         Err(error) => Err(TableError::damaged(name, error)),
     }
 }
@@ -251,24 +253,22 @@ pub(crate) fn run_metadata(
     ])
 }
 
-/// Waits until the disk has a version of the log: its entry, its checkpoint if one was made, and
-/// the folder that names them.
-pub(crate) fn sync_log(folder: &Path, version: u64) -> Result<(), TableError> {
+/// Waits until the disk has the checkpoint that came with a version, if one did: a large one is not
+/// written at once, as an entry of the log is.
+pub(crate) fn sync_checkpoint(folder: &Path, version: u64) -> Result<(), TableError> {
     let log = folder.join("_delta_log");
-    let number = format!("{version:020}");
+    let number = format!("{version:020}.checkpoint");
     let entries = fs_err::read_dir(&log).map_err(|error| TableError::file(&log, error))?;
     for entry in entries {
         let entry = entry.map_err(|error| TableError::file(&log, error))?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(&number) || name == "_last_checkpoint" {
+        if entry.file_name().to_string_lossy().starts_with(&number) {
             let path = entry.path();
             let synced = fs_err::File::open(&path).and_then(|file| file.sync_all());
             synced.map_err(|error| TableError::file(&path, error))?;
+            sync_folder(&log)?;
         }
     }
-    sync_folder(&log)?;
-    sync_folder(folder)
+    Ok(())
 }
 
 fn report(shared: &Shared, table: &StagedTable, version: u64, rows: u64) {

@@ -19,7 +19,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use restway_model::{Event, TableName};
 use serde::{Deserialize, Serialize};
 
-use crate::commit::sync_log;
+use crate::commit::sync_checkpoint;
 use crate::delta::{Opened, open};
 use crate::error::TableError;
 use crate::lake::Shared;
@@ -86,7 +86,7 @@ pub(crate) async fn compact(shared: &Shared, name: &TableName) -> Result<Compact
         }
     };
     trail.keep();
-    sync_log(&shared.folder(name), version)?;
+    sync_checkpoint(&shared.folder(name), version)?;
     shared.observer.observe(&Event::TableCommitted { table: name.clone(), version, rows: 0 });
     let kept = all.iter().filter(|file| !replaced.contains(&file.path));
     done.bytes = kept.map(|file| file.bytes).chain(files.iter().map(|file| file.bytes)).sum();

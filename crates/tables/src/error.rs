@@ -13,6 +13,7 @@ use restway_model::definition::MaxRejects;
 use restway_model::{Code, ColumnType, Explain, Refused, TableName};
 
 use crate::maps::MapPath;
+use crate::naming::resource_of;
 
 /// A cause from an engine underneath.
 pub type Cause = Box<dyn Error + Send + Sync + 'static>;
@@ -458,8 +459,9 @@ impl Explain for TableError {
             Self::Torn { table, .. } => vec![
                 "bring back that file, or the folder of the table, from a copy".into(),
                 format!(
-                    "or `restway tables drop {table}`, and the resource's other tables, and sync it \
-                     anew: the rows of that version are not known here"
+                    "or `restway tables drop {}`, and sync it anew: the rows of that version are \
+                     not known here",
+                    resource_of(table)
                 ),
             ],
             Self::Foreign { .. } => vec!["rewrite the table as plain Delta, protocol 1/2".into()],

@@ -215,3 +215,32 @@ fn is_whole(mut entry: impl BufRead, version: u64) -> io::Result<bool> {
         None => lines > 0 && (commit.sequence.is_none() || version == 0 || last.txn.is_some()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_says_whether_it_is_whole() {
+        let ours = "{\"commitInfo\":{\"restway.sequence\":2,\"restway.actions\":2}}";
+        let before = "{\"commitInfo\":{\"restway.sequence\":2}}";
+        let (add, txn) =
+            ("{\"add\":{\"path\":\"a\"}}", "{\"txn\":{\"appId\":\"a\",\"version\":2}}");
+        for (lines, version, whole) in [
+            (vec![], 1, false),
+            (vec![ours, add, txn], 1, true),
+            (vec![ours, add], 1, false),
+            (vec![ours, add, &txn[..9]], 1, false),
+            (vec![ours, add, "\0\0\0"], 1, false),
+            // What was committed before the number of actions was said.
+            (vec![before, add, txn], 1, true),
+            (vec![before, add], 1, false),
+            (vec![before, "{\"protocol\":{}}", "{\"metaData\":{}}"], 0, true),
+            // Others say nothing of it, and may end with an empty line.
+            (vec![add, "{\"commitInfo\":{\"timestamp\":1}}", ""], 1, true),
+        ] {
+            let text = lines.join("\n");
+            assert_eq!(is_whole(text.as_bytes(), version).expect("read"), whole, "{text}");
+        }
+    }
+}

@@ -19,12 +19,12 @@ use deltalake_core::protocol::DeltaOperation;
 use restway_model::{Event, RunId, TableName};
 use serde::{Deserialize, Serialize};
 
-use crate::commit::{landed, run_metadata, sync_log};
+use crate::commit::{landed, run_metadata, sync_checkpoint};
 use crate::delta::{Opened, is_table, open, open_version};
 use crate::error::TableError;
 use crate::lake::{Shared, folders};
 use crate::moment::{Moment, check_files, open_at};
-use crate::naming::rejects_table;
+use crate::naming::{rejects_table, resource_of};
 use crate::together::{batch_at, version_of};
 use crate::write::sync_folder;
 
@@ -95,6 +95,8 @@ pub(crate) async fn restore(
     let batch = batch_at(&shared.folder(name), target.version())?;
     let mut tables = Vec::new();
     for child in family(shared, name).await?.into_iter().filter(|table| table != name) {
+        // One that cannot be read cannot be brought back; that is said before anything is done.
+        open(&shared.root, &child).await?;
         let version = match batch {
             Some(batch) if !target.files().is_empty() => {
                 child_version(shared, &child, batch).await?
@@ -155,10 +157,12 @@ pub(crate) async fn family(
     let mut parents = BTreeMap::new();
     for table in folders(&shared.root.join(name.api.as_str()))? {
         let table = TableName::new(name.api.clone(), table);
-        // A table that cannot be read belongs to nobody, and is dropped by its own name.
-        if let Ok(Some(opened)) = open(&shared.root, &table).await
-            && let Some((parent, _)) = opened.def(&table).parent
-        {
+        let parent = match open(&shared.root, &table).await {
+            Ok(opened) => opened.and_then(|opened| opened.parent()),
+            // One that cannot be read belongs where its name says.
+            Err(_) => Some(resource_of(&table)).filter(|resource| *resource != table),
+        };
+        if let Some(parent) = parent {
             parents.insert(table, parent);
         }
     }
@@ -240,7 +244,7 @@ async fn bring_back(
         .await;
     let overtaken = |error| TableError::Overtaken { table: name.clone(), source: Box::new(error) };
     let version = committed.map_err(overtaken)?.version();
-    sync_log(&shared.folder(name), version)?;
+    sync_checkpoint(&shared.folder(name), version)?;
     shared.observer.observe(&Event::TableCommitted { table: name.clone(), version, rows: 0 });
     Ok(())
 }
