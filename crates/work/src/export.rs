@@ -2,12 +2,13 @@
 //!
 //! In: the name `api.export`, or a run to go on with. Out: a run, and a table with what became of
 //! each row. The order is the promise: all rows of the query are in the outbox before the first is
-//! sent (`fill`); a row that must not be sent twice is written down as going out before it does, and
-//! what was answered is written down as it comes (`deliver`, `send`); at the end all outcomes land
-//! as one batch that carries the run (`outcomes`). So a process that dies at any instant leaves an outbox that says
-//! of each row whether it is done, was never sent, or may have been: the first is never sent again,
-//! the second is by `--resume`, and the third only if doing it twice does no more than doing it
-//! once. A run that goes on sends the rows that the first run's query gave, not a new answer.
+//! sent (`fill`); a row that must not be sent twice is written down as going out before it does,
+//! and what was answered is written down as it comes (`deliver`, `send`); at the end all outcomes
+//! land as one batch that carries the run (`outcomes`). So a process that dies at any instant
+//! leaves an outbox that says of each row whether it is done, was never sent, or may have been: the
+//! first is never sent again, the second is by `--resume`, and the third only if doing it twice
+//! does no more than doing it once. A run that goes on sends the rows that the first run's query
+//! gave, not a new answer.
 //!
 //! What never happens here: a row sent twice in silence, a row that was not sent and is called
 //! done, all rows in memory.

@@ -1,10 +1,10 @@
 //! Deliver: the rows of an outbox, as many at once as the export and its api allow.
 //!
 //! In: a filled outbox. Out: each row settled, or left where something ended the run. What was
-//! answered is written down in one transaction that also hands out the next rows, some of them ahead;
-//! while the disk is waited for, rows are under way, and what they come to goes into the next
-//! transaction. A row that must not be sent twice asks at the last moment, after every wait and
-//! login, to be written down as going out; so after a crash no row is in doubt that did not go.
+//! answered is written down in one transaction that also hands out the next rows, some of them
+//! ahead; while the disk is waited for, rows are under way, and what they come to goes into the
+//! next transaction. A row that must not be sent twice asks at the last moment, after every wait
+//! and login, to be written down as going out; so after a crash no row is in doubt that did not go.
 //! Others wait for no disk. What is held in memory is those rows.
 
 use std::collections::VecDeque;
