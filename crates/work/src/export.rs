@@ -137,7 +137,7 @@ impl Workspace {
         let chosen = self.choose_export(name)?;
         self.connector.base_url(&chosen.api)?;
         let lock = self.store.lock()?;
-        self.recover().await?;
+        self.recover().await?.refuse(&chosen.table)?;
         self.store.close_abandoned_runs(&lock).await?;
         self.store.forget_old_rows().await?;
         self.land_open_exports(&chosen).await?;
