@@ -9,6 +9,7 @@ use restway_model::{Code, Explain, Name, Place, RunId, TableName};
 use restway_store::StoreError;
 use restway_tables::TableError;
 
+use crate::account::OtherAccount;
 use crate::{ExportError, WebhookError};
 
 /// Why something could not be done.
@@ -88,6 +89,9 @@ pub enum WorkError {
         /// What it is.
         why: String,
     },
+    /// An api that answers for another account than its file says, or does not say for which.
+    #[error(transparent)]
+    OtherAccount(OtherAccount),
     /// Nothing to sync.
     #[error("the workspace defines no resources")]
     NoResources,
@@ -319,6 +323,7 @@ impl Explain for WorkError {
             }
             Self::Unreadable { .. } => Code::ImportInvalid,
             Self::NotOfTheLake { .. } => Code::ArgumentInvalid,
+            Self::OtherAccount(error) => error.code(),
             Self::LiveBound { .. } => Code::LiveBound,
             Self::LiveRefused { .. } => Code::LiveRefused,
             Self::ParentFailed { .. } | Self::TooManyParents { .. } => Code::RunFailed,
@@ -351,6 +356,7 @@ impl Explain for WorkError {
             Self::Store(error) => error.hints(),
             Self::Webhook(error) => error.hints(),
             Self::Export(error) => error.hints(),
+            Self::OtherAccount(error) => error.hints(),
             Self::NoWorkspace { .. } => {
                 vec!["make one with `restway init`, or name its folder with `-C DIR`".into()]
             }

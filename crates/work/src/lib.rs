@@ -6,6 +6,7 @@
 //! What never happens here: HTTP, SQL, files of tables. Each is another room's; this one decides
 //! the order in which they act, which is what makes a crash at any instruction harmless.
 
+mod account;
 mod definitions;
 mod error;
 mod export;
@@ -23,6 +24,7 @@ mod sync;
 mod webhook;
 mod workspace;
 
+pub use account::OtherAccount;
 pub use definitions::{ApiDefinition, AppDefinition, Definitions};
 pub use error::WorkError;
 pub use export::{ExportAsked, ExportError, ExportPlan, ExportReport};

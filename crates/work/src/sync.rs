@@ -247,8 +247,17 @@ impl Workspace {
             chosen.iter().map(|one| (&one.table.api, Semaphore::new(RESOURCES_AT_ONCE))).collect();
         let ended: BTreeMap<&TableName, watch::Sender<Option<RunStatus>>> =
             chosen.iter().map(|one| (&one.table, watch::Sender::new(None))).collect();
-        let refused = chosen.iter().map(|one| unfinished.take(&one.table));
-        let refused: Vec<Option<WorkError>> = refused.collect();
+        let mut refused: Vec<Option<WorkError>> =
+            chosen.iter().map(|one| unfinished.take(&one.table)).collect();
+        let mut others = BTreeMap::new();
+        for (one, refused) in chosen.iter().zip(&mut refused) {
+            let api = &one.table.api;
+            if !others.contains_key(api) {
+                others.insert(api, self.check_account(&one.api).await.err());
+            }
+            let other = others.get(api).cloned().flatten();
+            *refused = refused.take().or(other.map(WorkError::OtherAccount));
+        }
         let (places, ended) = (&places, &ended);
         let syncs = chosen.iter().zip(refused).map(|(one, refused)| async move {
             let parent = one.parent();

@@ -11,7 +11,8 @@ use super::format::{Archive, ArchiveEntry, Format, FormatEntry};
 use super::landing::{Contract, Deletes, Load, MaxRejects};
 use super::paging::{Paginate, PaginateEntry};
 use super::{
-    Auth, Checkpoint, Domain, Export, Incremental, Job, Live, Proxy, ResourceBody, Tls, Webhook,
+    Auth, Checkpoint, Domain, Export, Identity, Incremental, Job, Live, Proxy, ResourceBody, Tls,
+    Webhook,
 };
 use crate::{ColumnType, Condition, Name, Rate, RecordPath, Template, Timespan};
 
@@ -32,6 +33,8 @@ pub struct ApiFile {
     /// The proxy that all requests of the api go through; without it, a person's own requests go
     /// through the one that their environment names.
     pub proxy: Option<Proxy>,
+    /// Whose account the credentials must lead to, which is asked before a sync or an export begins.
+    pub identity: Option<Identity>,
     /// Further domains of the same api, each with a login of its own. Requests to a declared domain
     /// carry that domain's credentials; requests to any other carry none.
     #[serde(default)]

@@ -224,6 +224,7 @@ impl Meaning for ApiFile {
         effect::check(self, finder);
         tls::check(self, finder);
         proxy::check(self, finder);
+        super::identity::check(self, finder);
         if self.limits.concurrency == Some(0) {
             finder.report(&["limits", "concurrency"], "must be at least 1", None);
         }

@@ -17,6 +17,7 @@ mod files;
 mod foreign;
 mod format;
 mod grammar;
+mod identity;
 mod incremental;
 mod inputs;
 mod job;
@@ -60,6 +61,7 @@ pub use foreign::foreign_value;
 pub use format::{
     Archive, ArchiveEntry, ArchiveKind, Charset, CsvFormat, Format, FormatEntry, FormatKind, Header,
 };
+pub use identity::Identity;
 pub use incremental::{Checkpoint, CursorScope, Incremental, SendCursor, StartValue};
 pub use inputs::{CallInputs, Multipart, Part, PartHeader, Preset, RetryBackoff};
 pub use job::{Job, Poll};

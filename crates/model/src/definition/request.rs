@@ -50,6 +50,25 @@ pub struct CallRequest {
 }
 
 impl CallRequest {
+    /// What reads a path.
+    pub fn get(path: Template) -> Self {
+        Self {
+            method: Method::Get,
+            path,
+            headers: BTreeMap::new(),
+            query: BTreeMap::new(),
+            json: None,
+            urlencoded: None,
+            multipart: None,
+            text: None,
+            xml: None,
+            html: None,
+            file: None,
+            safe: false,
+            expect: Vec::new(),
+        }
+    }
+
     /// Every text that may refer to something.
     ///
     /// # Errors

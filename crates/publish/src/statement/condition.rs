@@ -46,7 +46,11 @@ fn write(writer: &mut Writer, condition: &Condition<'_>, alias: &str) {
             writer.push("FALSE");
         }
         Condition::Compare { column, comparison, value } => {
-            writer.comparable(alias, column);
+            let is_either = writer.is_number_or_text(column, value);
+            match is_either {
+                true => writer.column(alias, column),
+                false => writer.comparable(alias, column),
+            }
             writer.push(match comparison {
                 Comparison::Equal => " = ",
                 Comparison::Different => " <> ",
@@ -55,7 +59,10 @@ fn write(writer: &mut Writer, condition: &Condition<'_>, alias: &str) {
                 Comparison::Greater => " > ",
                 Comparison::AtLeast => " >= ",
             });
-            writer.value(column, value);
+            match is_either {
+                true => writer.number_or_text(alias, column, value),
+                false => writer.value(column, value),
+            }
         }
         Condition::In { values, .. } if values.is_empty() => writer.push("FALSE"),
         Condition::In { column, values } => {

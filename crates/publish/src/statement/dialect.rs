@@ -231,6 +231,24 @@ impl Writer {
         self.push(&after);
     }
 
+    /// Whether a value is the text of a number and the column has no type, as what is counted in a
+    /// query of SQLite has none: then each row says which of the two it is compared with.
+    pub(super) fn is_number_or_text(&self, column: &Column, value: &Value) -> bool {
+        let is_number = || value.text.parse::<f64>().is_ok_and(f64::is_finite);
+        self.dialect == Dialect::Sqlite && column.kind == Kind::Other && is_number()
+    }
+
+    /// A value for a row of such a column.
+    pub(super) fn number_or_text(&mut self, alias: &str, column: &Column, value: &Value) {
+        self.push("CASE WHEN typeof(");
+        self.column(alias, column);
+        self.push(") IN ('integer', 'real') THEN CAST(");
+        let number = self.bind(Bound::Text(value.text.clone()));
+        self.push(" AS NUMERIC) ELSE ");
+        self.again(number);
+        self.push(" END");
+    }
+
     /// A value that a column gets, in the column's own type.
     pub(super) fn assigned(&mut self, column: &Column, value: Option<&Value>) {
         match value {

@@ -74,6 +74,9 @@ fn cases() -> Vec<(&'static str, u16, Value)> {
         ),
         ("regions/north", 200, json!({"region": "north", "n": 2})),
         ("regions?n=2&$count=true&$limit=1", 200, json!([{"region": "north", "n": 2}])),
+        // What is counted is a number, also where a query's columns have no type.
+        ("regions?n[lt]=10&n[gt]=1", 200, json!([{"region": "north", "n": 2}])),
+        ("regions?n[gte]=10", 200, json!([])),
         ("gone", 503, json!("the table behind")),
         ("keyless", 500, json!("the answer could not")),
     ]

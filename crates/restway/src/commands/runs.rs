@@ -106,6 +106,22 @@ fn show(
         super::export::show(context, &run.id, export);
         return;
     }
+    context.printer.line(&resources(detail));
+    if let Some(stages) = stages(detail) {
+        context
+            .printer
+            .line("\nwhere the time went, in seconds; what went side by side is added up:");
+        context.printer.line(&stages);
+    }
+    for outcome in &detail.resources {
+        for line in outcome.detail.iter().flat_map(detail_lines) {
+            context.printer.line(&format!("{}: {line}", outcome.resource));
+        }
+    }
+}
+
+/// What a run did to each resource.
+fn resources(detail: &RunDetail) -> String {
     let heads = [
         Head::text("resource"),
         Head::text("status"),
@@ -133,18 +149,7 @@ fn show(
             error.unwrap_or_default(),
         ]
     });
-    context.printer.line(&render(&heads, rows));
-    if let Some(stages) = stages(detail) {
-        context
-            .printer
-            .line("\nwhere the time went, in seconds; what went side by side is added up:");
-        context.printer.line(&stages);
-    }
-    for outcome in &detail.resources {
-        for line in outcome.detail.iter().flat_map(detail_lines) {
-            context.printer.line(&format!("{}: {line}", outcome.resource));
-        }
-    }
+    render(&heads, rows)
 }
 
 /// The stages of a sync: their names in the report, and as heads of a table. Each is added up by

@@ -23,6 +23,7 @@ mod incremental;
 mod kept;
 mod live;
 mod loads;
+mod owners;
 mod peers;
 mod persons;
 mod published;
