@@ -315,6 +315,9 @@ pub enum Failure {
         /// When it ended.
         until: DateTime<Utc>,
     },
+    /// It was not let go.
+    #[error("the request was not sent, because the run ends")]
+    Stayed,
     /// A file that a call reads or writes.
     #[error("the answer's file could not be written ({problem})")]
     File {

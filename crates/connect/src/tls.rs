@@ -4,7 +4,8 @@
 //! configuration: the system's authorities and those given beside them, a client certificate, the
 //! least version. A server's certificate that is given itself is trusted as it stands, because
 //! self-signed certificates often say that they are authorities and then could not be a server's;
-//! its dates and its name count all the same. Turning off `verify` leaves the proof that the server has its key.
+//! its dates and its name count all the same. Turning off `verify` leaves the proof that the server
+//! has its key.
 
 mod sources;
 

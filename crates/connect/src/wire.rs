@@ -49,6 +49,8 @@ const BYTES_PER_SECOND_MIN: u64 = 1024;
 /// That while, if the answer may take as long.
 const PACE_WINDOW: Duration = Duration::from_secs(60);
 
+/// What did not happen where no connection came about in time.
+pub(crate) const NO_CONNECTION: &str = "no connection";
 /// What did not happen when a try reached its end.
 pub(crate) const TOTAL: &str = "the answer has not ended";
 
@@ -207,7 +209,7 @@ impl Wire {
         };
         let after = outgoing.route.connect_timeout.unwrap_or(self.connect_timeout);
         let checked = timeout(after, self.check_way(&proxy, egress, &outgoing.url)).await;
-        let no_way = || Failure::Timeout { what: "no address", after }.through(&proxy);
+        let no_way = || Failure::Timeout { what: NO_CONNECTION, after }.through(&proxy);
         checked.map_err(|_| no_way())?.map_err(Failure::Egress)?;
         let url = outgoing.url.clone();
         let asked = match self.ask(outgoing).await {

@@ -81,6 +81,8 @@ pub(crate) struct Listed {
     pub(crate) total: Option<Count>,
     /// The token of the page behind this one.
     pub(crate) next: Option<String>,
+    /// How many items to skip to the page behind this one, where there is no token for it.
+    pub(crate) skips: Option<u64>,
     /// The token of the page before it.
     pub(crate) prev: Option<String>,
 }
@@ -95,7 +97,7 @@ pub(crate) struct Count {
 /// A page of a list, as an envelope and its headers. The tokens of other pages are members where
 /// the caller pages by them; their addresses are headers always, so that a cut is never silent.
 pub(crate) fn list(listed: Listed, plan: &ListPlan<'_>, request: &Request) -> Response {
-    let Listed { mut body, total, next, prev } = listed;
+    let Listed { mut body, total, next, skips, prev } = listed;
     body.push(b']');
     if plan.seek.tells() {
         let members = format!(",\"next\":{},\"prev\":{}", text(&next), text(&prev));
@@ -114,7 +116,9 @@ pub(crate) fn list(listed: Listed, plan: &ListPlan<'_>, request: &Request) -> Re
         body.splice(NO_COUNT, total.items.to_string().into_bytes());
     }
     let mut response = Response::json(200, body);
-    let links: Vec<String> = [("next", "$after", next), ("prev", "$before", prev)]
+    let skips = skips.map(|items| items.to_string());
+    let pages = [("next", "$after", next), ("next", "$offset", skips), ("prev", "$before", prev)];
+    let links: Vec<String> = pages
         .into_iter()
         .filter_map(|(relation, name, token)| {
             Some(format!("<{}>; rel=\"{relation}\"", address(request, name, &token?)))

@@ -130,17 +130,19 @@ async fn published(State(shared): State<Arc<Shared>>, request: Request) -> Respo
     };
     let publisher = shared.publisher.clone();
     let (mut pipe, mut ends) = rows::pipe();
-    let task = tokio::spawn(async move {
+    let reads = matches!(asked.method.as_str(), "GET" | "HEAD");
+    let answered = tokio::spawn(async move {
         let answer = publisher.answer_to(&asked, &mut pipe).await;
         drop(permit);
         answer
     });
+    let mut task = rows::Task { answered, reads };
     if let Ok(head) = (&mut ends.head).await {
         let mut response = sent(head);
         *response.body_mut() = rows::body(ends, task);
         return response;
     }
-    let fault = match task.await {
+    let fault = match (&mut task.answered).await {
         Ok(Answered::Whole(answer)) => return sent(answer),
         Ok(Answered::Sent | Answered::Cut) => "an answer came without its head".to_owned(),
         Err(error) => format!("a handler stopped: {error}"),

@@ -9,7 +9,7 @@ use restway_model::{Code, Explain, Name, Place, RunId, TableName};
 use restway_store::StoreError;
 use restway_tables::TableError;
 
-use crate::WebhookError;
+use crate::{ExportError, WebhookError};
 
 /// Why something could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,9 @@ pub enum WorkError {
     /// A webhook brought no outputs.
     #[error(transparent)]
     Webhook(Box<WebhookError>),
+    /// An export did not begin, or ended before all its rows were sent.
+    #[error(transparent)]
+    Export(Box<ExportError>),
     /// No workspace here.
     #[error("no `restway.yaml` in {} or above it", .start.display())]
     NoWorkspace {
@@ -221,6 +224,16 @@ pub enum WorkError {
         /// What stands against it.
         why: String,
     },
+    /// A batch that is recorded, and that its tables do not take.
+    #[error("batch {sequence} of `{resource}` is recorded, and cannot be brought into its tables")]
+    Unfinished {
+        /// The resource.
+        resource: TableName,
+        /// The batch.
+        sequence: u64,
+        /// What stands against it.
+        source: Box<WorkError>,
+    },
     /// A batch of the journal that this version cannot read.
     #[error("batch {sequence} of `{stream}` in the journal cannot be read or written")]
     Journal {
@@ -270,6 +283,12 @@ fn problems_line(problems: &[Problem]) -> String {
     }
 }
 
+impl From<ExportError> for WorkError {
+    fn from(error: ExportError) -> Self {
+        Self::Export(Box::new(error))
+    }
+}
+
 impl WorkError {
     /// Whether an api was out, so that asking again later may well do.
     pub fn is_outage(&self) -> bool {
@@ -291,6 +310,7 @@ impl Explain for WorkError {
             Self::Table(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Webhook(error) => error.code(),
+            Self::Export(error) => error.code(),
             Self::NoWorkspace { .. } => Code::WorkspaceMissing,
             Self::Exists { .. } => Code::WorkspaceExists,
             Self::Definitions(_) => Code::DefinitionInvalid,
@@ -302,9 +322,9 @@ impl Explain for WorkError {
             Self::LiveBound { .. } => Code::LiveBound,
             Self::LiveRefused { .. } => Code::LiveRefused,
             Self::ParentFailed { .. } | Self::TooManyParents { .. } => Code::RunFailed,
-            Self::ParentsFailed { source, .. } | Self::ResumeRefused { source, .. } => {
-                source.code()
-            }
+            Self::ParentsFailed { source, .. }
+            | Self::ResumeRefused { source, .. }
+            | Self::Unfinished { source, .. } => source.code(),
             Self::CursorUnreadable { .. }
             | Self::CursorChanged { .. }
             | Self::BorderFull { .. }
@@ -330,6 +350,7 @@ impl Explain for WorkError {
             Self::Table(error) => error.hints(),
             Self::Store(error) => error.hints(),
             Self::Webhook(error) => error.hints(),
+            Self::Export(error) => error.hints(),
             Self::NoWorkspace { .. } => {
                 vec!["make one with `restway init`, or name its folder with `-C DIR`".into()]
             }
@@ -375,6 +396,13 @@ impl Explain for WorkError {
                  needs no border"
                     .into(),
             ],
+            Self::Unfinished { resource, source, .. } => {
+                let give_up = format!(
+                    "or `restway tables drop {resource}` gives it up; the sync that follows lands \
+                     everything anew"
+                );
+                [source.hints(), vec![give_up]].concat()
+            }
             Self::NothingKept { .. } => {
                 vec!["`keep_raw: true` keeps the pages of the syncs that follow".into()]
             }

@@ -6,7 +6,7 @@
 use restway_model::{Code, Explain, MissingSecret, TemplateError};
 
 use super::{CallError, Failure};
-use crate::wire::TOTAL;
+use crate::wire::{NO_CONNECTION, TOTAL};
 
 impl Failure {
     pub(crate) fn code(&self) -> Code {
@@ -47,6 +47,7 @@ impl Failure {
             Self::PageMissing { .. } => Code::PageMissing,
             Self::NoEnd => Code::PageNoEnd,
             Self::CertificateEnded { .. } => Code::CertificateEnded,
+            Self::Stayed => Code::Interrupted,
             Self::Spool(error) if error.kind() == std::io::ErrorKind::StorageFull => Code::DiskFull,
             Self::Spool(_) | Self::File { .. } => Code::FileFailed,
         }
@@ -68,7 +69,7 @@ impl Failure {
             }
             Self::ProxyRefused { .. } => "ask whoever runs the proxy whether it may reach the host",
             Self::ViaProxy { failure, .. } => match failure.as_ref() {
-                Self::Connect { .. } | Self::Timeout { what: "no connection", .. } => {
+                Self::Connect { .. } | Self::Timeout { what: NO_CONNECTION, .. } => {
                     "check `proxy.url` or the environment's proxy, and that the proxy is up"
                 }
                 other => return other.hints(),
@@ -119,6 +120,7 @@ impl Failure {
             | Self::Status { .. }
             | Self::Invalid { .. }
             | Self::File { .. }
+            | Self::Stayed
             | Self::Keeper(_) => return Vec::new(),
         };
         vec![hint.to_owned()]

@@ -47,7 +47,7 @@ pub(super) fn send_failure(error: reqwest::Error, connect_timeout: Duration) -> 
     if error.is_dns() {
         Failure::Dns { problem }
     } else if error.is_timeout() && error.is_connect() {
-        Failure::Timeout { what: "no connection", after: connect_timeout }
+        Failure::Timeout { what: super::NO_CONNECTION, after: connect_timeout }
     } else if error.is_connect() {
         Failure::Connect { problem }
     } else if error.is_builder() {

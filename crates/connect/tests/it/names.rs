@@ -97,5 +97,5 @@ async fn a_look_up_before_a_proxy_is_given_up() {
     let error = rig.connector.call(&file, get("http://127.0.0.1:9/")).await;
     let error = error.expect_err("nobody says where the proxy is");
     assert_eq!(code(&error), "call.timeout", "{error}");
-    assert!(error.to_string().contains("no address within 50ms"), "{error}");
+    assert!(error.to_string().contains("no connection within 50ms"), "{error}");
 }

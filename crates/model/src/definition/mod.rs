@@ -11,6 +11,8 @@ mod auth;
 mod binding;
 mod body;
 mod decode;
+mod export;
+mod export_meaning;
 mod files;
 mod foreign;
 mod format;
@@ -26,6 +28,8 @@ mod paging;
 mod param;
 mod problem;
 mod proxy;
+mod request;
+mod request_meaning;
 mod shown;
 mod tls;
 mod unused;
@@ -49,6 +53,8 @@ pub use auth::{
 };
 pub use binding::{Binding, CallerOutput, misbound};
 pub use body::ResourceBody;
+pub use export::{Export, ExportFrom, OnError};
+pub use export_meaning::{DEAD_LETTERS, OUTCOME_COLUMNS};
 pub use files::Files;
 pub use foreign::foreign_value;
 pub use format::{
@@ -66,11 +72,9 @@ pub use paging::{Paginate, PaginateEntry, PaginateKind, Slot};
 pub use param::{Param, ValueProblem, ValueType};
 pub use problem::Problem;
 pub use proxy::Proxy;
+pub use request::{CallPart, CallRequest, Idempotency};
 pub use tls::{Tls, TlsVersion};
-pub use webhook::{
-    CALLS_MAX, History, Idempotency, Output, OutputEntry, TIMEOUT_MAX, Webhook, WebhookCall,
-    WebhookPart,
-};
+pub use webhook::{CALLS_MAX, History, Output, OutputEntry, TIMEOUT_MAX, Webhook, WebhookCall};
 pub use workspace::{Egress, Issuer, Metadata, REQUESTS, Serve, WorkspaceFile};
 pub use writing::{OwnEvent, Piece, Rule, Severity, pieces};
 

@@ -6,12 +6,15 @@
 #![expect(clippy::disallowed_methods, reason = "a test that cannot read a file may say so badly")]
 
 mod access;
+mod apart;
 mod arrows;
 mod asking;
 mod bad_input;
 mod bindings;
 mod commands;
 mod demo;
+mod desk;
+mod exports;
 mod files;
 mod formats;
 mod httpbin;
