@@ -289,3 +289,23 @@ async fn an_empty_page_before_the_total_is_an_error() {
     assert_eq!(code(&error), "page.missing", "{error}");
     assert!(error.to_string().contains("4 of 9 records"), "{error}");
 }
+
+#[tokio::test]
+async fn a_token_leads_on_from_a_page_whose_list_was_left_out() {
+    let server = scripted(|seen: Seen| async move {
+        match seen.query("t").as_deref() {
+            None => page(0, 2, json!({"next": "a"})),
+            Some("a") => json_answer("{\"next\":\"b\"}"),
+            _ => page(4, 6, json!({})),
+        }
+    })
+    .await;
+    let paginate = json!({"type": "token", "next": "next", "param": "t"});
+    let walk = async |optional: bool| {
+        let parts = json!({"paginate": paginate, "records_optional": optional});
+        Rig::new().walk(&resource(&server, parts), "rows").await
+    };
+    let walked = walk(true).await.expect("three pages");
+    assert_eq!((walked.ids(), walked.pages), (vec![0, 1, 4, 5], 3));
+    assert_eq!(code(&walk(false).await.expect_err("no list")), "page.records_missing");
+}
