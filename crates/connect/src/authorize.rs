@@ -127,7 +127,7 @@ pub(crate) fn signed(
             let password = Secret::new(text(password)?);
             let header = site.digests.header(hop, &text(username)?, &password)?;
             Ok(Some(header.map_or(Credential::None, |header| {
-                redactor.learn(&header);
+                redactor.learn_signature(&header);
                 Credential::Header("authorization".into(), header)
             })))
         }
@@ -143,9 +143,9 @@ pub(crate) fn signed(
             let headers = sigv4::signed(hop, &signing, now);
             let header = |(name, value): (String, Secret)| {
                 if name == "authorization" {
-                    redactor.learn(&value);
+                    redactor.learn_signature(&value);
                     let signature = value.expose().rsplit('=').next().unwrap_or_default();
-                    redactor.learn(&Secret::new(signature));
+                    redactor.learn_signature(&Secret::new(signature));
                 }
                 Credential::Header(name, value)
             };

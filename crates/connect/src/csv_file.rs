@@ -23,6 +23,7 @@ impl CsvFile {
     pub fn new(types: BTreeMap<String, ColumnType>, limits: &Limits) -> Result<Self, Failure> {
         let shape = BodyShape {
             records: None,
+            records_optional: false,
             format: Format::Csv(CsvFormat::default()),
             archive: None,
             types,

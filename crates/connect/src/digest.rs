@@ -11,6 +11,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use md5::{Digest as _, Md5};
 use restway_model::Secret;
 
+use crate::authorize::Credential;
 use crate::error::Failure;
 use crate::redirect::Hop;
 
@@ -52,16 +53,20 @@ impl Hash {
 
 impl Digests {
     /// Takes the challenge of a 401; answers whether another try makes sense, which it does not
-    /// when the server refuses the nonce that it has just given.
-    pub(crate) fn challenged(&self, headers: &[(String, String)]) -> bool {
+    /// when the server refuses the nonce that it gave: the one that this request `used`, since
+    /// others may have been given the same meanwhile.
+    pub(crate) fn challenged(&self, headers: &[(String, String)], used: Option<&str>) -> bool {
         let values = headers.iter().filter(|(name, _)| name == "www-authenticate");
         let best = values.flat_map(|(_, value)| challenges(value)).max_by_key(|one| one.hash);
         let Some(challenge) = best else { return false };
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.as_ref().is_some_and(|(known, _)| known.nonce == challenge.nonce) {
+        if used == Some(challenge.nonce.as_str()) {
             return false;
         }
-        *known = Some((challenge, 0));
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that is known already keeps its count, which must not begin again.
+        if known.as_ref().is_none_or(|(known, _)| known.nonce != challenge.nonce) {
+            *known = Some((challenge, 0));
+        }
         true
     }
 
@@ -87,6 +92,13 @@ impl Digests {
         let who = (username, password);
         Ok(Some(answer(challenge, *count, &cnonce, who, method, &target)))
     }
+}
+
+/// The nonce that a header of ours answers.
+pub(crate) fn nonce(credential: &Credential) -> Option<String> {
+    let Credential::Header(_, header) = credential else { return None };
+    let parameters = parameters(header.expose().strip_prefix("Digest ")?);
+    parameters.into_iter().find(|(name, _)| name == "nonce").map(|(_, nonce)| nonce)
 }
 
 /// The `Digest` challenges of one header, which may hold those of other schemes too.
@@ -240,14 +252,15 @@ mod tests {
             one("Basic realm=\"a, b\", Digest realm=\"x\\\"y\", nonce=n1, Digest realm=\"r\", \
              algorithm=SHA-256, qop=\"auth\", nonce=\"n2\"");
         let digests = Digests::default();
-        assert!(digests.challenged(&both));
+        assert!(digests.challenged(&both, None));
         let known = digests.0.lock().unwrap().clone().unwrap().0;
         assert_eq!((known.nonce.as_str(), known.hash), ("n2", Hash::Sha256));
-        assert!(!digests.challenged(&both), "the same nonce was refused");
-        assert!(digests.challenged(&one("Digest realm=r, nonce=n3, stale=true")));
+        assert!(!digests.challenged(&both, Some("n2")), "the same nonce was refused");
+        assert!(digests.challenged(&both, None), "another request was given the same");
+        assert!(digests.challenged(&one("Digest realm=r, nonce=n3, stale=true"), Some("n2")));
         for other in ["Basic realm=x", "Digest nonce=n4, qop=\"auth-int\"", "Digest realm=r"] {
-            assert!(!digests.challenged(&one(other)), "{other}");
+            assert!(!digests.challenged(&one(other), None), "{other}");
         }
-        assert!(!digests.challenged(&one("Digest nonce=n5, algorithm=SHA-512-256")));
+        assert!(!digests.challenged(&one("Digest nonce=n5, algorithm=SHA-512-256"), None));
     }
 }

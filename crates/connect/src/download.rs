@@ -124,6 +124,9 @@ impl Download {
             }
             match self.receive(&mut opened, target, parts, known).await {
                 Ok((size, sha256)) => {
+                    if !opened.incoming.has_end() && !self.resource.is_open_ended {
+                        exchange.warn_of_no_end();
+                    }
                     let text = |name| header(&opened.incoming.headers, name).map(str::to_owned);
                     let (etag, last_modified) = (text("etag"), text("last-modified"));
                     let content_type = text("content-type");

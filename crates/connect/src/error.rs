@@ -9,6 +9,7 @@ mod explain;
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use restway_model::definition::Method;
 use restway_model::{Code, Name, SafeUrl, TableName, TemplateError, Timespan};
 
@@ -298,6 +299,21 @@ pub enum Failure {
     PageBound {
         /// The bound.
         bound: u64,
+    },
+    /// An empty page before the last.
+    #[error("{problem}")]
+    PageMissing {
+        /// Which, and how many there are.
+        problem: String,
+    },
+    /// An answer whose end only the end of the connection tells.
+    #[error("the api sends bodies without an end: one that is cut looks whole")]
+    NoEnd,
+    /// Our certificate is over.
+    #[error("the client certificate has ended on {}", .until.format("%Y-%m-%d"))]
+    CertificateEnded {
+        /// When it ended.
+        until: DateTime<Utc>,
     },
     /// It was not let go.
     #[error("the request was not sent, because the run ends")]

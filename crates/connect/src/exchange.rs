@@ -49,7 +49,7 @@ pub(crate) struct Exchange {
     begun: Duration,
     begun_at: DateTime<Utc>,
     redirected_to: Option<SafeUrl>,
-    /// Whether an answer from elsewhere chose where the chain is now; see [`is_led`].
+    /// Whether an answer from elsewhere chose where the chain is now; see `redirect::is_led`.
     is_led: bool,
 }
 
@@ -113,7 +113,7 @@ impl Exchange {
                 self.begun_at = self.connector.clock().now();
             }
             self.redirected_to = None;
-            self.is_led = false;
+            self.is_led = self.request.manner.is_led;
             let mut opened = match self.chain().await {
                 Ok(opened) => opened,
                 Err(failure) => {
@@ -169,6 +169,13 @@ impl Exchange {
                     self.broke(failure).await?;
                 }
             }
+        }
+    }
+
+    /// Warns, once for the api, that nothing tells a cut body from a whole one.
+    pub(crate) fn warn_of_no_end(&self) {
+        if let Some(warning) = self.target.no_end_warning() {
+            self.connector.observe(&warning);
         }
     }
 

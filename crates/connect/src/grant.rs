@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use restway_model::definition::{Auth, ClientAuth, Grant, Method, ScopeIn};
-use restway_model::{SafeUrl, Secret, Template, Values};
+use restway_model::{RecordPath, SafeUrl, Secret, Template, Values};
 use serde_json::Value;
 use url::Url;
 
@@ -33,6 +33,8 @@ pub(crate) struct TokenRequest {
     pub(crate) json: Option<Value>,
     /// What was made from secrets, for the redactor.
     pub(crate) made: Vec<Secret>,
+    /// Where the answer has its token, if the definition says.
+    pub(crate) token: Option<RecordPath>,
 }
 
 /// What a token request is made with, beside the definition.
@@ -149,6 +151,7 @@ impl TokenRequest {
             form: Vec::new(),
             json: None,
             made: Vec::new(),
+            token: None,
         }
     }
 

@@ -50,7 +50,7 @@ pub(crate) fn signed(
     let text = Secret::new(string.text(&request).map_err(Failure::Value)?);
     let key = hmac::Key::new(algorithm_of(*algorithm), &key);
     let signature = written(hmac::sign(&key, text.expose().as_bytes()).as_ref(), *encoding);
-    redactor.learn(&Secret::new(signature.as_str()));
+    redactor.learn_signature(&Secret::new(signature.as_str()));
     request.signature = Some(signature);
     for (name, template) in headers {
         let value = template.text(&request).map_err(Failure::Value)?;
@@ -104,7 +104,8 @@ fn key_bytes(key: &Secret, encoding: KeyEncoding) -> Result<Zeroizing<Vec<u8>>, 
     })
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
+/// Bytes written with two digits each.
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
     let pair = |at: usize| text.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
     let is_hex = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_hex.then(|| (0..text.len()).step_by(2).map(pair).collect()).flatten()

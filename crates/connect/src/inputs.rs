@@ -212,9 +212,9 @@ fn add_login(
 ) -> Result<(), CallError> {
     let Some(username) = &inputs.username else { return Ok(()) };
     let password = inputs.password.clone().unwrap_or_else(|| Secret::new(""));
-    redactor.learn(&password);
+    redactor.learn_given(&password);
     let pair = basic(username, password.expose()).map_err(crate::plan_failure)?;
-    redactor.learn(&pair);
+    redactor.learn_given(&pair);
     request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("authorization"));
     request.headers.push(("authorization".into(), format!("Basic {}", pair.expose())));
     Ok(())
@@ -225,17 +225,17 @@ fn add_login(
 fn learn(request: &Request, redactor: &Redactor) {
     let url = request.url.expose();
     for (_, value) in url.query_pairs().filter(|(name, value)| is_credential(name, value)) {
-        redactor.learn(&Secret::new(value));
+        redactor.learn_given(&Secret::new(value));
     }
     for (name, value) in &request.headers {
         if name.eq_ignore_ascii_case("cookie") {
             let values = value.split(';').filter_map(|pair| pair.split_once('='));
-            values.for_each(|(_, value)| redactor.learn(&Secret::new(value.trim())));
+            values.for_each(|(_, value)| redactor.learn_given(&Secret::new(value.trim())));
         } else if is_telling(name) {
-            redactor.learn(&Secret::new(value));
+            redactor.learn_given(&Secret::new(value));
             // What follows the scheme is the credential (RFC 9110, section 11.4).
             if let Some((_, credential)) = value.split_once(' ') {
-                redactor.learn(&Secret::new(credential.trim()));
+                redactor.learn_given(&Secret::new(credential.trim()));
             }
         }
     }
@@ -258,7 +258,8 @@ fn manner(inputs: &CallInputs) -> Result<Manner, CallError> {
     let status = inputs.retry_status_code.clone().unwrap_or_else(|| vec![502, 503, 504]);
     let retry = Some(retry(&inputs.retry_backoff, status));
     let tls = wanted_tls(inputs)?.map(Arc::new);
-    Ok(Manner { redirects: Some(redirects), timeouts: Some(timeouts), retry, tls })
+    let (redirects, timeouts) = (Some(redirects), Some(timeouts));
+    Ok(Manner { redirects, timeouts, retry, tls, is_led: false })
 }
 
 fn retry(backoff: &RetryBackoff, status: Vec<u16>) -> Retry {

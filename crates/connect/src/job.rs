@@ -28,7 +28,7 @@ use crate::excerpt::{excerpt, title};
 use crate::exchange::{Exchange, Opened};
 use crate::open_page::{OpenPage, PageShape};
 use crate::plan;
-use crate::redirect::Hop;
+use crate::redirect::{Hop, is_led};
 use crate::request::{Request, header};
 use crate::retry::{declared_wait, http_date};
 use crate::sent::Tally;
@@ -282,7 +282,11 @@ impl Export<'_> {
             Err(Failure::Redirect { problem, .. }) => return Err(refused(problem)),
             Err(other) => return Err(told.exchange.error(other)),
         };
+        let target = self.connector.target(self.api)?;
+        let (from, to) = (told.opened.url.expose(), next.url.expose());
+        let is_led = is_led(asked.manner.is_led, from, to, target.is_home(to));
         let mut request = Request::new(Method::Get, next.url);
+        request.manner.is_led = is_led;
         request.headers = next.headers;
         request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("accept"));
         if let Some(accepted) = plan::accepted(self.resource) {

@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::Failure;
 use crate::grant::Moment;
-use crate::key::{Signer, thumbprints};
+use crate::key::{Signer, thumbprint_of, thumbprints};
 
 const LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// As NetSuite's documentation has it: at most 60 minutes, and 59 in its example.
@@ -96,6 +96,11 @@ pub(crate) fn signed(
             .map_err(|problem| Failure::invalid("`certificate` of `assertion`", problem))?;
         head.insert("x5t".into(), sha1.into());
         head.insert("x5t#S256".into(), sha256.into());
+    }
+    if let Some(thumbprint) = optional(&assertion.thumbprint)? {
+        let sha1 = thumbprint_of(&thumbprint)
+            .map_err(|problem| Failure::invalid("`thumbprint` of `assertion`", problem))?;
+        head.insert("x5t".into(), sha1.into());
     }
     let claims = claims(assertion, claimant, values, now)?;
     let encoded = |part: Map<String, Value>| {

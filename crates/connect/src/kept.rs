@@ -6,6 +6,8 @@
 //! for somebody else than it came for; one kept that is marked `no-store` or has no validator; a
 //! half of one. Nothing of a credential is written, but a hash of it is part of a file's name.
 //!
+//! What cannot be kept is not, and the page is read all the same.
+//!
 //! A file is the body, its headers as JSON, and the length of those in eight bytes. It appears
 //! when it is whole. The files that were not used for longest go when all are too large together.
 
@@ -123,7 +125,12 @@ impl Answers {
                 if held <= self.bytes_max / 2 {
                     break;
                 }
-                fs::remove_file(path).await?;
+                // Another process may have removed it since.
+                if let Err(error) = fs::remove_file(path).await
+                    && error.kind() != std::io::ErrorKind::NotFound
+                {
+                    return Err(error);
+                }
                 held -= length;
             }
         }
@@ -164,27 +171,32 @@ impl Sought {
         status: u16,
         headers: &[(String, String)],
         clock: &dyn Clock,
-    ) -> Result<Met, Failure> {
+    ) -> Met {
         match (status, self.kept) {
             (304, Some(kept)) => {
                 let used = SystemTime::from(clock.now());
-                let file = kept.file.try_clone().await.map_err(failure)?.into_std().await;
-                file.set_modified(used).map_err(failure)?;
+                if let Ok(file) = kept.file.try_clone().await {
+                    // It only goes sooner than others if this fails.
+                    let _ = file.into_std().await.set_modified(used);
+                }
                 let headers = refreshed(kept.headers, headers);
-                Ok(Met::Unchanged(headers, KeptBody(Box::new(kept.file.take(kept.length)))))
+                Met::Unchanged(headers, KeptBody(Box::new(kept.file.take(kept.length))))
             }
             (200, _) if may_be_kept(headers) => {
-                private_folder(&self.answers.folder).map_err(failure)?;
-                let arriving = Arriving::at(self.path).await?;
-                let headers = lasting(headers).collect();
-                let answers = self.answers;
-                Ok(Met::Keeping(Box::new(Keeping { answers, arriving, headers, bytes: 0 })))
+                let arriving = match private_folder(&self.answers.folder) {
+                    Ok(()) => Arriving::at(self.path).await.ok(),
+                    Err(_) => None,
+                };
+                let Some(arriving) = arriving else { return Met::Passing };
+                let (headers, answers) = (lasting(headers).collect(), self.answers);
+                Met::Keeping(Box::new(Keeping { answers, arriving, headers, bytes: 0 }))
             }
             (200, Some(_)) => {
-                fs::remove_file(&self.path).await.map_err(failure)?;
-                Ok(Met::Passing)
+                // The server is asked about it again, if it stays.
+                let _ = fs::remove_file(&self.path).await;
+                Met::Passing
             }
-            _ => Ok(Met::Passing),
+            _ => Met::Passing,
         }
     }
 }
@@ -220,12 +232,9 @@ impl KeptBody {
 
 impl Keeping {
     /// Takes over a chunk; says whether there is room for it.
-    pub(crate) async fn chunk(&mut self, chunk: &Bytes) -> Result<bool, Failure> {
+    pub(crate) async fn chunk(&mut self, chunk: &Bytes) -> bool {
         self.bytes += chunk.len() as u64;
-        if self.bytes > BODY_BYTES_MAX {
-            return Ok(false);
-        }
-        self.arriving.write(chunk).await.map(|()| true)
+        self.bytes <= BODY_BYTES_MAX && self.arriving.write(chunk).await.is_ok()
     }
 
     /// The body is whole.
@@ -328,4 +337,58 @@ fn private_folder(folder: &Path) -> std::io::Result<()> {
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
 fn failure(error: std::io::Error) -> Failure {
     Failure::File { problem: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use restway_model::SafeUrl;
+    use restway_model::definition::Method;
+    use url::Url;
+
+    use super::*;
+    use crate::testing::HandClock;
+
+    fn hop() -> Hop {
+        let url = SafeUrl::new(Url::parse("https://h/x").expect("a URL"));
+        Hop { method: Method::Get, url, headers: Vec::new(), body: None, is_home: true }
+    }
+
+    fn tagged(cache: &str) -> Vec<(String, String)> {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        vec![pair("etag", "\"1\""), pair("cache-control", cache)]
+    }
+
+    async fn keep(answers: &Arc<Answers>, body: &'static [u8]) -> Result<(), Failure> {
+        let sought = answers.seek(&hop(), b"me").await;
+        let Met::Keeping(mut keeping) = sought.meet(200, &tagged(""), &HandClock::default()).await
+        else {
+            panic!("it is not kept");
+        };
+        assert!(keeping.chunk(&Bytes::from_static(body)).await);
+        keeping.finish().await
+    }
+
+    #[tokio::test]
+    async fn what_another_process_removed_is_nothing_that_fails() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("answers");
+        let answers = Arc::new(Answers::new(place.clone()));
+        keep(&answers, b"one").await.expect("it is kept");
+        let sought = answers.seek(&hop(), b"me").await;
+        assert!(sought.kept.is_some());
+        fs_err::remove_dir_all(&place).expect("it is removed");
+        let met = sought.meet(200, &tagged("no-store"), &HandClock::default()).await;
+        assert!(matches!(met, Met::Passing));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_kept_is_passed_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("answers");
+        fs_err::write(&place, "a file where the folder would be").expect("a file");
+        let answers = Arc::new(Answers::new(place));
+        let sought = answers.seek(&hop(), b"me").await;
+        let met = sought.meet(200, &tagged(""), &HandClock::default()).await;
+        assert!(matches!(met, Met::Passing));
+    }
 }

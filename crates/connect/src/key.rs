@@ -130,6 +130,22 @@ pub(crate) fn thumbprints(pem: &str) -> Result<(String, String), String> {
     Ok((of(&SHA1_FOR_LEGACY_USE_ONLY), of(&SHA256)))
 }
 
+/// A SHA-1 thumbprint as `x5t` has it, of one in hexadecimal, as portals show it, or base64.
+pub(crate) fn thumbprint_of(text: &str) -> Result<String, String> {
+    let is_between = |c: char| c.is_whitespace() || c == ':';
+    let bare: String = text.chars().filter(|c| !is_between(*c)).collect();
+    let bytes = match bare.len() == 2 * SHA1_FOR_LEGACY_USE_ONLY.output_len {
+        true => crate::hmac::from_hex(&bare),
+        false => {
+            let plain = bare.trim_end_matches('=').replace('+', "-").replace('/', "_");
+            URL_SAFE_NO_PAD.decode(plain).ok()
+        }
+    };
+    let bytes = bytes.filter(|bytes| bytes.len() == SHA1_FOR_LEGACY_USE_ONLY.output_len);
+    let bytes = bytes.ok_or("is no SHA-1 in hexadecimal or base64url")?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
 /// The sections of a PEM text. Secrets that came through one line have `\n` for their line ends.
 fn sections(pem: &str) -> Result<Vec<Section>, String> {
     const SECTIONS_MAX: usize = 16;

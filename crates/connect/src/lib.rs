@@ -362,18 +362,34 @@ impl Connector {
     }
 
     /// The api's TLS with its files read and its secrets looked up; `None` when it is as usual.
-    pub(crate) async fn tls(
-        &self,
-        tls: &definition::Tls,
-    ) -> Result<Option<Arc<tls::Tls>>, Failure> {
-        let (made, password) = {
-            let lookup = self.lookup(&NoValues, true);
-            let made = tls::Tls::of(tls, &lookup, self.folder())?;
-            let password = tls.client_key_password.as_ref();
-            let password = password.map(|one| one.text(&lookup)).transpose();
-            (made, password.map_err(Failure::Value)?.map(Secret::new))
+    pub(crate) async fn tls(&self, target: &Target) -> Result<Option<Arc<tls::Tls>>, Failure> {
+        let sources = tls::Sources::of(&target.tls, &self.lookup(&NoValues, true))?;
+        let Some(sources) = sources else { return Ok(None) };
+        let (folder, last) = (self.folder().map(Path::to_path_buf), target.made_tls.last());
+        let (password, known) = (sources.password.clone(), last.as_ref().map(|(stamp, _)| stamp));
+        let known = known.cloned();
+        let reading = tokio::task::spawn_blocking(move || {
+            let stamp = sources.stamp(folder.as_deref())?;
+            let is_known = known.as_ref() == Some(&stamp);
+            let made = if is_known { None } else { Some(sources.read(folder.as_deref())?) };
+            Ok((stamp, made))
+        });
+        let unread = |_| Failure::invalid("`tls`", "could not be read");
+        let (stamp, made) = match reading.await.map_err(unread)?? {
+            (_, None) => return Ok(last.map(|(_, tls)| tls)),
+            (stamp, Some(made)) => (stamp, made),
         };
-        let Some(mut made) = made else { return Ok(None) };
+        let made = Arc::new(self.opened(made, password).await?);
+        target.made_tls.keep(stamp, &made);
+        Ok(Some(made))
+    }
+
+    /// The same with what a password opens.
+    async fn opened(
+        &self,
+        mut made: tls::Tls,
+        password: Option<Secret>,
+    ) -> Result<tls::Tls, Failure> {
         if let (Some(identity), Some(password)) = (&made.identity, password) {
             let (locked, opener) = identity.locked();
             let open = self.keys().opened(locked, password, opener).await;
@@ -381,7 +397,18 @@ impl Connector {
             let open = open.map_err(|problem| Failure::invalid(subject, problem))?;
             made.identity = made.identity.map(|identity| identity.opened(open));
         }
-        Ok(Some(Arc::new(made)))
+        Ok(made)
+    }
+
+    /// Looks at the certificate that a request shows; what a tape answers is shown none.
+    pub(crate) fn judge(&self, target: &Target, tls: &tls::Tls) -> Result<(), Failure> {
+        if self.extras().tape.as_ref().is_some_and(|tape| tape.plays()) {
+            return Ok(());
+        }
+        if let Some(warning) = target.ending_warning(tls, self.clock().now())? {
+            self.observe(&warning);
+        }
+        Ok(())
     }
 
     pub(crate) fn keys(&self) -> &Keys {
@@ -398,7 +425,10 @@ impl Connector {
         let proxies = &self.extras().proxies;
         let given = proxies.given();
         match given.or(proxy) {
-            None => proxies.on_the_way(url),
+            None => {
+                proxies.teach(self.redactor());
+                proxies.on_the_way(url)
+            }
             Some(proxy) => {
                 let lookup = self.lookup(&NoValues, false);
                 proxy::Proxy::of(proxy, given.is_some(), url, &lookup, self.redactor())

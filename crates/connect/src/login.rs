@@ -26,7 +26,7 @@ pub(crate) fn request(
     values: &dyn Values,
     url_values: &dyn Values,
 ) -> Result<TokenRequest, Failure> {
-    let Auth::Login { url, method, json, form, .. } = auth else {
+    let Auth::Login { url, method, json, form, token, .. } = auth else {
         return Err(Failure::invalid("`auth`", "asks for no login"));
     };
     let url = token_url(url, base, url_values)?;
@@ -51,6 +51,7 @@ pub(crate) fn request(
         form: pairs,
         json,
         made: Vec::new(),
+        token: Some(token.clone()),
     })
 }
 
@@ -77,7 +78,9 @@ pub(crate) fn read(
     let life = match expires {
         Some(path) => {
             let end = path.find(answer).and_then(|value| life(value, now));
-            Some(end.ok_or_else(|| refused(format!("the path `{path}` finds no time")))?)
+            let end = end.ok_or_else(|| refused(format!("the path `{path}` finds no time")))?;
+            // One that is over when it is given says nothing of the token.
+            Some(end).filter(|end| !end.is_zero()).or(lifetime.map(|span| span.0))
         }
         None => lifetime.map(|span| span.0),
     };

@@ -23,6 +23,18 @@ pub(crate) struct PageShape {
     pub(crate) keeps_raw: bool,
     /// Records that are wanted; where nothing can follow them, no more are read.
     pub(crate) records_max: Option<u64>,
+    pub(crate) open_end: OpenEnd,
+}
+
+/// What becomes of a body that does not say where it ends, of a format that does not either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OpenEnd {
+    /// It is taken for whole.
+    Taken,
+    /// The same, with a warning.
+    Told,
+    /// It is an error.
+    Refused,
 }
 
 /// How far the body is.
@@ -157,7 +169,9 @@ impl OpenPage {
         chunk: Option<&[u8]>,
     ) -> Result<Reading, Failure> {
         let Some(chunk) = chunk else {
+            let may_be_cut = reader.may_be_cut();
             let (end, rest) = reader.finish()?;
+            self.judge_end(may_be_cut)?;
             for batch in rest {
                 self.held.keep(batch).await?;
             }
@@ -169,7 +183,9 @@ impl OpenPage {
             while let Some(batch) = reader.batch() {
                 self.held.keep(batch).await?;
             }
-            if self.shape.records_max.is_some_and(|most| reader.has_more_than(most)) {
+            // A body that is kept is read to its end, or it could not be read again.
+            let most = self.shape.records_max.filter(|_| !self.shape.keeps_raw);
+            if most.is_some_and(|most| reader.has_more_than(most)) {
                 let (end, rest) = reader.cut();
                 for batch in rest {
                     self.held.keep(batch).await?;
@@ -179,6 +195,19 @@ impl OpenPage {
             }
         }
         Ok(Reading::Body(reader))
+    }
+
+    /// What it means that the body ends here, where nothing says that it does.
+    fn judge_end(&self, may_be_cut: bool) -> Result<(), Failure> {
+        if self.opened.incoming.has_end() || !may_be_cut {
+            return Ok(());
+        }
+        match self.shape.open_end {
+            OpenEnd::Taken => {}
+            OpenEnd::Told => self.exchange.warn_of_no_end(),
+            OpenEnd::Refused => return Err(Failure::NoEnd),
+        }
+        Ok(())
     }
 
     /// An archive comes into a file, and is read when it is whole.

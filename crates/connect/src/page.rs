@@ -3,7 +3,8 @@
 //! In: the request of a page and what its answer held. Out: the next request, or the end. A state
 //! machine without input or output. What never happens here: a next page on another origin, or an
 //! end because a field holds something that was not understood; only what the definition names as
-//! the end (no token, no link, a short or empty page, the last number) is one.
+//! the end (no token, no link, a short or empty page, the last number) is one. Where the answer
+//! tells how much there is, an empty page before that is a gap and no end.
 
 use restway_model::definition::Paginate;
 use restway_model::{RecordPath, Redactor, SafeUrl, exact_json};
@@ -55,6 +56,8 @@ pub(crate) struct Pager {
     last: Option<u64>,
     /// What asks for the next page, where it is a value.
     value: Option<Value>,
+    /// What an empty page lacks, where the answer says that more follows.
+    gap: Option<String>,
 }
 
 /// What the answer to a page held beside its records.
@@ -85,7 +88,14 @@ impl Pager {
             stride: None,
             last: None,
             value: None,
+            gap: None,
         }
+    }
+
+    /// What is missing where the page at hand is empty and others follow it: their rows may have
+    /// been in it, too.
+    pub(crate) fn gap(&self) -> Option<Failure> {
+        self.gap.clone().map(|problem| Failure::PageMissing { problem })
     }
 
     /// Whether the last record of a page is needed.
@@ -164,17 +174,29 @@ impl Pager {
                 self.last = total.as_ref().and_then(|path| number(path, envelope));
                 let is_last = match self.last {
                     // A total beats a short page: some apis give less than was asked for.
-                    Some(total) => seen.end.records == 0 || self.records >= total,
+                    Some(total) => self.records >= total,
                     None => seen.end.records < *limit || seen.end.records == 0,
                 };
+                if let Some(total) = self.last.filter(|_| !is_last && seen.end.records == 0) {
+                    let read = self.records;
+                    let problem = format!("a page is empty after {read} of {total} records");
+                    return Err(Failure::PageMissing { problem });
+                }
                 (!is_last).then(|| Value::from(self.offset(self.records)))
             }
             Paginate::Page { start, total_pages, .. } => {
                 let total = total_pages.as_ref().and_then(|path| number(path, envelope));
-                self.last = total.map(|total| start.saturating_add(total).saturating_sub(1));
-                let is_last = self.last.is_some_and(|last| self.number >= last);
+                let last = total.map(|total| start.saturating_add(total).saturating_sub(1));
+                self.last = last.or(self.last);
+                let is_empty = seen.end.records == 0;
+                let is_last = self.last.map_or(is_empty, |last| self.number >= last);
+                let number = self.number;
+                self.gap = self.last.filter(|_| is_empty && !is_last).map(|last| {
+                    let pages = last.saturating_add(1).saturating_sub(*start);
+                    format!("page {number} is empty, and there are {pages} by `total_pages`")
+                });
                 self.number += 1;
-                (!is_last && seen.end.records > 0).then(|| Value::from(self.number))
+                (!is_last).then(|| Value::from(self.number))
             }
             Paginate::Keyset { field, .. } => match &seen.end.last {
                 Some(last) => Some(key(field, last)?),
@@ -423,7 +445,9 @@ mod tests {
         assert_eq!(counted.step(7, json!({"n": 12}), None), "https://h/x?q=1&limit=10&offset=7");
         assert_eq!(counted.step(5, json!({"n": "12"}), None), "end");
         let mut lying = Walker::start(json!({"type": "offset", "limit": 10, "total": "n"}));
-        assert_eq!(lying.step(0, json!({"n": 12}), None), "end");
+        assert!(lying.step(0, json!({"n": 12}), None).contains("after 0 of 12 records"));
+        let mut empty = Walker::start(json!({"type": "offset", "limit": 10, "total": "n"}));
+        assert_eq!(empty.step(0, json!({"n": 0}), None), "end");
     }
 
     #[test]
@@ -433,6 +457,15 @@ mod tests {
         assert_eq!(walker.url(), "https://h/x?q=1&p=0");
         assert_eq!(walker.step(5, json!({"pages": 2}), None), "https://h/x?q=1&p=1");
         assert_eq!(walker.step(5, json!({"pages": 2}), None), "end");
+        let mut holed = Walker::start(json!({"type": "page", "total_pages": "pages"}));
+        assert_eq!(holed.step(0, json!({"pages": 3}), None), "https://h/x?q=1&page=2");
+        assert!(holed.pager.gap().is_some());
+        assert_eq!(holed.step(5, json!({}), None), "https://h/x?q=1&page=3");
+        assert!(holed.pager.gap().is_none());
+        assert_eq!(holed.step(0, json!({"pages": 3}), None), "end");
+        assert!(holed.pager.gap().is_none());
+        let mut none = Walker::start(json!({"type": "page", "total_pages": "pages"}));
+        assert_eq!(none.step(0, json!({"pages": 0}), None), "end");
         let mut open = Walker::start(json!({"type": "page"}));
         assert_eq!(open.step(5, json!({}), None), "https://h/x?q=1&page=2");
         assert_eq!(open.step(0, json!({}), None), "end");

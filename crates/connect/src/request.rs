@@ -66,8 +66,10 @@ pub struct Manner {
     /// The only statuses that are tried again, and the exact waits: no chance is added to them.
     /// Nothing else is tried again then, no broken connection either.
     pub retry: Option<Retry>,
-    /// TLS on the host of the request's URL.
+    /// TLS on the origin of the request's URL.
     pub(crate) tls: Option<Arc<Tls>>,
+    /// Whether an answer from elsewhere chose its address, and not the person.
+    pub(crate) is_led: bool,
 }
 
 /// What a redirect means.

@@ -3,8 +3,9 @@
 //! In: the retry settings, what an attempt came to, what the api asked for, the time. Out: a wait,
 //! or the end. Pure: the stage that sends also sleeps. Two kinds of wait are kept apart. Our own
 //! grows from step to step, is spread by chance and ends at `deadline`. One that the api declares
-//! (`Retry-After`, a rate limit's reset) uses up no step, and is bounded by `max_wait` in all, so
-//! that an api which says "one more second" for ever does not hold a run for ever.
+//! (`Retry-After`, a rate limit's reset) uses up no step, is a second at least and bounded by
+//! `max_wait` in all, so that an api which says "one more second" for ever does not hold a run for
+//! ever; and however slow its answers are, both bounds together end the tries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,8 @@ use crate::request::header;
 
 /// Few tries bridge a hiccup of what rarely passes.
 const STUBBORN_ATTEMPTS_MAX: u32 = 3;
+/// A shorter wait that the api asks for is none: it would be asked again and again.
+const DECLARED_MIN: Duration = Duration::from_secs(1);
 /// "Come back at once" is obeyed so often before our own steps count again.
 const AT_ONCE_MAX: u32 = 3;
 /// A reset value above this is a moment (seconds since 1970), below it a number of seconds.
@@ -101,8 +104,13 @@ impl Schedule {
         }
         match cause {
             Cause::Declared(wait) if !wait.is_zero() => {
+                let wait = wait.max(DECLARED_MIN);
                 if self.declared + wait > self.wait_max {
                     return Decision::TooLong(wait);
+                }
+                let spent = now.saturating_sub(self.started);
+                if spent + wait > self.retry.deadline.0 + self.wait_max {
+                    return Decision::GiveUp;
                 }
                 self.declared += wait;
                 return Decision::Again(wait);
@@ -256,6 +264,18 @@ mod tests {
         // The deadline counts our own time only, and our own steps start where they stood.
         let (mixed, end) = waits(schedule(1), 0.0, &[asked, Cause::Passing, asked, Cause::Passing]);
         assert_eq!((mixed, end), (vec![20.0, 0.5, 20.0], Decision::GiveUp));
+    }
+
+    #[test]
+    fn a_declared_wait_of_next_to_nothing_is_a_second_and_time_spent_counts() {
+        let asked = Cause::Declared(Duration::from_millis(1));
+        let (taken, end) = waits(schedule(600), 0.0, &[asked]);
+        assert_eq!((taken, end), (vec![1.0; 60], Decision::TooLong(SECOND)));
+        // An api that takes its time over each answer holds a run no longer than both bounds.
+        let mut slow = schedule(100);
+        let asked = Cause::Declared(2 * SECOND);
+        assert_eq!(slow.after(asked, 150 * SECOND, 0.0), Decision::Again(2 * SECOND));
+        assert_eq!(slow.after(asked, 159 * SECOND, 0.0), Decision::GiveUp);
     }
 
     #[test]

@@ -5,9 +5,10 @@
 //! or, playing, the answers to the same requests in the same order, without any network.
 //!
 //! What never happens here: a secret in a file. Header values are masked by name, texts pass the
-//! redactor, and the tokens of a token endpoint's answer are masked by their names, because nobody
-//! knows them yet. A request is known again by its method, URL and body, all redacted, so that a
-//! tape plays with other secrets or none. What was not recorded is an error, never a guess.
+//! redactor, and the tokens of a token endpoint's answer are masked by their names and by the path
+//! of the login; that answer is written when they were learned. A request is known again by its
+//! method, URL and body, all redacted and without what the login adds, so that a tape plays with
+//! other secrets or none. What was not recorded is an error, never a guess.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -15,10 +16,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use restway_model::{Name, Redactor, SafeUrl, Secret};
+use restway_model::{Name, RecordPath, Redactor, Secret, Step, exact_json};
 use serde_json::{Map, Value, json};
 
 use crate::curl::masked;
+use crate::request::header;
 use crate::wire::Outgoing;
 
 /// Exchanges of one tape: their files have numbers of so many digits at most.
@@ -28,6 +30,8 @@ pub(crate) const BODY_BYTES_MAX: u64 = 256 << 20;
 /// Members of an answer whose values are credentials.
 const TOKENS: [&str; 4] = ["access_token", "refresh_token", "id_token", "client_secret"];
 const MASK: &str = "***";
+/// Stands for the delimiter of a body of parts.
+const DELIMITER: &str = "delimiter-of-parts";
 
 /// A recorder or a player.
 #[derive(Debug)]
@@ -56,6 +60,8 @@ pub(crate) struct Recording {
     head: Value,
     body: Vec<u8>,
     redactor: Redactor,
+    /// What a login's own answer calls its token.
+    token: Option<RecordPath>,
     is_written: bool,
 }
 
@@ -148,6 +154,7 @@ impl Tape {
             head: json!({ "request": request(outgoing, redactor) }),
             body: Vec::new(),
             redactor: redactor.clone(),
+            token: None,
             is_written: false,
         })
     }
@@ -169,10 +176,20 @@ impl Recording {
         self.body.len() as u64 > BODY_BYTES_MAX
     }
 
+    /// Says where the answer has a token that only the definition knows for one.
+    pub(crate) fn hide(&mut self, token: RecordPath) {
+        self.token = Some(token);
+    }
+
     /// Writes the files, once.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.is_written = true;
-        let body = masked_body(std::mem::take(&mut self.body), &self.redactor);
+        let body = std::mem::take(&mut self.body);
+        let body = match &self.token {
+            Some(path) => without(path, body),
+            None => body,
+        };
+        let body = masked_body(body, &self.redactor);
         let head = format!("{:#}\n", self.head);
         write_private(&body_file(&self.folder, self.number), &body)?;
         write_private(&head_file(&self.folder, self.number), head.as_bytes())
@@ -203,14 +220,28 @@ pub(crate) fn masked_body(body: Vec<u8>, redactor: &Redactor) -> Vec<u8> {
     }
 }
 
+/// A request without what its login adds, which is another each time where it signs, and with one
+/// text for the delimiter between parts, which is left to chance.
 fn request(outgoing: &Outgoing, redactor: &Redactor) -> Value {
-    let url = SafeUrl::new(outgoing.url.clone()).to_string();
-    let body = outgoing.body.as_ref().map(|body| body.shown());
+    let url = outgoing.shown.url.to_string();
+    let kind = header(&outgoing.shown.headers, "content-type").unwrap_or_default();
+    let delimiter = kind.split_once("boundary=").map(|(_, text)| text.trim_matches('"'));
+    let shown = |text: &str| match delimiter.filter(|delimiter| !delimiter.is_empty()) {
+        Some(delimiter) => redactor.redact(&text.replace(delimiter, DELIMITER)).into_owned(),
+        None => redactor.redact(text).into_owned(),
+    };
+    let headers: Vec<Value> = outgoing
+        .shown
+        .headers
+        .iter()
+        .map(|(name, value)| json!([name, shown(masked(name, value))]))
+        .collect();
+    let body = outgoing.body.as_ref().map(|body| shown(&body.shown()));
     json!({
         "method": outgoing.method.as_str(),
         "url": redactor.redact(&url),
-        "headers": pairs(outgoing.headers.iter(), redactor),
-        "body": body.map(|body| redactor.redact(&body).into_owned()),
+        "headers": headers,
+        "body": body,
     })
 }
 
@@ -233,11 +264,40 @@ fn without_tokens(text: &str) -> String {
     let Ok(members) = serde_json::from_str::<Map<String, Value>>(text) else {
         return text.to_owned();
     };
-    let tokens = TOKENS.iter().filter_map(|name| members.get(*name)?.as_str());
-    tokens.filter(|token| !token.is_empty()).fold(text.to_owned(), |text, token| {
+    let mut tokens = Vec::new();
+    members.iter().for_each(|(name, value)| find_tokens(name, value, &mut tokens));
+    tokens.into_iter().fold(text.to_owned(), |text, token| {
         let written = Value::from(token).to_string();
         text.replace(&written, &Value::from(MASK).to_string())
     })
+}
+
+/// The tokens at any depth: the reader of the JSON has bounded that.
+fn find_tokens<'a>(name: &str, value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::String(token) if !token.is_empty() && TOKENS.contains(&name) => found.push(token),
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| find_tokens(name, value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| find_tokens("", item, found)),
+        _ => {}
+    }
+}
+
+/// The JSON with a mask at that path; a body that has no such path as it is.
+fn without(path: &RecordPath, body: Vec<u8>) -> Vec<u8> {
+    let Ok(mut answer) = exact_json(&body) else { return body };
+    let mut place = &mut answer;
+    for step in path.steps() {
+        let next = match step {
+            Step::Name(name) => place.get_mut(name.as_str()),
+            Step::Index(index) => place.get_mut(index),
+        };
+        let Some(next) = next else { return body };
+        place = next;
+    }
+    *place = Value::from(MASK);
+    answer.to_string().into_bytes()
 }
 
 fn head_file(folder: &Path, number: usize) -> PathBuf {

@@ -4,7 +4,7 @@
 //! the api, so that its limits hold over all of them; a definition that changed gets a new one.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use restway_model::{Event, Limits, Name, Values};
 use url::{Host, Url};
 
 use crate::digest::Digests;
-use crate::error::CallError;
+use crate::error::{CallError, Failure};
 use crate::gate::Gate;
 use crate::patience::Patience;
 use crate::plan::{Address, addresses, urls};
-use crate::tls::Tls;
+use crate::tls::{MadeTls, Tls};
 use crate::token::TokenCache;
 use crate::x509::ending;
 
@@ -33,18 +33,22 @@ pub(crate) struct Target {
     /// The domains that have credentials of their own; the first is that of `base_url`.
     sites: Vec<Site>,
     pub(crate) tls: definition::Tls,
+    /// The same with its files read.
+    pub(crate) made_tls: MadeTls,
     pub(crate) proxy: Option<definition::Proxy>,
     limits: ApiLimits,
     pub(crate) retry: Arc<Retry>,
     pub(crate) wait_max: Duration,
     pub(crate) answer_timeout: Duration,
-    /// How long one answer may take whole, where the definition says.
-    pub(crate) answer_bound: Option<Duration>,
+    /// How long one answer may take whole.
+    pub(crate) answer_bound: Duration,
     pub(crate) gate: Gate,
     pub(crate) patience: Patience,
     has_warned: AtomicBool,
     has_warned_alone: AtomicBool,
-    has_warned_ending: AtomicBool,
+    has_warned_no_end: AtomicBool,
+    /// The last stage of [`ending`] that was told.
+    ending: AtomicU8,
 }
 
 /// A domain of an api, and who we are there.
@@ -59,8 +63,8 @@ pub(crate) struct Site {
 
 impl Site {
     /// Whether a 401 is a challenge that can be answered now.
-    pub(crate) fn is_challenged(&self, headers: &[(String, String)]) -> bool {
-        matches!(self.auth, Auth::Digest { .. }) && self.digests.challenged(headers)
+    pub(crate) fn is_challenged(&self, headers: &[(String, String)], used: Option<&str>) -> bool {
+        matches!(self.auth, Auth::Digest { .. }) && self.digests.challenged(headers, used)
     }
 }
 
@@ -86,12 +90,14 @@ impl Target {
             retry: Arc::new(api.retry.clone()),
             wait_max: own.max_wait.map_or(limits.wait_max, |span| span.0),
             answer_timeout: own.timeout.map_or(limits.answer_timeout, |span| span.0),
-            answer_bound: own.timeout.map(|span| span.0),
+            answer_bound: own.timeout.map_or(limits.page_timeout, |span| span.0),
             gate: Gate::new(own),
             patience: Patience::default(),
             has_warned: AtomicBool::new(false),
             has_warned_alone: AtomicBool::new(false),
-            has_warned_ending: AtomicBool::new(false),
+            has_warned_no_end: AtomicBool::new(false),
+            ending: AtomicU8::new(0),
+            made_tls: MadeTls::default(),
         })
     }
 
@@ -134,11 +140,31 @@ impl Target {
         })
     }
 
-    /// A warning, once, when the client certificate ends soon or has ended.
-    pub(crate) fn ending_warning(&self, tls: &Tls, now: DateTime<Utc>) -> Option<Event> {
-        let message = ending(tls.client_facts()?.until, now)?;
-        let is_first = !self.has_warned_ending.swap(true, Ordering::Relaxed);
-        is_first.then(|| Event::Warned { about: self.name.to_string(), message })
+    /// A warning, once, when bodies come that may be cut without a trace.
+    pub(crate) fn no_end_warning(&self) -> Option<Event> {
+        let is_first = !self.has_warned_no_end.swap(true, Ordering::Relaxed);
+        is_first.then(|| Event::Warned {
+            about: self.name.to_string(),
+            message: "it sends bodies without an end: one that is cut looks whole; \
+                      `open_ended: true` says that this is known"
+                .into(),
+        })
+    }
+
+    /// A warning, once for each stage, when the client certificate ends soon; an error when it has
+    /// ended, since the server would only say that something is wrong.
+    pub(crate) fn ending_warning(
+        &self,
+        tls: &Tls,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Event>, Failure> {
+        let Some(until) = tls.client_facts().map(|facts| facts.until) else { return Ok(None) };
+        if until <= now {
+            return Err(Failure::CertificateEnded { until });
+        }
+        let Some((stage, message)) = ending(until, now) else { return Ok(None) };
+        let is_first = self.ending.fetch_max(stage, Ordering::Relaxed) < stage;
+        Ok(is_first.then(|| Event::Warned { about: self.name.to_string(), message }))
     }
 
     /// A warning, once, when credentials travel in the clear.

@@ -1,19 +1,19 @@
 //! TLS as a definition or a call wants it.
 //!
-//! In: PEM texts, PKCS#12 files and switches. Out: a rustls configuration: the system's authorities
-//! and those given beside them, a client certificate, the least version. A server's certificate
-//! that is given itself is trusted as it stands, because self-signed certificates often say that
-//! they are authorities and then could not be a server's; its dates and its name count all the
-//! same. Turning off `verify` leaves the proof that the server has its key. A file is one of the
-//! workspace.
+//! In: PEM texts, PKCS#12 files and switches; `sources` reads those of an api. Out: a rustls
+//! configuration: the system's authorities and those given beside them, a client certificate, the
+//! least version. A server's certificate that is given itself is trusted as it stands, because
+//! self-signed certificates often say that they are authorities and then could not be a server's;
+//! its dates and its name count all the same. Turning off `verify` leaves the proof that the server
+//! has its key.
 
-use std::path::Path;
+mod sources;
+
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use restway_model::definition;
-use restway_model::{Secret, Template, Values};
+use restway_model::Secret;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::aws_lc_rs;
@@ -25,15 +25,15 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier;
 
-use crate::error::{CallError, Failure};
+pub(crate) use sources::{MadeTls, Sources};
+
+use crate::error::Failure;
 use crate::keys::Opener;
 use crate::x509::Facts;
-use crate::{files, key, pkcs12};
+use crate::{key, pkcs12};
 
 /// Certificates in one text at most.
 const CERTIFICATES_MAX: usize = 1_000;
-/// Bytes of one file at most; the system's own bundle has a quarter of a million.
-const PEM_BYTES_MAX: u64 = 4 << 20;
 
 /// What TLS should be like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,39 +116,6 @@ impl Default for Tls {
 }
 
 impl Tls {
-    /// The `tls` of an api; `None` when it says nothing.
-    pub(crate) fn of(
-        tls: &definition::Tls,
-        values: &dyn Values,
-        folder: Option<&Path>,
-    ) -> Result<Option<Self>, Failure> {
-        if *tls == definition::Tls::default() {
-            return Ok(None);
-        }
-        let ca = match &tls.ca {
-            None => None,
-            Some(ca) => Some(String::from_utf8(given(ca, values, folder)?).map_err(|_| {
-                Failure::invalid("the authority's certificate", "is not a PEM text")
-            })?),
-        };
-        let key = match &tls.client_key {
-            None => None,
-            Some(key) => Some(Secret::new(key.text(values).map_err(Failure::Value)?)),
-        };
-        let identity = match &tls.client_cert {
-            None => None,
-            Some(certificate) => Some(Identity::of(given(certificate, values, folder)?, key)?),
-        };
-        Ok(Some(Self {
-            ca,
-            identity,
-            verify: tls.verify,
-            check_hostname: tls.check_hostname,
-            sni: tls.sni,
-            only_1_3: tls.min_version == definition::TlsVersion::V13,
-        }))
-    }
-
     /// What the client's certificate says of itself.
     pub(crate) fn client_facts(&self) -> Option<Facts> {
         let Some(Identity::Pem(chain, _)) = &self.identity else { return None };
@@ -197,29 +164,6 @@ impl Tls {
         configuration.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(configuration)
     }
-}
-
-/// PEM text or the bytes of PKCS#12: of a file of the workspace, or of a secret.
-fn given(
-    template: &Template,
-    values: &dyn Values,
-    folder: Option<&Path>,
-) -> Result<Vec<u8>, Failure> {
-    let text = template.text(values).map_err(Failure::Value)?;
-    if template.references().next().is_some()
-        && let Some(bytes) = written(&text)
-    {
-        return Ok(bytes);
-    }
-    let unreadable = |problem: String| Failure::invalid(format!("the file `{text}`"), problem);
-    let (path, length) = files::readable(folder, &text).map_err(|error| match error {
-        CallError::Invalid { subject, problem } => Failure::Invalid { subject, problem },
-        other => unreadable(other.to_string()),
-    })?;
-    if length > PEM_BYTES_MAX {
-        return Err(unreadable("is too large for certificates".into()));
-    }
-    fs_err::read(path).map_err(|error| unreadable(format!("cannot be read: {error}")))
 }
 
 /// A certificate that stands in a text: PEM, or PKCS#12 in base64.

@@ -3,10 +3,10 @@
 //! In: an api's `auth` of type oauth2 and, after a 401, the serial of the token that was refused.
 //! Out: the header to send. All callers of an api share one cache and queue for it, so that a
 //! hundred walks that find the token old ask for one new token. A token is renewed when four
-//! fifths of its life are over, or half a minute before its end if that is later; while the old
-//! one still lives, a token endpoint that is down is no error. What never happens here: the
-//! client's credentials sent to where a redirect points. Tokens that must outlive the process are
-//! the business of `renew`.
+//! fifths of its life are over; while the old one still lives, a token endpoint that is down is no
+//! error. One that does not say how long it lives is used until it is refused. What never
+//! happens here: the client's credentials sent to where a redirect points. Tokens that must outlive
+//! the process are the business of `renew`.
 
 use std::time::Duration;
 
@@ -28,12 +28,11 @@ use crate::request::Body;
 use crate::retry::{Cause, Decision, Schedule, declared_wait};
 use crate::target::{Site, Target};
 use crate::values::NoValues;
-use crate::wire::{Outgoing, Route};
+use crate::wire::{Incoming, Outgoing, Route, Shown};
 use crate::{Connector, read_all};
 
 /// A token answer is small; more is something else.
 const ANSWER_BYTES_MAX: u64 = 256 << 10;
-const EARLY_MAX: Duration = Duration::from_secs(30);
 /// So much of a person's name is kept.
 const WHO_LENGTH_MAX: usize = 200;
 
@@ -131,6 +130,9 @@ impl TokenCache {
         let Some(token) = &state.token else {
             return Err(Failure::token_refused("the token is gone"));
         };
+        // Each use counts for the redactor, so that a token in use is never forgotten there.
+        let bare = token.header.expose().rsplit(' ').next().unwrap_or_default();
+        connector.learn(&Secret::new(bare));
         Ok((login::placed(&site.auth, &token.header), state.serial))
     }
 }
@@ -223,9 +225,10 @@ async fn ask(
     attempt: u32,
 ) -> Result<Granted, Refusal> {
     let begun = connector.clock().monotonic();
-    let body = post(connector, target, request, attempt).await?;
-    let token =
-        read_token(connector, &site.auth, &body, begun).map_err(|failure| (failure, None))?;
+    let posted = post(connector, target, request, attempt).await?;
+    let token = read_token(connector, &site.auth, &posted.body, begun);
+    let token = token.map_err(|failure| (failure, None))?;
+    posted.learned().map_err(|failure| (failure, None))?;
     let lifetime = token.life;
     connector.observe(&Event::TokenReceived { api: target.name.clone(), lifetime });
     Ok(token)
@@ -234,13 +237,26 @@ async fn ask(
 /// A failure, and why it may pass, if it may.
 pub(crate) type Refusal = (Failure, Option<Cause>);
 
+/// A good answer of the server of tokens.
+pub(crate) struct Posted {
+    pub(crate) body: Bytes,
+    incoming: Incoming,
+}
+
+impl Posted {
+    /// The redactor knows the tokens in it: where it is recorded, it may be written now.
+    pub(crate) fn learned(mut self) -> Result<(), Failure> {
+        self.incoming.finish_recording()
+    }
+}
+
 /// Sends a request to the server of tokens once, and reads the answer if it is a good one.
 pub(crate) async fn post(
     connector: &Connector,
     target: &Target,
     request: &TokenRequest,
     attempt: u32,
-) -> Result<Bytes, Refusal> {
+) -> Result<Posted, Refusal> {
     let clock = connector.clock();
     let begun = clock.monotonic();
     request.made.iter().for_each(|secret| connector.learn(secret));
@@ -258,12 +274,15 @@ pub(crate) async fn post(
         attempt,
     });
     // The definition names the token endpoint, so it is reached as the api is.
-    let tls = connector.tls(&target.tls).await.map_err(|failure| (failure, None))?;
+    let tls = connector.tls(target).await.map_err(|failure| (failure, None))?;
+    let judged = tls.as_ref().map_or(Ok(()), |tls| connector.judge(target, tls));
+    judged.map_err(|failure| (failure, None))?;
     let proxy =
         connector.proxy(target.proxy.as_ref(), &request.url).map_err(|failure| (failure, None))?;
     let outgoing = Outgoing {
         method,
         url: request.url.clone(),
+        shown: Shown { url: url.clone(), headers: headers.clone() },
         headers,
         body: body.as_ref().map(Body::upload),
         answer_timeout: target.answer_timeout,
@@ -283,10 +302,11 @@ pub(crate) async fn post(
         status: incoming.status,
         duration: clock.monotonic().saturating_sub(begun),
     });
+    incoming.record_late(request.token.clone());
     let body = read_all(&mut incoming, ANSWER_BYTES_MAX, clock).await.map_err(passing)?;
     let status = incoming.status;
     if (200..300).contains(&status) {
-        return Ok(body);
+        return Ok(Posted { body, incoming });
     }
     let declared = declared_wait(&incoming.headers, clock.now());
     let is_passing = status == 429 || target.retry.status.contains(&status);
@@ -334,12 +354,7 @@ fn read_token(
     connector.learn(&Secret::new(token));
     let kind = value.get("token_type").and_then(Value::as_str).unwrap_or("Bearer");
     let kind = if kind.eq_ignore_ascii_case("bearer") || kind.is_empty() { "Bearer" } else { kind };
-    let life = match value.get("expires_in") {
-        Some(Value::Number(number)) => number.as_f64(),
-        Some(Value::String(text)) => text.trim().parse().ok(),
-        _ => None,
-    };
-    let life = life.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    let life = value.get("expires_in").and_then(life);
     let refresh = value.get("refresh_token").and_then(Value::as_str).map(Secret::new);
     let refresh = refresh.filter(|token| !token.expose().is_empty());
     refresh.iter().for_each(|token| connector.learn(token));
@@ -359,9 +374,21 @@ fn who(id_token: &Secret) -> Option<String> {
     Some(who.chars().filter(|c| !c.is_control()).take(WHO_LENGTH_MAX).collect())
 }
 
+/// How long a token lives: a number of seconds, also as a text. Nothing, less than nothing and what
+/// is no number do not say it: the token is used until the api refuses it.
+fn life(expires_in: &Value) -> Option<Duration> {
+    let seconds = match expires_in {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    let life = Duration::try_from_secs_f64(seconds?).ok();
+    life.filter(|life| !life.is_zero())
+}
+
 /// How long before its end a token is renewed.
 fn early(life: Duration) -> Duration {
-    (life / 5).min(EARLY_MAX)
+    life / 5
 }
 
 #[cfg(test)]
@@ -370,9 +397,28 @@ mod tests {
 
     #[test]
     fn short_lives_keep_most_of_their_life() {
-        let table = [(1_000, 200), (2_000, 400), (60_000, 12_000), (3_600_000, 30_000), (0, 0)];
+        let table = [(1_000, 200), (2_000, 400), (60_000, 12_000), (3_600_000, 720_000)];
         for (life, expected) in table {
             assert_eq!(early(Duration::from_millis(life)), Duration::from_millis(expected));
+        }
+    }
+
+    #[test]
+    fn a_life_of_nothing_is_one_that_was_not_said() {
+        let table = [
+            (serde_json::json!(3600), Some(3600)),
+            (serde_json::json!(" 90 "), Some(90)),
+            (serde_json::json!(1e300), None),
+            (serde_json::json!(0), None),
+            (serde_json::json!("0"), None),
+            (serde_json::json!(-5), None),
+            (serde_json::json!("soon"), None),
+            (serde_json::json!("NaN"), None),
+            (serde_json::json!(null), None),
+            (serde_json::json!([60]), None),
+        ];
+        for (said, expected) in table {
+            assert_eq!(life(&said).map(|life| life.as_secs()), expected, "{said}");
         }
     }
 }

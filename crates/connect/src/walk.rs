@@ -31,7 +31,7 @@ use crate::error::{CallError, Excerpt, Failure};
 use crate::exchange::Exchange;
 use crate::held::Held;
 use crate::job::{Export, Found};
-use crate::open_page::{OpenPage, PageShape, redacted};
+use crate::open_page::{OpenEnd, OpenPage, PageShape, redacted};
 use crate::page::{PageMark, Pager, Seen};
 use crate::plan::{RequestValues, homes, resource_request};
 use crate::raw::RawKeeper;
@@ -314,7 +314,12 @@ impl Walk {
         let room = self.connector.room(memory);
         let records_max = self.resource.records_max;
         let records_max = records_max.map(|most| most.saturating_sub(self.handed));
-        PageShape { body, room, records_max, keeps_raw: self.raw.is_some() }
+        let open_end = match self.resource.drops_absent() {
+            _ if self.resource.is_open_ended => OpenEnd::Taken,
+            true => OpenEnd::Refused,
+            false => OpenEnd::Told,
+        };
+        PageShape { body, room, records_max, keeps_raw: self.raw.is_some(), open_end }
     }
 
     fn held_max(&self) -> usize {
@@ -351,6 +356,10 @@ impl Walk {
         let seen = Seen { url: opened.url.expose(), headers: &opened.incoming.headers, end: &end };
         let next = self.pager.next(exchange.request(), &seen);
         let next = next.map_err(|failure| exchange.error(failure))?;
+        // What is not met would go.
+        if let Some(gap) = self.pager.gap().filter(|_| self.resource.drops_absent()) {
+            return Err(exchange.error(gap));
+        }
         let bytes = opened.incoming.bytes();
         let is_cut = self.end_page(exchange, held, end.records, bytes);
         let is_full = self.resource.records_max.is_some_and(|most| self.handed >= most);

@@ -7,8 +7,9 @@
 //! Each origin has a client of its own, because the check of addresses after DNS must know the
 //! port that the connection is for, and a client's resolver is told the name only.
 
+mod failures;
+
 use std::collections::HashMap;
-use std::error::Error;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -16,9 +17,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::poll;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RANGE};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RANGE, TRANSFER_ENCODING,
+};
 use restway_model::definition::Method;
-use restway_model::{Clock, Redactor};
+use restway_model::{Clock, RecordPath, Redactor, SafeUrl};
 use tokio::time::timeout;
 use url::{Position, Url};
 
@@ -27,20 +30,24 @@ use crate::egress::{
 };
 use crate::error::Failure;
 use crate::kept::{Keeping, KeptBody, Met};
-use crate::proxy::{self, Proxy};
+use crate::proxy::Proxy;
 use crate::request::DEFAULTS;
 use crate::sent::Sent;
 use crate::tape::{Played, Recording, Tape};
 use crate::tls::Tls;
-use crate::unpack::{ACCEPTED, Coding, Unpacking, Unreadable};
+use crate::unpack::{ACCEPTED, Coding, Unpacking};
 use crate::upload::Upload;
+
+use failures::{body_failure, causes, send_failure, unpack_failure};
 
 /// More origins than this at once are not remembered: their connections are opened anew.
 const CLIENTS_MAX: usize = 256;
 /// More ways to one origin than this are not remembered; the oldest goes first.
 const ROUTES_MAX: usize = 8;
-/// A body that brings less than this for as long as an answer may take is as good as silent.
+/// A body that brings less than this for a while of waiting is as good as silent.
 const BYTES_PER_SECOND_MIN: u64 = 1024;
+/// That while, if the answer may take as long.
+const PACE_WINDOW: Duration = Duration::from_secs(60);
 
 /// What did not happen where no connection came about in time.
 pub(crate) const NO_CONNECTION: &str = "no connection";
@@ -49,9 +56,6 @@ pub(crate) const TOTAL: &str = "the answer has not ended";
 
 /// Headers that are added here at most.
 const ADDED_MAX: usize = DEFAULTS.len() + 2;
-
-/// What the client says of an answer whose head has no end, or more than its bounds.
-const HEAD_TOO_LARGE: &str = "message head is too large";
 
 /// The clients, one for each origin.
 pub(crate) struct Wire {
@@ -79,6 +83,8 @@ pub(crate) struct Route {
 pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) url: Url,
+    /// The same before the credential was added.
+    pub(crate) shown: Shown,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Option<Upload>,
     /// Time until the head of the answer, and the measure for a body that trickles.
@@ -88,6 +94,12 @@ pub(crate) struct Outgoing {
     pub(crate) read_timeout: Option<Duration>,
     /// When the answer must have ended.
     pub(crate) end: Option<End>,
+}
+
+/// What of a request may be written down.
+pub(crate) struct Shown {
+    pub(crate) url: SafeUrl,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 /// When all of a try must have ended.
@@ -113,6 +125,8 @@ pub(crate) struct Incoming {
     pub(crate) headers: Vec<(String, String)>,
     source: Source,
     recording: Option<Box<Recording>>,
+    /// Whether the recording is written later than at the body's end.
+    records_late: bool,
     keeping: Option<Box<Keeping>>,
     /// Told of when it is clear how it ended.
     pub(crate) sent: Option<Box<Sent>>,
@@ -121,6 +135,7 @@ pub(crate) struct Incoming {
     /// None where the request brought bounds of its own.
     pace: Option<Pace>,
     bytes: u64,
+    has_end: bool,
 }
 
 /// Where the body comes from.
@@ -175,12 +190,14 @@ impl Wire {
             headers: played.headers,
             source: Source::Tape(Some(played.body).filter(|body| !body.is_empty())),
             recording: None,
+            records_late: false,
             keeping: None,
             sent: None,
             read_timeout: self.read_timeout,
             end: None,
             pace: None,
             bytes: 0,
+            has_end: true,
         }
     }
 
@@ -190,7 +207,10 @@ impl Wire {
         let Some(proxy) = outgoing.route.proxy.clone() else {
             return self.ask(outgoing).await;
         };
-        self.check_way(&proxy, egress, &outgoing.url).await.map_err(Failure::Egress)?;
+        let after = outgoing.route.connect_timeout.unwrap_or(self.connect_timeout);
+        let checked = timeout(after, self.check_way(&proxy, egress, &outgoing.url)).await;
+        let no_way = || Failure::Timeout { what: NO_CONNECTION, after }.through(&proxy);
+        checked.map_err(|_| no_way())?.map_err(Failure::Egress)?;
         let url = outgoing.url.clone();
         let asked = match self.ask(outgoing).await {
             Ok(incoming) => proxy.judge(&url, incoming.status).map(|()| incoming),
@@ -249,20 +269,24 @@ impl Wire {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         });
         let has_own_bounds = outgoing.read_timeout.is_some();
-        let pace = Pace { window: after, waited: Duration::ZERO, bytes: 0 };
+        let pace = Pace { window: after.min(PACE_WINDOW), waited: Duration::ZERO, bytes: 0 };
         let mut headers: Vec<(String, String)> = headers.collect();
+        let is_framed = is_framed(&response);
         let source = source(response, &mut headers)?;
+        let has_end = is_framed || matches!(source, Source::Packed(_));
         Ok(Incoming {
             status,
             headers,
             source,
             recording: None,
+            records_late: false,
             keeping: None,
             sent: None,
             read_timeout: outgoing.read_timeout.unwrap_or(self.read_timeout),
             end: outgoing.end,
             pace: Some(pace).filter(|_| !has_own_bounds),
             bytes: 0,
+            has_end,
         })
     }
 
@@ -325,7 +349,7 @@ impl Incoming {
             }
         }
         self.record(chunk.as_deref())?;
-        self.keep(chunk.as_ref()).await?;
+        self.keep(chunk.as_ref()).await;
         let length = chunk.as_ref().map_or(0, Bytes::len) as u64;
         self.bytes += length;
         if let Some(pace) = self.pace.as_mut().filter(|_| chunk.is_some())
@@ -368,25 +392,28 @@ impl Incoming {
                 self.status = 200;
                 self.headers = headers;
                 self.source = Source::Kept(body);
+                self.has_end = true;
             }
-            Met::Keeping(keeping) => self.keeping = Some(keeping),
-            Met::Passing => {}
+            Met::Keeping(keeping) if self.has_end => self.keeping = Some(keeping),
+            Met::Keeping(_) | Met::Passing => {}
         }
     }
 
-    async fn keep(&mut self, chunk: Option<&Bytes>) -> Result<(), Failure> {
-        let Some(mut keeping) = self.keeping.take() else { return Ok(()) };
-        let Some(chunk) = chunk else { return keeping.finish().await };
-        if keeping.chunk(chunk).await? {
-            self.keeping = Some(keeping);
+    async fn keep(&mut self, chunk: Option<&Bytes>) {
+        let Some(mut keeping) = self.keeping.take() else { return };
+        match chunk {
+            Some(chunk) if keeping.chunk(chunk).await => self.keeping = Some(keeping),
+            Some(_) => {}
+            // Without room for it, it is asked for whole the next time.
+            None => drop(keeping.finish().await),
         }
-        Ok(())
     }
 
     fn record(&mut self, chunk: Option<&[u8]>) -> Result<(), Failure> {
         let Some(recording) = &mut self.recording else { return Ok(()) };
         match chunk {
             Some(chunk) => recording.chunk(chunk),
+            None if self.records_late => return Ok(()),
             None => return self.finish_recording(),
         }
         if recording.is_too_large() {
@@ -396,9 +423,23 @@ impl Incoming {
         Ok(())
     }
 
-    fn finish_recording(&mut self) -> Result<(), Failure> {
+    /// Has the recording wait for [`Incoming::finish_recording`], until the tokens in it are
+    /// known, and says where the answer has one besides.
+    pub(crate) fn record_late(&mut self, token: Option<RecordPath>) {
+        self.records_late = true;
+        if let (Some(recording), Some(token)) = (&mut self.recording, token) {
+            recording.hide(token);
+        }
+    }
+
+    pub(crate) fn finish_recording(&mut self) -> Result<(), Failure> {
         let finished = self.recording.take().map_or(Ok(()), |mut recording| recording.finish());
         finished.map_err(|error| Failure::invalid("the recording", error.to_string()))
+    }
+
+    /// Whether a body that is cut can be told from a whole one by the way it comes.
+    pub(crate) const fn has_end(&self) -> bool {
+        self.has_end
     }
 
     /// Decoded bytes so far.
@@ -479,6 +520,14 @@ fn completed(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
+/// Whether the answer says where its body ends. One of HTTP/1 that says neither its length nor that
+/// it comes in chunks ends where the connection does (RFC 9112, section 6.3), whoever ended that.
+fn is_framed(response: &reqwest::Response) -> bool {
+    response.version() > reqwest::Version::HTTP_11
+        || response.headers().contains_key(CONTENT_LENGTH)
+        || response.headers().contains_key(TRANSFER_ENCODING)
+}
+
 /// The body, which will be unpacked; its headers then say what it is after that.
 fn source(
     response: reqwest::Response,
@@ -490,82 +539,6 @@ fn source(
     };
     headers.retain(|(name, _)| name != "content-encoding" && name != "content-length");
     Ok(Source::Packed(Box::new(Unpacking::new(coding, response.bytes_stream()))))
-}
-
-fn unpack_failure(unreadable: Unreadable, unpacking: &Unpacking, offset: u64) -> Failure {
-    match &unreadable {
-        Unreadable::Error(error) => match find::<reqwest::Error>(error) {
-            Some(network) => body_failure(network, offset),
-            None => unpacking.failure(&unreadable),
-        },
-        _ => unpacking.failure(&unreadable),
-    }
-}
-
-fn send_failure(error: reqwest::Error, connect_timeout: Duration) -> Failure {
-    let error = error.without_url();
-    if let Some(denial) = find::<Denial>(&error) {
-        return Failure::Egress(denial.clone());
-    }
-    if let Some(tls) = find::<rustls::Error>(&error) {
-        return tls_failure(tls);
-    }
-    if let Some(refusal) = proxy::refusal(&restway_model::chain(&error)) {
-        return refusal;
-    }
-    let problem = causes(&error);
-    if problem == HEAD_TOO_LARGE {
-        let bound = "400 KiB or 100 headers".to_owned();
-        return Failure::TooLarge { what: "the head of the answer", bound, hint: None };
-    }
-    if error.is_dns() {
-        Failure::Dns { problem }
-    } else if error.is_timeout() && error.is_connect() {
-        Failure::Timeout { what: NO_CONNECTION, after: connect_timeout }
-    } else if error.is_connect() {
-        Failure::Connect { problem }
-    } else if error.is_builder() {
-        Failure::invalid("the request", format!("cannot be sent: {problem}"))
-    } else {
-        Failure::Interrupted { problem, offset: 0 }
-    }
-}
-
-fn tls_failure(error: &rustls::Error) -> Failure {
-    let problem = match error {
-        rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => {
-            other.0.to_string()
-        }
-        other => other.to_string(),
-    };
-    Failure::Tls { problem }
-}
-
-fn body_failure(error: &reqwest::Error, offset: u64) -> Failure {
-    Failure::Interrupted { problem: causes(error), offset }
-}
-
-/// An error of that type among the causes. An `io::Error` hides what it wraps from `source`.
-fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    const DEPTH_MAX: usize = 16;
-    let mut next = Some(error);
-    for _ in 0..DEPTH_MAX {
-        let current = next?;
-        if let Some(found) = current.downcast_ref::<T>() {
-            return Some(found);
-        }
-        let wrapped = current.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        next = match wrapped {
-            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
-            None => current.source(),
-        };
-    }
-    None
-}
-
-/// The innermost cause: the others say in many words that something failed.
-fn causes(error: &dyn Error) -> String {
-    restway_model::chain(error).pop().unwrap_or_else(|| error.to_string())
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ const UTC_TIME: u8 = 0x17;
 const VERSION: u8 = 0xa0;
 /// The object identifier of a common name (RFC 5280, appendix A.1), and that of an organization.
 const NAMES: [[u8; 3]; 2] = [[0x55, 4, 3], [0x55, 4, 10]];
-/// A certificate of ours that ends within so many days is warned of.
-const SOON_DAYS: i64 = 30;
+/// A certificate of ours that ends within so many days is warned of, each time anew.
+const SOON_DAYS: [i64; 3] = [30, 7, 1];
 /// More of a name than this is not shown.
 const NAME_CHARS_MAX: usize = 100;
 
@@ -53,14 +53,13 @@ impl Facts {
     }
 }
 
-/// What is to be said of a certificate of ours that ends soon, or has ended.
-pub(crate) fn ending(until: DateTime<Utc>, now: DateTime<Utc>) -> Option<String> {
-    let date = until.format("%Y-%m-%d");
-    match (until - now).num_days() {
-        _ if until <= now => Some(format!("its client certificate has ended on {date}")),
-        0..SOON_DAYS => Some(format!("its client certificate ends on {date}")),
-        _ => None,
-    }
+/// What is to be said of a certificate of ours that ends soon, and how many of the bounds are behind
+/// us.
+pub(crate) fn ending(until: DateTime<Utc>, now: DateTime<Utc>) -> Option<(u8, String)> {
+    let left = (until - now).num_days();
+    let stage = SOON_DAYS.iter().filter(|days| left < **days).count();
+    let message = || format!("its client certificate ends on {}", until.format("%Y-%m-%d"));
+    u8::try_from(stage).ok().filter(|stage| *stage > 0).map(|stage| (stage, message()))
 }
 
 /// The first field: its tag, its value, and what follows it (X.690, section 8.1).
@@ -118,10 +117,12 @@ mod tests {
     fn a_certificate_is_warned_of_in_its_last_month() {
         let at = |text| time(UTC_TIME, text).expect("a time");
         let until = at(b"260301120000Z");
-        let said = |now| ending(until, at(now)).unwrap_or_default();
-        assert_eq!(said(b"260130120000Z"), "");
-        assert_eq!(said(b"260130120001Z"), "its client certificate ends on 2026-03-01");
-        assert_eq!(said(b"260301120000Z"), "its client certificate has ended on 2026-03-01");
+        let said = |now| ending(until, at(now));
+        assert_eq!(said(b"260130120000Z"), None);
+        for (now, stage) in [(b"260130120001Z", 1), (b"260222120001Z", 2), (b"260228120001Z", 3)] {
+            let expected = (stage, "its client certificate ends on 2026-03-01".to_owned());
+            assert_eq!(said(now), Some(expected));
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod event;
 mod exact;
 mod explain;
 mod keeper;
+mod learned;
 mod limits;
 mod manners;
 mod name;

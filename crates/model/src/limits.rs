@@ -28,6 +28,8 @@ pub struct Limits {
     pub read_timeout: Duration,
     /// One attempt, from the request to the end of the answer's head.
     pub answer_timeout: Duration,
+    /// One answer, body and all.
+    pub page_timeout: Duration,
     /// How long a wait that the api asked for may be.
     pub wait_max: Duration,
     /// Records that lie between the reader and the table writer.
@@ -76,6 +78,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(60),
             answer_timeout: Duration::from_secs(300),
+            page_timeout: Duration::from_secs(2 * 60 * 60),
             wait_max: Duration::from_secs(15 * 60),
             batch_records_max: 8_192,
             batch_bytes_max: 4 << 20,

@@ -12,13 +12,19 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde_json::Value;
 
 use crate::Secret;
+use crate::learned::{Learned, SHORTEST};
 use crate::unescape::{View, WAYS};
 
 /// Values shorter than this are not searched for: they would black out ordinary words. Whoever
 /// takes a secret from a person says so.
-pub const REDACTED_LENGTH_MIN: usize = 6;
-/// How many forms of values are remembered; beyond it the one goes that was not used for longest.
-const FORMS_MAX: usize = 4096;
+pub const REDACTED_LENGTH_MIN: usize = SHORTEST;
+/// Forms of credentials that are remembered: those of the definitions, the secrets, the
+/// environment and the tokens. Requests add none, and each use of one counts.
+const CREDENTIALS_MAX: usize = 16_384;
+/// Forms of what is given with a request, or comes with an answer, and is not to be seen.
+const GIVEN_MAX: usize = 4_096;
+/// Forms of what is made for one request: signatures.
+const SIGNATURES_MAX: usize = 256;
 /// Escapes inside escapes inside escapes are as deep as servers repeat what they were sent.
 const ESCAPED_MAX: usize = 3;
 const MASK: &str = "***";
@@ -29,44 +35,49 @@ pub struct Redactor {
     known: Arc<RwLock<Known>>,
 }
 
-#[derive(Default)]
+/// What was learned, apart by how long it matters: what comes with each request never takes the
+/// place of what many requests are sent with.
 struct Known {
-    /// Longest first, so that a form is found before another that is a part of it; each with the
-    /// number of the call that used it last.
-    forms: Vec<(Secret, u64)>,
-    calls: u64,
+    credentials: Learned,
+    given: Learned,
+    signatures: Learned,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            credentials: Learned::new(CREDENTIALS_MAX),
+            given: Learned::new(GIVEN_MAX),
+            signatures: Learned::new(SIGNATURES_MAX),
+        }
+    }
 }
 
 impl Redactor {
     /// Remembers a value that must never be shown, however servers and URLs escape it. A form
     /// writes `+` for a space, which no escape tells from a plus.
     pub fn learn(&self, secret: &Secret) {
-        if secret.expose().contains(' ') {
-            self.keep(Secret::new(secret.expose().replace(' ', "+")));
-        }
-        self.keep(secret.clone());
+        self.keep(secret, |known| &mut known.credentials);
     }
 
-    fn keep(&self, form: Secret) {
-        let length = form.expose().len();
-        if length < REDACTED_LENGTH_MIN {
-            return;
-        }
+    /// The same for a value that came with one request or answer, and is needed no longer than
+    /// that takes.
+    pub fn learn_given(&self, secret: &Secret) {
+        self.keep(secret, |known| &mut known.given);
+    }
+
+    /// The same for what was made for one request and is good for no other.
+    pub fn learn_signature(&self, secret: &Secret) {
+        self.keep(secret, |known| &mut known.signatures);
+    }
+
+    fn keep(&self, secret: &Secret, of: fn(&mut Known) -> &mut Learned) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.calls += 1;
-        let call = known.calls;
-        if let Some((_, used)) = known.forms.iter_mut().find(|(other, _)| *other == form) {
-            *used = call;
-            return;
+        let learned = of(&mut known);
+        learned.add(secret);
+        if secret.expose().contains(' ') {
+            learned.add(&Secret::new(secret.expose().replace(' ', "+")));
         }
-        if known.forms.len() >= FORMS_MAX {
-            let oldest = known.forms.iter().enumerate().min_by_key(|(_, (_, used))| *used);
-            if let Some(oldest) = oldest.map(|(index, _)| index) {
-                known.forms.remove(oldest);
-            }
-        }
-        let at = known.forms.partition_point(|(other, _)| other.expose().len() >= length);
-        known.forms.insert(at, (form, call));
     }
 
     /// The value with every text in it redacted, names of members too.
@@ -86,16 +97,9 @@ impl Redactor {
     /// escapes of URLs, HTML or JSON, or of one inside the other.
     pub fn redact<'text>(&self, text: &'text str) -> Cow<'text, str> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        if known.forms.is_empty() {
-            return Cow::Borrowed(text);
-        }
         let mut found = Vec::new();
-        let plain = |(value, _): &(Secret, u64)| {
-            let finds = text.match_indices(value.expose());
-            finds.map(|(at, value)| at..at + value.len()).collect::<Vec<_>>()
-        };
-        found.extend(known.forms.iter().flat_map(plain));
-        if text.contains(['%', '&', '\\']) {
+        known.find(text.as_bytes(), &mut found);
+        if text.contains(['%', '&', '\\']) && !known.is_empty() {
             known.find_below(&View::of(text), 0, &mut found);
         }
         masked(text, found)
@@ -103,18 +107,31 @@ impl Redactor {
 }
 
 impl Known {
+    fn all(&self) -> [&Learned; 3] {
+        [&self.credentials, &self.given, &self.signatures]
+    }
+
+    fn is_empty(&self) -> bool {
+        self.all().into_iter().all(Learned::is_empty)
+    }
+
+    fn find(&self, text: &[u8], found: &mut Vec<Range<usize>>) {
+        for learned in self.all() {
+            learned.find(text, found);
+        }
+    }
+
     /// Finds the values in what the text reads as without escapes.
     fn find_below(&self, view: &View, depth: usize, found: &mut Vec<Range<usize>>) {
         if depth >= ESCAPED_MAX {
             return;
         }
         for below in WAYS.into_iter().filter_map(|way| view.without(way)) {
-            for (value, _) in &self.forms {
-                let value = value.expose().as_bytes();
-                found.extend(memchr::memmem::find_iter(&below.bytes, value).filter_map(|at| {
-                    Some(*below.starts.get(at)?..*below.starts.get(at + value.len())?)
-                }));
-            }
+            let mut inside = Vec::new();
+            self.find(&below.bytes, &mut inside);
+            found.extend(inside.into_iter().filter_map(|range| {
+                Some(*below.starts.get(range.start)?..*below.starts.get(range.end)?)
+            }));
             self.find_below(&below, depth + 1, found);
         }
     }
@@ -152,6 +169,42 @@ mod tests {
         redactor.learn(&Secret::new("say \"hush\"\nnow"));
         assert_eq!(redactor.redact("{\"a\":\"say \\\"hush\\\"\\nnow\"}"), "{\"a\":\"***\"}");
         assert!(matches!(redactor.redact("nothing here"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn what_comes_with_requests_takes_the_place_of_no_credential() {
+        let redactor = Redactor::default();
+        redactor.learn(&Secret::new("the-proxy-password"));
+        redactor.learn_given(&Secret::new("given-with-a-run"));
+        for number in 0..20_000 {
+            redactor.learn_signature(&Secret::new(format!("signature-{number}")));
+        }
+        let text = "the-proxy-password given-with-a-run signature-19999 signature-1";
+        assert_eq!(redactor.redact(text), "*** *** *** signature-1");
+        for number in 0..20_000 {
+            redactor.learn_given(&Secret::new(format!("given-{number}")));
+        }
+        assert_eq!(redactor.redact(text), "*** given-with-a-run *** signature-1");
+    }
+
+    #[test]
+    fn a_credential_in_use_outlasts_all_that_came_since() {
+        let redactor = Redactor::default();
+        for number in 0..40_000 {
+            redactor.learn(&Secret::new(format!("token-{number}")));
+            redactor.learn(&Secret::new("in-use-all-along"));
+        }
+        assert_eq!(redactor.redact("in-use-all-along token-39999 token-0"), "*** *** token-0");
+    }
+
+    #[test]
+    fn values_that_lie_over_one_another_are_all_masked() {
+        let redactor = Redactor::default();
+        for value in ["abcdef", "cdefghij", "xabcdefy", "ééüüöö"] {
+            redactor.learn(&Secret::new(value));
+        }
+        assert_eq!(redactor.redact("-abcdefghij-xabcdefy-abcdefabcdef-"), "-***-***-******-");
+        assert_eq!(redactor.redact("é ééüüöö abcde"), "é *** abcde");
     }
 
     #[test]

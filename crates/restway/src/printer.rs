@@ -87,6 +87,12 @@ impl Printer {
         let _ = writeln!(io::stderr().lock(), "{}", self.redactor.redact(text));
     }
 
+    /// An address that a person has to open: as it is, because a
+    /// masked one leads nowhere, and it holds nothing that the person's browser may not know.
+    pub(crate) fn address(&self, url: &str) {
+        let _ = writeln!(io::stderr().lock(), "\n  {url}\n");
+    }
+
     /// A line that is only for people who look on.
     pub(crate) fn aside(&self, text: &str) {
         if !self.quiet && !self.json {

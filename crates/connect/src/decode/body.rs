@@ -47,6 +47,8 @@ const PIECE_BYTES: usize = 4 << 10;
 #[derive(Debug, Clone)]
 pub(crate) struct BodyShape {
     pub(crate) records: Option<RecordPath>,
+    /// Whether a path that finds nothing is an empty page.
+    pub(crate) records_optional: bool,
     pub(crate) format: Format,
     pub(crate) archive: Option<Archive>,
     /// Types of columns, which say what fields of CSV are besides texts.
@@ -62,6 +64,7 @@ impl BodyShape {
     pub(crate) fn of(resource: &ResourceSettings, limits: &Limits) -> Self {
         Self {
             records: resource.records.clone(),
+            records_optional: resource.records_optional,
             format: resource.format.clone(),
             archive: resource.archive.clone(),
             types: resource.types.clone(),
@@ -84,6 +87,7 @@ struct TextReader {
     page: Page,
     reader: Reader,
     fail_when: Option<Condition>,
+    records_optional: bool,
 }
 
 /// Whether the body is a web page: a login or an error, and not what was asked for.
@@ -140,7 +144,12 @@ impl BodyReader {
         Ok(Self {
             gunzip: is_gzip.then(|| Gunzip::new(shape.unpacked_bytes)),
             charset,
-            text: TextReader { page, reader, fail_when: shape.fail_when.clone() },
+            text: TextReader {
+                page,
+                reader,
+                fail_when: shape.fail_when.clone(),
+                records_optional: shape.records_optional,
+            },
         })
     }
 
@@ -162,6 +171,12 @@ impl BodyReader {
     /// The next full batch.
     pub(crate) fn batch(&mut self) -> Option<Records> {
         self.text.batches().next()
+    }
+
+    /// Whether a body that is cut at a record's end looks whole: lines and rows say nothing of
+    /// their end, where no packing does.
+    pub(crate) fn may_be_cut(&self) -> bool {
+        self.gunzip.is_none() && matches!(self.text.reader, Reader::Lines(_) | Reader::Csv(_))
     }
 
     /// Whether there are more records than so many, of a format in which one after the other
@@ -248,10 +263,10 @@ impl TextReader {
             return Err(self.page_failure());
         }
         match self.reader {
-            Reader::Json(reader) => reader.finish(self.fail_when.as_ref()),
+            Reader::Json(reader) => reader.finish(self.fail_when.as_ref(), self.records_optional),
             Reader::Lines(reader) => reader.finish(),
             Reader::Csv(reader) => reader.finish(),
-            Reader::Xml(reader) => reader.finish(self.fail_when.as_ref()),
+            Reader::Xml(reader) => reader.finish(self.fail_when.as_ref(), self.records_optional),
         }
     }
 }

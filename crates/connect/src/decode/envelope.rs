@@ -68,6 +68,23 @@ pub(super) fn unexpected(expected: &str, offset: u64, near: &[u8], before: usize
     }
 }
 
+/// Whether the path ends at what is not there, or at null, and not at something else.
+pub(super) fn absent(path: &RecordPath, envelope: &Value) -> bool {
+    let mut value = envelope;
+    for step in path.steps() {
+        let next = match (step, value) {
+            (Step::Name(name), Value::Object(members)) => members.get(name.as_str()),
+            (Step::Index(index), Value::Array(items)) => items.get(*index),
+            (_, other) => return other.is_null(),
+        };
+        match next {
+            Some(next) => value = next,
+            None => return true,
+        }
+    }
+    value.is_null()
+}
+
 /// The path found nothing: says what is there, as far as the path leads.
 pub(super) fn missing(path: &RecordPath, envelope: &Value) -> Failure {
     let mut value = envelope;

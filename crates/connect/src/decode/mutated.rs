@@ -56,6 +56,7 @@ fn shape(format: Value, records: Option<&str>) -> BodyShape {
     let limits = Limits { record_bytes_max: 4 << 10, json_depth_max: 16, ..Limits::default() };
     BodyShape {
         records: records.map(|path| path.parse().expect("a path")),
+        records_optional: false,
         format: serde_json::from_value(format).expect("a format"),
         archive: None,
         types: std::collections::BTreeMap::new(),

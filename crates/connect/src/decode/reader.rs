@@ -376,10 +376,12 @@ impl PageReader {
         }
     }
 
-    /// The end of the body; an answer for which `fail_when` holds is an error.
+    /// The end of the body; an answer for which `fail_when` holds is an error. `is_optional`: a
+    /// path that leads nowhere is one to no records.
     pub(super) fn finish(
         mut self,
         fail_when: Option<&Condition>,
+        is_optional: bool,
     ) -> Result<(PageEnd, VecDeque<Records>), Failure> {
         self.is_complete()?;
         let envelope = envelope::read(&self.envelope)?;
@@ -389,7 +391,8 @@ impl PageReader {
             let record = record.map(|record| envelope::read(&record)).transpose()?;
             envelope::declared(condition, record.as_ref().unwrap_or(&envelope))?;
         }
-        if self.found == Found::Nothing {
+        if self.found == Found::Nothing && !(is_optional && envelope::absent(&self.path, &envelope))
+        {
             return Err(envelope::missing(&self.path, &envelope));
         }
         Ok(self.batches.finish(envelope, is_root_record))

@@ -282,6 +282,7 @@ impl XmlReader {
     pub(super) fn finish(
         self,
         fail_when: Option<&Condition>,
+        is_optional: bool,
     ) -> Result<(PageEnd, VecDeque<Records>), Failure> {
         let offset = self.offset + self.pending.len() as u64;
         let cut = |problem: String| Err(Failure::Unfinished { problem, offset });
@@ -303,6 +304,9 @@ impl XmlReader {
                 Ok(self.batches.finish(Value::Object(Map::new()), true))
             }
             Some(envelope) if self.is_found => Ok(self.batches.finish(envelope, false)),
+            Some(envelope) if is_optional && envelope::absent(&self.path, &envelope) => {
+                Ok(self.batches.finish(envelope, false))
+            }
             Some(envelope) => Err(envelope::missing(&self.path, &envelope)),
             None => Err(Failure::malformed("XML", "it has no root element".to_owned())),
         }

@@ -44,6 +44,9 @@ impl Failure {
             Self::PageLoop { .. } => Code::PageLoop,
             Self::PageBound { .. } => Code::PageBound,
             Self::PageTarget { .. } => Code::PageTarget,
+            Self::PageMissing { .. } => Code::PageMissing,
+            Self::NoEnd => Code::PageNoEnd,
+            Self::CertificateEnded { .. } => Code::CertificateEnded,
             Self::Stayed => Code::Interrupted,
             Self::Spool(error) if error.kind() == std::io::ErrorKind::StorageFull => Code::DiskFull,
             Self::Spool(_) | Self::File { .. } => Code::FileFailed,
@@ -102,13 +105,12 @@ impl Failure {
                 "open the URL in a browser: it may ask for a login"
             }
             Self::Job(failure) => failure.hint(),
-            Self::PageLoop { .. } => {
-                "check `paginate`: its `next` or `param` may name the wrong field"
-            }
-            Self::PageBound { .. } => "raise `max_pages` if there really are so many",
-            Self::PageTarget { .. } => {
-                "credentials are bound to one origin; a walk stays on the one it began on"
-            }
+            Self::CertificateEnded { .. } => "give the renewed one as `client_cert` of `tls`",
+            Self::PageLoop { .. }
+            | Self::PageBound { .. }
+            | Self::PageMissing { .. }
+            | Self::PageTarget { .. }
+            | Self::NoEnd => self.walk_hint(),
             Self::Spool(_) => {
                 "it lies in `.restway/spill` of the workspace, which needs room for the largest page"
             }
@@ -122,6 +124,28 @@ impl Failure {
             | Self::Keeper(_) => return Vec::new(),
         };
         vec![hint.to_owned()]
+    }
+
+    /// What helps a walk that goes wrong between its pages, or at the end of one.
+    const fn walk_hint(&self) -> &'static str {
+        match self {
+            Self::PageLoop { .. } => {
+                "check `paginate`: its `next` or `param` may name the wrong field"
+            }
+            Self::PageBound { .. } => "raise `max_pages` if there really are so many",
+            Self::PageMissing { .. } => {
+                "the api may give no more than that: ask for less at once, by `incremental` or a \
+                 filter; or leave out `total` or `total_pages` where it counts something else"
+            }
+            Self::NoEnd => {
+                "`open_ended: true` takes what came for whole; `load: merge` or `append` lets \
+                 nothing go"
+            }
+            Self::PageTarget { .. } => {
+                "credentials are bound to one origin; a walk stays on the one it began on"
+            }
+            _ => "",
+        }
     }
 }
 

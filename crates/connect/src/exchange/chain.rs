@@ -13,14 +13,16 @@ use restway_model::{Event, SafeUrl};
 use super::{Exchange, Opened};
 use crate::authorize::{Credential, fixed, signed};
 use crate::cookies::Jar;
+use crate::digest;
 use crate::error::Failure;
 use crate::gate::Passer;
 use crate::kept::{Met, Sought, identity};
 use crate::redirect::{Hop, is_led};
 use crate::request::{Body, Redirects, header};
 use crate::sent::Sent;
+use crate::target::is_same_origin;
 use crate::values::NoValues;
-use crate::wire::{End, Incoming, Outgoing, Route};
+use crate::wire::{End, Incoming, Outgoing, Route, Shown};
 
 impl Exchange {
     /// One attempt: the request and the redirects it leads through.
@@ -77,17 +79,15 @@ impl Exchange {
     /// How the hop's host is reached.
     async fn route(&self, hop: &Hop) -> Result<Route, Failure> {
         let manner = &self.request.manner;
-        let is_own = hop.url.expose().host_str() == self.request.url.expose().host_str();
+        let is_own = is_same_origin(hop.url.expose(), self.request.url.expose());
         let tls = match manner.tls.clone().filter(|_| is_own) {
             None if hop.is_home && self.target.is_own(hop.url.expose()) => {
-                self.connector.tls(&self.target.tls).await?
+                self.connector.tls(&self.target).await?
             }
             tls => tls,
         };
-        if let Some(tls) = &tls
-            && let Some(warning) = self.target.ending_warning(tls, self.connector.clock().now())
-        {
-            self.connector.observe(&warning);
+        if let Some(tls) = &tls {
+            self.connector.judge(&self.target, tls)?;
         }
         let connect_timeout = manner.timeouts.map(|timeouts| timeouts.connect);
         let proxy = self.connector.proxy(self.target.proxy.as_ref(), hop.url.expose())?;
@@ -97,10 +97,11 @@ impl Exchange {
     /// One hop; with a token that the api refuses, once more with a new one.
     async fn hop(&mut self, hop: &Hop) -> Result<Incoming, Failure> {
         let (credential, serial) = self.credential(hop, None).await?;
+        let used = digest::nonce(&credential);
         let incoming = self.send(hop, credential).await?;
         let site =
             self.target.site(hop.url.expose()).filter(|_| hop.is_home && incoming.status == 401);
-        if site.is_some_and(|site| site.is_challenged(&incoming.headers)) {
+        if site.is_some_and(|site| site.is_challenged(&incoming.headers, used.as_deref())) {
             drop(incoming);
             let (credential, _) = self.credential(hop, None).await?;
             return self.send(hop, credential).await;
@@ -186,15 +187,16 @@ impl Exchange {
         let mut outgoing = Outgoing {
             method: hop.method,
             url: hop.url.expose().clone(),
+            shown: Shown { url: url.clone(), headers: hop.headers.clone() },
             headers: hop.headers.clone(),
             body: hop.body.clone(),
             answer_timeout: self.target.answer_timeout,
             route: self.route(hop).await?,
             read_timeout: None,
-            end: self.target.answer_bound.map(|total| End {
-                total,
-                at: begun + total,
-                left: total,
+            end: Some(End {
+                total: self.target.answer_bound,
+                at: begun + self.target.answer_bound,
+                left: self.target.answer_bound,
             }),
         };
         if let Some(timeouts) = self.request.manner.timeouts {
@@ -230,7 +232,6 @@ impl Exchange {
         incoming.tell(sent);
         if let Some(sought) = sought {
             let met = sought.meet(incoming.status, &incoming.headers, clock).await;
-            let met = met.inspect_err(|failure| incoming.blame(failure))?;
             self.tally.meets(matches!(met, Met::Unchanged(..)));
             incoming.met(met);
         }

@@ -144,3 +144,21 @@ fn what_cannot_be_signed_says_why_without_the_key() {
     let said = applied(&rule("${request.body}", "${secret.text}", "text"), &binary);
     assert!(said.expect_err("no text").to_string().contains("body.sha256.hex"));
 }
+
+#[test]
+fn signatures_take_the_place_of_no_credential() {
+    let auth = auth(json!({"type": "hmac", "key": "${secret.text}", "string": "${request.nonce}",
+        "headers": {"X-Signature": "${request.signature}"}}));
+    let hop = hop(Method::Get, "https://h/x", None);
+    let redactor = Redactor::default();
+    redactor.learn(&Secret::new("the-token-of-another-api"));
+    let mut last = None;
+    for _ in 0..5_000 {
+        let now = DateTime::from_timestamp_millis(1_499_827_319_559).expect("a moment");
+        last = signed(&auth, &hop, &Outside, now, &redactor).expect("a signature");
+    }
+    assert_eq!(redactor.redact("the-token-of-another-api"), "***");
+    let Some(Credential::Several(added)) = last else { panic!("no signature") };
+    let [Credential::Header(_, signature)] = added.as_slice() else { panic!("no header") };
+    assert_eq!(redactor.redact(signature.expose()), "***");
+}

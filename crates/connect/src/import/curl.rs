@@ -235,6 +235,22 @@ impl Reading {
         }
     }
 
+    /// What curl takes from a URL for `-u`, unless that is given (RFC 3986, section 3.2.1).
+    fn take_login_of_url(&mut self) {
+        let Some((scheme, rest)) = self.sent.url.split_once("://") else { return };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let Some((login, host)) = authority.rsplit_once('@') else { return };
+        if let Some((_, password)) = login.split_once(':') {
+            let pair = format!("p={}", password.replace('+', "%2B").replace('&', "%26"));
+            let plain = url::form_urlencoded::parse(pair.as_bytes()).next();
+            self.sent.hidden.extend(plain.map(|(_, plain)| plain.into_owned()));
+            self.sent.hidden.push(password.to_owned());
+        }
+        self.has_user = true;
+        self.sent.url = format!("{scheme}://{host}{path}");
+    }
+
     fn finish(mut self) -> Result<Sent, String> {
         if self.sent.url.is_empty() {
             return Err("it has no URL".into());
@@ -242,6 +258,7 @@ impl Reading {
         if !self.sent.url.contains("://") {
             self.sent.url = format!("http://{}", self.sent.url);
         }
+        self.take_login_of_url();
         if self.is_get {
             self.query.append(&mut self.data);
         }

@@ -500,3 +500,14 @@ fn a_login_at_a_browser_becomes_one_that_a_person_makes() {
         assert!(is_said && !made.yaml.contains("authorize_url"), "{}", made.yaml);
     }
 }
+
+#[test]
+fn a_login_in_the_url_of_a_curl_line_is_one() {
+    let line = "curl 'https://me:CAN%41RY-9@api.acme.example/v2/files?x=1'";
+    let imported = imported(Format::Curl, line, &wishes());
+    assert!(!imported.yaml.contains("CANARY") && !imported.yaml.contains("CAN%41RY"));
+    lines(&imported, &["base_url: https://api.acme.example/v2"]);
+    assert!(imported.yaml.contains("type: basic"), "{}", imported.yaml);
+    let given = self::imported(Format::Curl, &line.replace("curl", "curl -u a:b"), &wishes());
+    assert_eq!(given.yaml, imported.yaml, "what is said with `-u` counts");
+}

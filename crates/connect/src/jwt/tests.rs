@@ -127,3 +127,29 @@ fn a_bearer_assertion_stands_in_for_a_login() {
     assert_eq!((&claims["iss"], &claims["sub"]), (&json!("svc@x"), &json!("person@x")));
     assert_eq!((&claims["scope"], &claims["aud"]), (&json!("s"), &json!("https://as.example")));
 }
+
+#[test]
+fn a_thumbprint_stands_in_for_the_certificate() {
+    let hex = "84:E0:5C:1D 98bc2e3f6A7b8c9d0e1f2a3b4c5d6e7f";
+    let expected = "hOBcHZi8Lj9qe4ydDh8qO0xdbn8";
+    for thumbprint in [hex, expected, "hOBcHZi8Lj9qe4ydDh8qO0xdbn8="] {
+        let request = made(json!({
+            "type": "oauth2", "client_id": "me", "client_auth": "private_key_jwt",
+            "token_url": "https://login.example/tenant/oauth2/v2.0/token",
+            "assertion": {"key": "${secret.encrypted}", "passphrase": "${secret.passphrase}",
+                "algorithm": "ES256", "thumbprint": thumbprint},
+        }))
+        .unwrap();
+        let (head, _) = parts(field(&request, "client_assertion"));
+        assert_eq!(head, json!({"alg": "ES256", "typ": "JWT", "x5t": expected}), "{thumbprint}");
+    }
+    for wrong in ["84E0", "no thumbprint at all, in any form", ""] {
+        let request = made(json!({
+            "type": "oauth2", "client_id": "me", "client_auth": "private_key_jwt",
+            "token_url": "https://login.example/token",
+            "assertion": {"key": "${secret.key}", "algorithm": "ES256", "thumbprint": wrong},
+        }));
+        let error = request.err().unwrap().to_string();
+        assert!(error.starts_with("`thumbprint` of `assertion` is no SHA-1"), "{error}");
+    }
+}

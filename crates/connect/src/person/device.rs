@@ -41,7 +41,6 @@ pub(super) async fn log_in(
     let clock = connector.clock();
     let begun = clock.monotonic();
     let started = start(connector, target, site).await?;
-    connector.learn(&started.device_code);
     ask(&started.task);
     let mut interval = started.interval;
     loop {
@@ -77,9 +76,12 @@ async fn start(connector: &Connector, target: &Target, site: &Site) -> Result<St
     let request = at_this_moment(connector, site, Proof::Definition, make).await?;
     let url = restway_model::SafeUrl::new(request.url.clone());
     let wrapped = |failure| Failure::Token { url: url.clone(), failure: Box::new(failure) };
-    let body = post(connector, target, &request, 1).await;
-    let body = body.map_err(|(failure, _)| wrapped(failure))?;
-    read(&body).map_err(wrapped)
+    let posted = post(connector, target, &request, 1).await;
+    let posted = posted.map_err(|(failure, _)| wrapped(failure))?;
+    let started = read(&posted.body).map_err(wrapped)?;
+    connector.learn(&started.device_code);
+    posted.learned().map_err(wrapped)?;
+    Ok(started)
 }
 
 /// The answer of section 3.2.

@@ -150,3 +150,81 @@ async fn json_with_the_wrong_label_is_still_json() {
     let file = api(&canned(answer).await, json!({"resources": {"mislabelled": "/"}}));
     assert_eq!(rig.walk(&file, "mislabelled").await.expect("records").ids(), [1]);
 }
+
+#[tokio::test]
+async fn rows_without_an_end_of_their_own_need_a_body_with_one() {
+    let head = "HTTP/1.1 200 OK\r\nconnection: close\r\n";
+    let bodies = [("csv", "id,name\r\n1,a\r\n2,b\r\n"), ("ndjson", "{\"id\":1}\n{\"id\":2}\n")];
+    for (format, body) in bodies {
+        let walk = async |answer: String, more: serde_json::Value| {
+            let mut resource = json!({"path": "/", "format": format, "key": "id"});
+            for (name, value) in more.as_object().expect("an object") {
+                resource[name] = value.clone();
+            }
+            let file = api(
+                &canned(answer).await,
+                json!({"retry": {"deadline": "0s"}, "resources": {"rows": resource}}),
+            );
+            let rig = Rig::new();
+            let walked = rig.walk(&file, "rows").await;
+            (walked.map(|walked| walked.records.len()), rig.warnings())
+        };
+        let cut = || format!("{head}\r\n{body}");
+        for more in [json!({}), json!({"load": "merge", "deletes": {"absent": true}})] {
+            let (walked, _) = walk(cut(), more).await;
+            let error = walked.expect_err("rows would go");
+            assert_eq!(code(&error), "page.no_end", "{error}");
+            assert!(error.hints()[0].contains("open_ended: true"), "{:?}", error.hints());
+        }
+        let (walked, warnings) = walk(cut(), json!({"load": "append"})).await;
+        assert_eq!(walked.expect("what came"), 2);
+        assert!(warnings.iter().any(|one| one.contains("without an end")), "{warnings:?}");
+        let (walked, warnings) = walk(cut(), json!({"open_ended": true})).await;
+        assert_eq!((walked.expect("what came"), warnings), (2, Vec::<String>::new()));
+        let length = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+        let chunked = format!(
+            "{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+            body.len()
+        );
+        for whole in [length, chunked] {
+            let (walked, warnings) = walk(whole, json!({})).await;
+            assert_eq!((walked.expect("all rows"), warnings), (2, Vec::<String>::new()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_empty_list_that_is_left_out_is_one_where_the_definition_says_so() {
+    let resource = |more: serde_json::Value| {
+        let mut resource = json!({"path": "/", "records": "d.rows"});
+        for (name, value) in more.as_object().expect("an object") {
+            resource[name] = value.clone();
+        }
+        resource
+    };
+    let walk = async |body: &str, more: serde_json::Value| {
+        let url = canned(json_answer(body)).await;
+        let file = api(
+            &url,
+            json!({"retry": {"deadline": "0s"},
+            "resources": {"rows": resource(more)}}),
+        );
+        Rig::new().walk(&file, "rows").await.map(|walked| walked.records.len())
+    };
+    let optional = || json!({"records_optional": true});
+    for empty in ["{}", "{\"d\":{}}", "{\"d\":null}", "{\"d\":{\"rows\":null}}"] {
+        assert_eq!(walk(empty, optional()).await.expect(empty), 0, "{empty}");
+        let error = walk(empty, json!({})).await.expect_err(empty);
+        assert_eq!(code(&error), "page.records_missing", "{error}");
+    }
+    assert_eq!(walk("{\"d\":{\"rows\":[{}]}}", optional()).await.expect("a row"), 1);
+    for other in ["{\"d\":{\"rows\":7}}", "{\"d\":\"rows\"}", "[]"] {
+        let error = walk(other, optional()).await.expect_err(other);
+        assert_eq!(code(&error), "page.records_missing", "{error}");
+    }
+    let failing = json!({"records_optional": true, "fail_when": "error is not null"});
+    let error = walk("{\"error\":\"no\"}", failing).await.expect_err("an error");
+    assert_eq!(code(&error), "page.declared_error", "{error}");
+    let xml = json!({"records_optional": true, "format": "xml"});
+    assert_eq!(walk("<d><n>0</n></d>", xml).await.expect("nothing"), 0);
+}

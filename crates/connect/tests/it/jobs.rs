@@ -1,8 +1,10 @@
 //! Exports that an api makes before it hands them out: created, waited for, handed on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use demo_api::{Credential, DemoApi, Effect, Fault, Seen, Settings};
+use restway_connect::{Found, Names};
 use restway_model::Event;
 use restway_model::definition::ApiFile;
 use serde_json::{Value, json};
@@ -178,4 +180,29 @@ async fn a_job_that_is_waited_for_can_be_left() {
     assert!(left.is_err());
     let error = walk.next().await.expect_err("its place is lost");
     assert!(error.to_string().contains("stopped in the middle"), "{error}");
+}
+
+/// Every name is the machine itself, as a server elsewhere may have its name say.
+struct Home;
+
+impl Names for Home {
+    fn look_up<'a>(&'a self, _: &'a str, port: u16) -> Found<'a> {
+        Box::pin(async move { Ok(vec![([127, 0, 0, 1], port).into()]) })
+    }
+}
+
+#[tokio::test]
+async fn an_api_elsewhere_leads_no_job_to_the_machine_of_the_person() {
+    const HOST: &str = "jobs.restway.invalid";
+    let demo = demo().await;
+    let port = demo.url().rsplit(':').next().map(str::to_owned).expect("a port");
+    let rig = Rig::named(Arc::new(Home), &[HOST.to_owned()]);
+    let own = format!("http://127.0.0.1:{port}/export/customers.csv");
+    let job = resource(json!({"polls": 1, "download": own}));
+    let file = api(&format!("http://{HOST}:{port}"), json!({"resources": {"rows": job}}));
+    let error = rig.walk(&file, "rows").await.expect_err("an address of the machine");
+    assert_eq!(code(&error), "call.egress_denied", "{error}");
+    let job = resource(json!({"polls": 1, "download": "/export/customers.csv"}));
+    let file = api(&format!("http://{HOST}:{port}"), json!({"resources": {"rows": job}}));
+    assert_eq!(rig.walk(&file, "rows").await.expect("its own answer").records.len(), 200);
 }

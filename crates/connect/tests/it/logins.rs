@@ -386,3 +386,28 @@ async fn a_challenge_is_answered_once_and_its_nonce_used_again() {
     assert_eq!(code(&error.expect_err("refused")), "call.unauthorized");
     assert_eq!(wrong.1.lock().expect("requests").len(), 2);
 }
+
+#[tokio::test]
+async fn requests_side_by_side_are_challenged_with_one_nonce_and_all_answer_it() {
+    const SIDE_BY_SIDE: usize = 3;
+    let first = Arc::new(tokio::sync::Barrier::new(SIDE_BY_SIDE));
+    let url = crate::support::scripted(move |seen| {
+        let first = Arc::clone(&first);
+        async move {
+            if seen.header("authorization").is_some() {
+                return crate::support::json_answer("[1]");
+            }
+            first.wait().await;
+            "HTTP/1.1 401 X\r\nWWW-Authenticate: Digest realm=\"r\", qop=\"auth\", \
+             nonce=\"always-the-same\"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+                .to_owned()
+        }
+    })
+    .await;
+    let auth = json!({"type": "digest", "username": "u", "password": "${secret.password}"});
+    let (api, rig) = (api(&url, json!({"auth": auth})), Rig::new());
+    let calls = (0..SIDE_BY_SIDE).map(|_| rig.connector.call(&api, get(&url)));
+    for answer in futures::future::join_all(calls).await {
+        answer.expect("each answers the challenge");
+    }
+}

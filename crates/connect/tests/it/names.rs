@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use restway_connect::{Found, Names};
+use restway_model::Limits;
 use serde_json::json;
 use url::Url;
 
@@ -75,4 +77,25 @@ async fn a_host_or_a_proxy_that_moves_is_found_at_its_new_address() {
     let error =
         rig.connector.call(&api(&moved, json!({})), get(&moved)).await.expect_err("private");
     assert_eq!(code(&error), "call.egress_denied", "{error}");
+}
+
+/// A resolver that never answers.
+struct Silent;
+
+impl Names for Silent {
+    fn look_up<'a>(&'a self, _: &'a str, _: u16) -> Found<'a> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_before_a_proxy_is_given_up() {
+    let limits = Limits { connect_timeout: Duration::from_millis(50), ..Limits::default() };
+    let rig = Rig::named_with(Arc::new(Silent), &[], limits);
+    let parts = json!({"retry": {"deadline": "0s"}, "proxy": {"url": format!("http://{HOST}:9")}});
+    let file = api("http://127.0.0.1:9", parts);
+    let error = rig.connector.call(&file, get("http://127.0.0.1:9/")).await;
+    let error = error.expect_err("nobody says where the proxy is");
+    assert_eq!(code(&error), "call.timeout", "{error}");
+    assert!(error.to_string().contains("no connection within 50ms"), "{error}");
 }

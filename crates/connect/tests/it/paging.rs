@@ -252,3 +252,60 @@ async fn an_api_that_says_that_nothing_remains_is_not_asked_before_its_reset() {
     });
     assert_eq!(waits.collect::<Vec<_>>(), [30]);
 }
+
+#[tokio::test]
+async fn an_empty_page_before_the_last_ends_no_walk_in_silence() {
+    let server = scripted(|seen: Seen| async move {
+        let number: u64 = seen.query("page").map_or(1, |number| number.parse().expect("a number"));
+        let (from, to) = if number == 2 { (0, 0) } else { (number * 10, number * 10 + 2) };
+        page(from, to, json!({"pages": 4}))
+    })
+    .await;
+    let paginate = json!({"type": "page", "total_pages": "pages", "prefetch": false});
+    let walk = async |load: &str, deletes: Value| {
+        let parts = json!({"paginate": paginate, "load": load, "key": "id", "deletes": deletes});
+        Rig::new().walk(&resource(&server, parts), "rows").await
+    };
+    let walked = walk("merge", json!({})).await.expect("the pages behind it");
+    assert_eq!((walked.ids(), walked.pages), (vec![10, 11, 30, 31, 40, 41], 4));
+    for (load, deletes) in [("replace", json!({})), ("merge", json!({"absent": true}))] {
+        let error = walk(load, deletes).await.expect_err("rows would go");
+        assert_eq!(code(&error), "page.missing", "{error}");
+        assert!(error.to_string().contains("page 2 is empty, and there are 4"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_page_before_the_total_is_an_error() {
+    let server = scripted(|seen: Seen| async move {
+        let offset: u64 = seen.query("offset").expect("an offset").parse().expect("a number");
+        let to = if offset < 4 { offset + 2 } else { offset };
+        page(offset, to, json!({"n": 9}))
+    })
+    .await;
+    let paginate = json!({"type": "offset", "limit": 2, "total": "n", "prefetch": false});
+    let file = resource(&server, json!({"paginate": paginate, "load": "append"}));
+    let error = Rig::new().walk(&file, "rows").await.expect_err("five are missing");
+    assert_eq!(code(&error), "page.missing", "{error}");
+    assert!(error.to_string().contains("4 of 9 records"), "{error}");
+}
+
+#[tokio::test]
+async fn a_token_leads_on_from_a_page_whose_list_was_left_out() {
+    let server = scripted(|seen: Seen| async move {
+        match seen.query("t").as_deref() {
+            None => page(0, 2, json!({"next": "a"})),
+            Some("a") => json_answer("{\"next\":\"b\"}"),
+            _ => page(4, 6, json!({})),
+        }
+    })
+    .await;
+    let paginate = json!({"type": "token", "next": "next", "param": "t"});
+    let walk = async |optional: bool| {
+        let parts = json!({"paginate": paginate, "records_optional": optional});
+        Rig::new().walk(&resource(&server, parts), "rows").await
+    };
+    let walked = walk(true).await.expect("three pages");
+    assert_eq!((walked.ids(), walked.pages), (vec![0, 1, 4, 5], 3));
+    assert_eq!(code(&walk(false).await.expect_err("no list")), "page.records_missing");
+}

@@ -180,8 +180,9 @@ async fn every_form_of_a_life_and_a_type_is_understood() {
         (json!({"expires_in": "3600"}), 1),
         (json!({"expires_in": " 60 ", "token_type": "BEARER"}), 2),
         (json!({"expires_in": 59.5, "token_type": "Bearer"}), 2),
-        (json!({"expires_in": 0, "token_type": "bearer"}), 2),
-        (json!({"expires_in": -5}), 2),
+        (json!({"expires_in": 0, "token_type": "bearer"}), 1),
+        (json!({"expires_in": "0"}), 1),
+        (json!({"expires_in": -5}), 1),
         (json!({"expires_in": "soon", "token_type": ""}), 1),
     ];
     for (more, asked) in table {

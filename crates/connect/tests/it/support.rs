@@ -128,8 +128,12 @@ impl Rig {
 
     /// Where names lead to the addresses that are given.
     pub(crate) fn named(names: Arc<dyn Names>, allow: &[String]) -> Self {
+        Self::named_with(names, allow, Limits::default())
+    }
+
+    pub(crate) fn named_with(names: Arc<dyn Names>, allow: &[String], limits: Limits) -> Self {
         let given = Besides { names: Some(names), ..Besides::default() };
-        Self::made(Limits::default(), allow, true, given)
+        Self::made(limits, allow, true, given)
     }
 
     fn made(

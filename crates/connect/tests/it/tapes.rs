@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use demo_api::CLIENT_SECRET;
 use restway_connect::Tape;
-use restway_model::definition::ApiFile;
+use restway_model::definition::{ApiFile, CallInputs, read};
 use restway_model::{Clock, Limits};
 use serde_json::json;
 
-use crate::support::{Rig, code, demo, get, oauth};
+use crate::support::{Rig, Seen, api, code, demo, get, json_answer, oauth, scripted};
 
 fn rig(tape: Tape) -> Rig {
     Rig::with_tape(Limits::default(), &[], true, Some(tape))
@@ -98,4 +98,58 @@ async fn what_was_waited_for_once_is_not_waited_for_again() {
     let played = playing.walk(&file, "limited").await.expect("the same walk");
     assert_eq!((played.ids(), played.counts), (recorded.ids(), recorded.counts));
     assert_eq!(playing.clock.monotonic(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_login_is_recorded_without_its_token_wherever_that_stands() {
+    for (token, length) in [("marker-of-a-token", 17), ("mark", 4)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path().join("tape");
+        let server = scripted(move |seen: Seen| async move {
+            if seen.head.starts_with("POST") {
+                let answer = json!({"d": {"session": token, "refresh_token": "second-marker"}});
+                return json_answer(&answer.to_string());
+            }
+            json_answer(&format!("{{\"sid\":{}}}", seen.query("sid").map_or(0, |sid| sid.len())))
+        })
+        .await;
+        let file = api(
+            &server,
+            json!({"auth": {"type": "login", "url": "/login", "json": {"user": "u"},
+                "token": "d.session", "query": "sid"}}),
+        );
+        let url = format!("{server}/x?a=1");
+        let recording = rig(Tape::record(&folder).expect("a new folder"));
+        let answer = recording.connector.call(&file, get(&url)).await.expect("an answer");
+        assert_eq!(answer.body, format!("{{\"sid\":{length}}}"));
+        let texts = texts(&folder);
+        assert!(!texts.contains(token), "{texts}");
+        assert!(!texts.contains("second-marker"), "{texts}");
+        let playing = rig(Tape::replay(&folder).expect("a tape"));
+        let played = playing.connector.call(&file, get(&url)).await.expect("the same answer");
+        assert_eq!(played.body, answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_signed_request_and_a_form_of_parts_are_found_on_a_tape_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path().join("tape");
+    let server = scripted(|_| async { json_answer("[7]") }).await;
+    let file = api(
+        &server,
+        json!({"auth": {"type": "hmac", "key": "${secret.key}", "string": "${request.nonce}",
+            "query": {"nonce": "${request.nonce}", "sign": "${request.signature}"}}}),
+    );
+    let inputs = json!({"url": format!("{server}/x"), "method": "POST",
+        "multipart": {"parts": [{"name": "a", "value": "1"}]}});
+    let send = async |rig: &Rig| {
+        let inputs = read::<CallInputs>("inputs", &inputs.to_string()).expect("inputs");
+        let prepared = rig.connector.prepare(&inputs, None).expect("a request");
+        rig.connector.call(&file, prepared.request).await
+    };
+    let recording = rig(Tape::record(&folder).expect("a new folder"));
+    send(&recording).await.expect("an answer");
+    let played = send(&rig(Tape::replay(&folder).expect("a tape"))).await;
+    assert_eq!(played.expect("the same answer").body, "[7]");
 }

@@ -19,7 +19,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-use crate::support::{Rig, api, code, get};
+use crate::support::{Rig, api, canned, code, get};
 
 fn openssl(folder: &Path, arguments: &str) {
     let done = Command::new("openssl")
@@ -265,24 +265,65 @@ async fn versions_and_the_sent_name_are_as_the_definition_says() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_that_has_ended_is_warned_of_once() {
+async fn a_client_certificate_that_has_ended_is_an_error_of_its_own() {
     let folder = certificates();
     let url = server(folder.path(), "srv", Some("ca.crt")).await;
     let rig = Rig::in_folder(folder.path());
-    for (name, expected) in [
-        ("old", vec!["its client certificate has ended on 2020-02-01".to_owned()]),
-        ("cli", Vec::new()),
+    rig.secret("key", text(folder.path(), "old.key"));
+    let tls = json!({"ca": "ca.crt", "client_cert": "old.crt", "client_key": "${secret.key}"});
+    let error = rig.connector.call(&api(&url, json!({"tls": tls})), get(&url)).await;
+    let error = error.expect_err("it has ended");
+    assert_eq!(code(&error), "call.certificate_ended", "{error}");
+    assert!(error.to_string().contains("has ended on 2020-02-01"), "{error}");
+    let inputs = json!({"cacert": text(folder.path(), "ca.crt"),
+        "client_cert": text(folder.path(), "old.crt"),
+        "client_key": text(folder.path(), "old.key")});
+    let error = call(&url, inputs).await.expect_err("it has ended");
+    assert_eq!(code(&error), "call.certificate_ended", "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_renewed_in_its_file_counts_from_the_next_request_on() {
+    let folder = certificates();
+    let url = server(folder.path(), "srv", Some("ca.crt")).await;
+    let rig = Rig::in_folder(folder.path());
+    rig.secret("key", text(folder.path(), "cli.key"));
+    let own = folder.path().join("own.crt");
+    let tls = json!({"ca": "ca.crt", "client_cert": "own.crt", "client_key": "${secret.key}"});
+    let api = api(&url, json!({"retry": {"deadline": "0s"}, "tls": tls}));
+    let call = async || rig.connector.call(&api, get(&url)).await;
+    fs_err::copy(folder.path().join("cli.crt"), &own).expect("a file");
+    call().await.expect("it is known");
+    call().await.expect("it is known still");
+    fs_err::write(&own, "a renewal that went wrong").expect("a file");
+    assert_eq!(code(&call().await.expect_err("no certificate")), "definition.invalid");
+    fs_err::copy(folder.path().join("cli.crt"), &own).expect("a file");
+    call().await.expect("it is known again");
+    rig.secret("key", text(folder.path(), "srv.key"));
+    assert_eq!(code(&call().await.expect_err("another's key")), "definition.invalid");
+    fs_err::remove_file(&own).expect("it is removed");
+    assert_eq!(code(&call().await.expect_err("no file")), "definition.invalid");
+}
+
+#[tokio::test]
+async fn what_a_call_shows_and_passes_over_is_for_its_own_origin() {
+    let folder = certificates();
+    let other = server(folder.path(), "srv", Some("ca.crt")).await;
+    let open = server(folder.path(), "srv", None).await;
+    let pem = |name: &str| text(folder.path(), name);
+    for (to, inputs) in [
+        (
+            other,
+            json!({"cacert": pem("ca.crt"), "client_cert": pem("cli.crt"),
+            "client_key": pem("cli.key")}),
+        ),
+        (open, json!({"verify_ssl": false})),
     ] {
-        rig.secret("key", text(folder.path(), &format!("{name}.key")));
-        let tls = json!({"ca": "ca.crt", "client_cert": format!("{name}.crt"),
-                         "client_key": "${secret.key}"});
-        let api = api(&url, json!({"retry": {"deadline": "0s"}, "tls": tls}));
-        let before = rig.warnings().len();
-        for _ in 0..2 {
-            let answer = rig.connector.call(&api, get(&url)).await;
-            assert_eq!(answer.is_ok(), expected.is_empty(), "{answer:?}");
-        }
-        assert_eq!(rig.warnings()[before..], expected);
+        call(&to, inputs.clone()).await.expect("there it is for");
+        let from = canned(format!("HTTP/1.1 302 X\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"));
+        let from = from.await.replace("127.0.0.1", "localhost");
+        let error = call(&from, inputs).await.expect_err("another origin of the same host");
+        assert_eq!(code(&error), "call.tls", "{error}");
     }
 }
 

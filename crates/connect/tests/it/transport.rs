@@ -367,3 +367,21 @@ async fn a_slow_or_limited_api_does_not_hold_another() {
         () = well_calls => {}
     }
 }
+
+#[tokio::test]
+async fn an_answer_has_an_end_also_where_no_definition_says_when() {
+    let (url, count) = each("http", |mut socket, _| async move {
+        head(&mut socket).await?;
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n[1").await.ok()?;
+        // The connection stays open, and nothing more comes.
+        std::future::pending().await
+    })
+    .await;
+    let limits = Limits { page_timeout: Duration::from_millis(300), ..Limits::default() };
+    let rig = Rig::with(limits, &[], true);
+    let file = api(&url, json!({"retry": {"deadline": "0s"}}));
+    let error = rig.connector.call(&file, get(&url)).await.expect_err("it has no end");
+    assert_eq!(code(&error), "call.timeout", "{error}");
+    assert!(error.to_string().contains("the answer has not ended within 300ms"), "{error}");
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}

@@ -73,7 +73,8 @@ pub struct ApiLimits {
     pub concurrency: Option<u16>,
     /// The longest wait that the api may ask for before the run stops; 15m without it.
     pub max_wait: Option<Timespan>,
-    /// How long the api may take to answer one request, body and all; without it 5m to begin.
+    /// How long the api may take to answer one request, body and all; without it 5m to begin and 2h
+    /// in all.
     pub timeout: Option<Timespan>,
 }
 
@@ -116,6 +117,11 @@ pub struct Defaults {
     pub query: BTreeMap<String, QueryValue>,
     /// The path to the list of records in an answer; `$` when the answer is the list.
     pub records: Option<RecordPath>,
+    /// Whether an answer without the list at `records` is an empty page: for apis that leave out a
+    /// list that is empty, or write null in its place.
+    pub records_optional: Option<bool>,
+    /// Takes CSV and NDJSON for whole whose end only the end of the connection tells.
+    pub open_ended: Option<bool>,
     /// How the next page is found.
     pub paginate: Option<PaginateEntry>,
     /// The fields that tell records apart: what `merge` and `history` go by. A sync that replaces
@@ -184,6 +190,11 @@ pub struct Resource {
     pub file: Option<String>,
     /// The path to the list of records in an answer; `$` when the answer is the list.
     pub records: Option<RecordPath>,
+    /// Whether an answer without the list at `records` is an empty page: for apis that leave out a
+    /// list that is empty, or write null in its place.
+    pub records_optional: Option<bool>,
+    /// Takes CSV and NDJSON for whole whose end only the end of the connection tells.
+    pub open_ended: Option<bool>,
     /// How records are written in an answer: `json` without it, `ndjson`, `csv` or `xml`.
     pub format: Option<FormatEntry>,
     /// What the answer is packed in: `gzip`, or `zip`.
@@ -376,14 +387,10 @@ impl ApiFile {
         let of_files = own.files.as_ref().map(|_| Files::defaults(&self.defaults));
         let defaults = of_files.as_ref().unwrap_or(&self.defaults);
         let types = if of_files.is_some() { Files::types(own.types) } else { own.types };
-        let over = |defaults: &BTreeMap<_, _>, own: BTreeMap<_, _>| {
-            let mut all = defaults.clone();
-            all.extend(own);
-            all
-        };
         let format = own.format.as_ref().map(FormatEntry::resolve).unwrap_or_default();
         // Rows and lines have no path; one for the api's JSON is not theirs.
         let has_path = matches!(format, Format::Json { .. } | Format::Xml { .. });
+        let optional = defaults.records_optional.filter(|_| has_path);
         let records = own.records.or_else(|| defaults.records.clone().filter(|_| has_path));
         let is_zip =
             matches!(own.archive.as_ref().map(ArchiveEntry::resolve), Some(Archive::Zip { .. }));
@@ -396,14 +403,24 @@ impl ApiFile {
             path: own.path,
             method: own.method,
             repeatable: own.safe || own.method.is_idempotent(),
-            headers: over(&defaults.headers, own.headers),
+            headers: {
+                // Names of headers have no case (RFC 9110, section 5.1).
+                let mut headers = defaults.headers.clone();
+                headers.retain(|name, _| {
+                    !own.headers.keys().any(|other| other.eq_ignore_ascii_case(name))
+                });
+                headers.extend(own.headers);
+                headers
+            },
             query: {
                 let mut query = defaults.query.clone();
                 query.extend(own.query);
                 query
             },
             body,
+            records_optional: own.records_optional.or(optional).unwrap_or_default(),
             records,
+            is_open_ended: own.open_ended.or(defaults.open_ended).unwrap_or_default(),
             format,
             archive: own.archive.as_ref().map(ArchiveEntry::resolve),
             job: own.job,
@@ -431,6 +448,13 @@ impl ApiFile {
     }
 }
 
+impl ResourceSettings {
+    /// Whether rows go that a sync does not meet.
+    pub fn drops_absent(&self) -> bool {
+        self.load == Load::Replace || self.deletes.absent
+    }
+}
+
 impl Resource {
     /// A resource of which only the path is known.
     fn at(path: Template) -> Self {
@@ -445,6 +469,8 @@ impl Resource {
             text: None,
             file: None,
             records: None,
+            records_optional: None,
+            open_ended: None,
             format: None,
             archive: None,
             job: None,
@@ -489,6 +515,10 @@ pub struct ResourceSettings {
     pub body: Option<ResourceBody>,
     /// The path to the list of records; without one the answer itself is the list or the record.
     pub records: Option<RecordPath>,
+    /// Whether an answer without that list is an empty page.
+    pub records_optional: bool,
+    /// Whether rows are taken for whole whose end only the end of the connection tells.
+    pub is_open_ended: bool,
     /// How records are written in an answer.
     pub format: Format,
     /// What the answer is packed in.

@@ -287,6 +287,9 @@ pub struct Assertion {
     pub key_id: Option<Template>,
     /// The certificate as PEM; its thumbprints become the headers `x5t` and `x5t#S256`.
     pub certificate: Option<Template>,
+    /// The certificate's SHA-1 thumbprint, in hexadecimal or base64url, where the certificate is
+    /// not at hand; it becomes the header `x5t`.
+    pub thumbprint: Option<Template>,
     /// The claim `iss`; `client_id` without it.
     pub issuer: Option<Template>,
     /// The claim `sub`; without it `client_id` for `private_key_jwt`, and none for `jwt_bearer`.

@@ -64,6 +64,7 @@ impl Files {
 pub(super) fn of_records(own: &Resource) -> impl Iterator<Item = &'static str> {
     let keys = [
         ("records", own.records.is_some()),
+        ("records_optional", own.records_optional.is_some()),
         ("format", own.format.is_some()),
         ("archive", own.archive.is_some()),
         ("job", own.job.is_some()),

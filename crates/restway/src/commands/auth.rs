@@ -44,9 +44,10 @@ async fn login(context: &Context, workspace: &Workspace, api: &ApiFile) -> Resul
     let printer = context.printer.clone();
     // What the person has to do is no decoration: it is said with `--quiet` and `--json`, too.
     let ask = move |task: &PersonTask| match task {
-        PersonTask::Open { url } => printer.note(&format!(
-            "Open this address in a browser on this machine, and log in there:\n\n  {url}\n"
-        )),
+        PersonTask::Open { url } => {
+            printer.note("Open this address in a browser on this machine, and log in there:");
+            printer.address(url);
+        }
         PersonTask::Enter { url, code, whole } => {
             printer.note(&format!("Open {url} on any device, and enter the code {code}"));
             if let Some(whole) = whole {

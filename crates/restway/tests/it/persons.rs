@@ -260,3 +260,25 @@ fn a_person_enters_a_code_on_another_device() {
     workspace.ok(&["sync"]);
     assert_eq!(workspace.value("select count(distinct id) from tv.items"), json!(120));
 }
+
+#[test]
+fn the_address_of_a_login_is_printed_as_it_is_whatever_the_client_is_called_by() {
+    let workspace = Workspace::new();
+    let file = "api: a\nbase_url: https://api.acme.example\nauth:\n  type: oauth2\n  \
+        grant: authorization_code\n  authorize_url: https://id.acme.example/authorize\n  \
+        token_url: https://id.acme.example/token\n  client_id: ${env.CLIENT}\n";
+    workspace.write("apis/a.yaml", file);
+    let mut command = workspace.command(&["auth", "login", "a"]);
+    let mut child = command
+        .env("CLIENT", "the-id-of-the-client")
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let address = lines.map_while(Result::ok).find(|line| line.contains("://"));
+    child.kill().expect("it waits for the person");
+    child.wait().expect("it ends");
+    let address = address.expect("an address");
+    assert!(address.contains("client_id=the-id-of-the-client&"), "{address}");
+}

@@ -81,3 +81,17 @@ fn what_is_kept_holds_no_secret_and_a_page_that_does_not_fit_leaves_the_table() 
     assert!(failed.code == 1 && failed.err.contains("page 1 that was kept"), "{}", failed.err);
     assert_eq!(workspace.value("select count(*) from shop.rows"), json!(1));
 }
+
+#[test]
+fn pages_that_are_kept_are_whole_also_where_fewer_records_land() {
+    let shelf = Shelf::start();
+    let lines: String = (0..5_000).map(|id| format!("{{\"id\":{id}}}\n")).collect();
+    shelf.put("/rows", Item::new(lines));
+    let keys = "path: /rows, key: id, load: merge, format: ndjson, keep_raw: true";
+    let workspace = shelf.workspace(&format!("  rows: {{ {keys}, max_records: 10 }}"));
+    let run = run_of(&workspace.json(&["sync"]));
+    assert_eq!(workspace.value("select count(*) from shop.rows"), json!(10));
+    shelf.define(&workspace, &format!("  rows: {{ {keys} }}"));
+    workspace.json(&["sync", "--replay", &run]);
+    assert_eq!(workspace.value("select count(*) from shop.rows"), json!(5_000));
+}

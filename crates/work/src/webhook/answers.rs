@@ -46,7 +46,7 @@ impl Values for Known<'_> {
                 };
                 if !call.store {
                     let secret = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                    self.redactor.learn(&Secret::new(secret));
+                    self.redactor.learn_given(&Secret::new(secret));
                 }
                 Ok(value)
             }

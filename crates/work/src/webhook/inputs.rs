@@ -195,9 +195,9 @@ fn said(path: impl ToString, problem: String, hint: Option<String>) -> ValueProb
 fn learn(value: &GivenValue, redactor: &Redactor) {
     match value {
         GivenValue::Text(text) | GivenValue::Json(Value::String(text)) => {
-            redactor.learn(&Secret::new(text.clone()));
+            redactor.learn_given(&Secret::new(text.clone()));
         }
-        GivenValue::Json(other) => redactor.learn(&Secret::new(other.to_string())),
+        GivenValue::Json(other) => redactor.learn_given(&Secret::new(other.to_string())),
     }
 }
 

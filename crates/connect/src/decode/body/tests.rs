@@ -14,6 +14,7 @@ fn shape(format: Value) -> BodyShape {
     let format = serde_json::from_value(format).expect("a format");
     BodyShape {
         records: None,
+        records_optional: false,
         types: BTreeMap::new(),
         fail_when: None,
         format,

@@ -32,7 +32,7 @@ fn read_with(
             take(&batch);
         }
     }
-    let (end, rest) = reader.finish(None)?;
+    let (end, rest) = reader.finish(None, false)?;
     rest.iter().for_each(take);
     Ok((records, end))
 }
@@ -185,7 +185,7 @@ fn batches_are_cut_at_records() {
         while let Some(batch) = reader.batches.next() {
             found.push(batch.len());
         }
-        let (end, rest) = reader.finish(None).expect("whole");
+        let (end, rest) = reader.finish(None, false).expect("whole");
         found.extend(rest.iter().map(Records::len));
         assert_eq!((found, end.records), (sizes, 100));
         assert_eq!(end.last.as_deref(), Some(b"99".as_slice()));

@@ -321,6 +321,7 @@ fn check_assertion(assertion: &Assertion, under: &Under<'_>, finder: &mut Finder
     for (key, template) in [
         ("key_id", &assertion.key_id),
         ("certificate", &assertion.certificate),
+        ("thumbprint", &assertion.thumbprint),
         ("issuer", &assertion.issuer),
         ("subject", &assertion.subject),
         ("audience", &assertion.audience),
@@ -336,6 +337,10 @@ fn check_assertion(assertion: &Assertion, under: &Under<'_>, finder: &mut Finder
             let message = format!("the claim `{name}` is not yours to set here");
             finder.report(&at("claims"), message, Some(hint));
         }
+    }
+    if assertion.certificate.is_some() && assertion.thumbprint.is_some() {
+        let hint = Some("leave one of them out".to_owned());
+        finder.report(&at("thumbprint"), "the `certificate` has its thumbprint", hint);
     }
     if assertion.lifetime.is_some_and(|span| span.0.as_secs() == 0) {
         finder.report(&at("lifetime"), "must be at least 1s", None);

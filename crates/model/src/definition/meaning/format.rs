@@ -41,6 +41,16 @@ pub(super) fn check(finder: &mut Finder<'_>, name: &Name, resource: &ResourceSet
         let hint = "leave it out: every line or row is a record".to_owned();
         finder.report(&at("records"), "this format has no path to its records", Some(hint));
     }
+    if !has_path && resource.records_optional {
+        let message = "`records_optional` is for answers with a path to their records";
+        finder.report(&at("records_optional"), message, None);
+    } else if resource.records_optional
+        && resource.records.as_ref().is_none_or(|path| path.steps().is_empty())
+    {
+        let hint = Some("write the path as `records`".to_owned());
+        let message = "`records_optional` needs a path that may find nothing";
+        finder.report(&at("records_optional"), message, hint);
+    }
     if !has_path && resource.fail_when.is_some() {
         let message = "`fail_when` reads the answer around its records, and there is nothing";
         finder.report(&at("fail_when"), message, None);

@@ -131,3 +131,18 @@ resources:
     "#]],
     );
 }
+
+#[test]
+fn a_header_of_a_resource_takes_the_place_of_the_default_in_any_case() {
+    let text = "
+api: acme
+base_url: https://a.example
+defaults: { headers: { Accept: a/b, X-Team: red } }
+resources:
+  one: { path: /x, headers: { accept: c/d, X-OTHER: \"1\" } }
+";
+    let file = read::<ApiFile>("apis/acme.yaml", text).expect("a definition");
+    let one = file.resource(&"one".parse().expect("a name")).expect("a resource");
+    let names: Vec<&str> = one.headers.keys().map(String::as_str).collect();
+    assert_eq!(names, ["X-OTHER", "X-Team", "accept"]);
+}
