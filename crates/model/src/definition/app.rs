@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::access::{Access, AppLimits};
+use super::deprecated::Deprecated;
 use super::origin::{AppSource, From};
 use super::writing::{OwnEvent, Rule};
 use crate::Name;
@@ -27,6 +28,9 @@ pub struct AppFile {
     /// How often callers may ask.
     #[serde(default)]
     pub limits: AppLimits,
+    /// Since when and until when; for all objects that say nothing of their own.
+    #[serde(default)]
+    pub deprecated: Option<Deprecated>,
     /// The data objects, by the name in their URL.
     pub objects: BTreeMap<Name, Object>,
 }
@@ -58,4 +62,7 @@ pub struct Object {
     /// Whether `Idempotency-Key` is remembered, in a table `_restway_idempotency` of the database.
     #[serde(default)]
     pub idempotency: bool,
+    /// Since when it should not be used any more.
+    #[serde(default)]
+    pub deprecated: Option<Deprecated>,
 }

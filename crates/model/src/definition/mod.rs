@@ -10,6 +10,7 @@ mod app;
 mod auth;
 mod body;
 mod decode;
+mod deprecated;
 mod files;
 mod foreign;
 mod format;
@@ -47,6 +48,7 @@ pub use auth::{
     KeyEncoding, ScopeIn, SignatureEncoding,
 };
 pub use body::ResourceBody;
+pub use deprecated::Deprecated;
 pub use files::Files;
 pub use foreign::foreign_value;
 pub use format::{
@@ -69,7 +71,7 @@ pub use webhook::{
     CALLS_MAX, History, Idempotency, Output, OutputEntry, TIMEOUT_MAX, Webhook, WebhookCall,
     WebhookPart,
 };
-pub use workspace::{Egress, Issuer, Metadata, REQUESTS, Serve, WorkspaceFile};
+pub use workspace::{Egress, Forwarding, Issuer, Metadata, REQUESTS, Serve, WorkspaceFile};
 pub use writing::{OwnEvent, Piece, Rule, Severity, pieces};
 
 pub use meaning::LAKE;

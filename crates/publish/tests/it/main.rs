@@ -8,4 +8,5 @@ mod databases;
 mod faults;
 mod rights;
 mod servers;
+mod surface;
 mod writes;

@@ -21,6 +21,7 @@ mod live;
 mod loads;
 mod peers;
 mod persons;
+mod promises;
 mod published;
 mod raw;
 mod readers;
