@@ -23,9 +23,10 @@ check: ## Formatting and lints, as errors
 docs: ## Write the reference pages anew, from the code
 	UPDATE_EXPECT=1 $(CARGO) test --package restway --test it reference
 
-bench: ## Time calls and syncs beside other tools on an optimised build: half an hour, 2 GB kept
+bench: ## Time calls, syncs and published tables beside others, optimised: an hour, 2 GB kept
 	bench/call.sh
 	bench/run.sh
+	bench/publish.sh
 
 TARGET ?= json
 fuzz: ## Fuzz TARGET (json, ndjson, csv, xml, zip or definition) for a minute; needs cargo-fuzz

@@ -45,6 +45,7 @@ mod statement;
 mod tags;
 mod timing;
 mod value;
+mod webhooks;
 mod write;
 
 #[cfg(test)]
@@ -64,3 +65,4 @@ pub use source::{
     Violation, open,
 };
 pub use statement::{Bound, Dialect, Statement};
+pub use webhooks::{Argument, Order, Running, Webhooks};

@@ -30,6 +30,7 @@ use crate::statement::Dialect;
 use crate::tags::Tags;
 use crate::timing::Timing;
 use crate::value;
+use crate::webhooks::Webhooks;
 use crate::write::{self, Preconditions, Row, UnderWay};
 
 /// Tables that are looked at to find out whether the lake can be read.
@@ -59,6 +60,7 @@ pub struct Publisher {
     clock: Arc<dyn Clock>,
     under_way: UnderWay,
     seal: Option<Arc<dyn Seal>>,
+    webhooks: Option<Arc<dyn Webhooks>>,
 }
 
 impl Publisher {
@@ -88,8 +90,15 @@ impl Publisher {
             Bounds { limit_max: limits.list_rows_max as u64, offset_max: limits.list_offset_max };
         let door = Door::new(Arc::new(Nobody), Arc::clone(&clock));
         let (time_max, under_way) = (limits.list_timeout, UnderWay::default());
-        let (apps, seal) = (ready, None);
-        Ok(Self { apps, door, gate, bounds, time_max, observer, clock, under_way, seal })
+        let (apps, seal, webhooks) = (ready, None, None);
+        Ok(Self { apps, door, gate, bounds, time_max, observer, clock, under_way, seal, webhooks })
+    }
+
+    /// Who runs the webhooks of events; without one, events that have any are refused.
+    #[must_use]
+    pub fn calling(mut self, webhooks: Arc<dyn Webhooks>) -> Self {
+        self.webhooks = Some(webhooks);
+        self
     }
 
     /// What seals the tokens of pages; without one, pages are found with `$offset` alone.
@@ -280,7 +289,8 @@ impl Publisher {
         if asked.intent == Intent::Know {
             return methods::told(apps, &reading, &asked.target, caller).await;
         }
-        let writer = write::Writer { apps, reading, under_way: &self.under_way, caller };
+        let (under_way, webhooks) = (&self.under_way, self.webhooks.as_deref());
+        let writer = write::Writer { apps, reading, under_way, caller, webhooks };
         writer.answer(request, asked).await
     }
 

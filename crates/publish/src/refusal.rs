@@ -196,6 +196,8 @@ pub(crate) enum Refusal {
     TooLarge { bytes_max: usize },
     /// The query took longer than the bound.
     Slow { seconds: u64 },
+    /// A call to another api that belongs to the event failed.
+    Called(Box<dyn Explain>),
     /// The app does not fit its table.
     Unfit { reason: String },
     /// A fault of ours.
@@ -220,6 +222,8 @@ impl Refusal {
             Self::Method { .. } => 405,
             Self::Unfit { .. } | Self::Broken(_) | Self::Changed(_) => 500,
             Self::NotLanded(_) | Self::Unavailable(_) | Self::Unidentified(_) => 503,
+            Self::Called(error) if error.code() == Code::WebhookTimeout => 504,
+            Self::Called(_) => 502,
             Self::Slow { .. } => 504,
         }
     }
@@ -244,7 +248,7 @@ impl Refusal {
             Self::NotLanded(_) => Code::TableMissing,
             Self::Slow { .. } => Code::QueryFailed,
             Self::Unfit { .. } => Code::DefinitionInvalid,
-            Self::Broken(error) => error.code(),
+            Self::Broken(error) | Self::Called(error) => error.code(),
             Self::Unavailable(error) | Self::Changed(error) => error.code(),
         }
     }
@@ -273,6 +277,7 @@ impl Refusal {
             Self::NotLanded(_) => "No rows yet",
             Self::Unavailable(_) => "The database is not available",
             Self::TooLarge { .. } => "The answer is too large",
+            Self::Called(_) => "A call that belongs to this failed",
             Self::Slow { .. } => "The query took too long",
             Self::Unfit { .. } | Self::Broken(_) | Self::Changed(_) => {
                 "The answer could not be made"
@@ -351,6 +356,11 @@ impl Refusal {
             Self::Slow { seconds } => {
                 format!("no answer within {seconds} s: ask for less, or filter more")
             }
+            Self::Called(_) => {
+                "nothing was written here; the server's log says why, and its runs what the call \
+                 did: it may have been done"
+                    .to_owned()
+            }
             Self::Unfit { .. } | Self::Broken(_) | Self::Changed(_) => {
                 "the answer could not be made; the server's log says why".to_owned()
             }
@@ -382,7 +392,10 @@ impl Refusal {
     /// What only the observer reads.
     pub(crate) fn inside(&self) -> Option<String> {
         match self {
-            Self::NotLanded(error) | Self::Broken(error) | Self::Unidentified(error) => {
+            Self::NotLanded(error)
+            | Self::Broken(error)
+            | Self::Called(error)
+            | Self::Unidentified(error) => {
                 let mut texts = vec![error.to_string()];
                 texts.extend(restway_model::chain(&**error));
                 Some(texts.join(": "))

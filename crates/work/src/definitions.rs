@@ -77,8 +77,16 @@ impl Definitions {
         check_unique(apps.iter().map(|(file, text, app)| (file, text, &app.app)), &mut problems);
         check_aliases(&apis, &mut problems);
         if named.is_none() {
-            for (_, _, app) in &apps {
+            for (file, text, app) in &apps {
                 crate::publish::saved_queries(folder, app)?;
+                let api = |name: &Name| {
+                    let mut all = apis.iter().map(|(_, _, api)| api);
+                    all.find(|api| api.api == *name)
+                };
+                // An api whose file is broken is not one that is missing.
+                if of_files.is_empty() {
+                    problems.extend(definition::misbound(file, text, app, api));
+                }
             }
         }
         let is_here = |word: &String| {

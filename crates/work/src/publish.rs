@@ -8,19 +8,23 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use restway_model::definition::{AppFile, AppSource, Origin, Param};
 use restway_model::{
     ColumnType, Explain, Name, Scope, Seal, Secret, SecretSource, TableName, Values, nearest,
 };
 use restway_publish::{
-    Address, Answering, App, DatabaseSettings, Engine, Engined, Saved, Source, SourceError, open,
+    Address, Answering, App, Argument, DatabaseSettings, Engine, Engined, Order, Running, Saved,
+    Source, SourceError, Webhooks, open,
 };
 use restway_tables::{Answer, AsOf};
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::{WorkError, Workspace};
+use crate::webhook::{Asked, Given, GivenValue, Wanted};
+use crate::{Stopper, WorkError, Workspace};
 
 /// The line before and behind the header of a saved query.
 const FENCE: &str = "---";
@@ -71,7 +75,43 @@ impl Engine for Workspace {
     }
 }
 
+impl Webhooks for Workspace {
+    fn time_max(&self, webhook: &str) -> Duration {
+        self.webhook(webhook).map_or(Duration::ZERO, |(_, webhook)| webhook.timeout())
+    }
+
+    fn run(&self, order: Order) -> Running<'_> {
+        // In a task of its own: what is sent has its end written down, whoever waits for it.
+        let workspace = self.clone();
+        let task = tokio::spawn(async move { workspace.run_order(order).await });
+        Box::pin(async move {
+            let ended = task.await.map_err(WorkError::from).and_then(|outputs| outputs);
+            ended.map_err(|error| Box::new(error) as Box<dyn Explain>)
+        })
+    }
+}
+
 impl Workspace {
+    /// Runs a webhook for an event of an app.
+    async fn run_order(&self, order: Order) -> Result<Vec<(String, Box<RawValue>)>, WorkError> {
+        let Order { webhook: name, arguments, person, key } = order;
+        let (_, webhook) = self.webhook(&name)?;
+        let is_secret = |param: &Name| webhook.params.get(param).is_some_and(|one| one.secret);
+        let given = arguments.into_iter().map(|(param, argument)| {
+            let value = match argument {
+                Argument::Text(text) if is_secret(&param) => GivenValue::Json(Value::String(text)),
+                Argument::Text(text) => GivenValue::Text(text),
+                Argument::Json(value) => GivenValue::Json(value),
+            };
+            (param.to_string(), value)
+        });
+        let given = Given(given.collect());
+        let (_stopper, stop) = Stopper::new();
+        let key = key.as_deref();
+        let asked = Asked { person: &person, wanted: Wanted::Outputs, key, stop: &stop };
+        Ok(self.run_webhook(&name, given, asked).await?.outputs)
+    }
+
     /// The workspace's own tables, saved queries and live resources as a source.
     pub fn source(&self) -> Arc<dyn Source> {
         Arc::new(Engined::new(Arc::new(self.clone())))

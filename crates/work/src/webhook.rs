@@ -86,6 +86,9 @@ pub struct Asked<'a> {
     pub person: &'a str,
     /// What they want of it.
     pub wanted: Wanted,
+    /// What the idempotency keys of its calls are made of, when the same run may come again; the
+    /// run's id without it.
+    pub key: Option<&'a str>,
     /// Their wish to stop it.
     pub stop: &'a Stop,
 }
@@ -97,6 +100,7 @@ struct Chain<'a> {
     webhook: &'a Webhook,
     name: &'a str,
     run: &'a RunId,
+    key: &'a str,
     inputs: &'a Inputs,
     answers: Vec<(&'a WebhookCall, Answer)>,
     calls: Vec<CallReport>,
@@ -146,6 +150,7 @@ impl Workspace {
             webhook,
             name,
             run: &run,
+            key: asked.key.unwrap_or(&run.0),
             inputs: &inputs,
             answers: Vec::new(),
             calls: Vec::new(),
@@ -343,7 +348,7 @@ impl<'a> Chain<'a> {
             let redactor = &self.workspace.redactor;
             let values = answers::Known { inputs: self.inputs, answers: &self.answers, redactor };
             let attachment = |name: &Name| self.inputs.attachment(name);
-            let key = format!("{}-{}", self.run, call.id);
+            let key = format!("{}-{}", self.key, call.id);
             let absent = |name: &str| self.inputs.is_absent(name);
             let parts =
                 CallParts { call, values: &values, attachment: &attachment, absent: &absent, key };

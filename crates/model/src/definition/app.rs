@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::access::{Access, AppLimits};
+use super::binding::Binding;
 use super::deprecated::Deprecated;
 use super::origin::{AppSource, From};
 use super::writing::{OwnEvent, Rule};
@@ -54,6 +55,10 @@ pub struct Object {
     /// Events of its own, each a statement.
     #[serde(default)]
     pub events: BTreeMap<Name, OwnEvent>,
+    /// Webhooks that events run, by event: `insert`, `update`, `delete`, or one of `events`. The row
+    /// is final only when all are done.
+    #[serde(default)]
+    pub on: BTreeMap<Name, Vec<Binding>>,
     /// The column that every change of a row changes; without it the row itself tells its version.
     pub version: Option<String>,
     /// Whether a change must say with `If-Match` which version it changes.

@@ -8,6 +8,7 @@ mod access;
 mod api;
 mod app;
 mod auth;
+mod binding;
 mod body;
 mod decode;
 mod deprecated;
@@ -47,6 +48,7 @@ pub use auth::{
     Assertion, AssertionPreset, Auth, ClientAuth, Domain, Grant, HmacAlgorithm, JwtAlgorithm,
     KeyEncoding, ScopeIn, SignatureEncoding,
 };
+pub use binding::{Binding, CallerOutput, misbound};
 pub use body::ResourceBody;
 pub use deprecated::Deprecated;
 pub use files::Files;

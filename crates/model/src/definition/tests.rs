@@ -1,6 +1,7 @@
 //! Each case is a file and what is said of it.
 
 mod access;
+mod mutated;
 mod options;
 mod writing;
 

@@ -73,12 +73,14 @@ pub enum Piece {
     Row(String),
     /// A value that the caller sends.
     Item(String),
+    /// An output of the webhook that was called.
+    Caller(String),
 }
 
 /// Cuts a text at its references.
 ///
 /// # Errors
-/// A reference that is not closed or names neither `row` nor `item`.
+/// A reference that is not closed or names neither `row`, `item` nor `caller`.
 pub fn pieces(text: &str) -> Result<Vec<Piece>, String> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -89,7 +91,11 @@ pub fn pieces(text: &str) -> Result<Vec<Piece>, String> {
         let piece = match reference.split_once('.') {
             Some(("row", name)) if !name.is_empty() => Piece::Row(name.to_owned()),
             Some(("item", name)) if !name.is_empty() => Piece::Item(name.to_owned()),
-            _ => return Err(format!("`${{{reference}}}` is not `${{row.…}}` or `${{item.…}}`")),
+            Some(("caller", name)) if !name.is_empty() => Piece::Caller(name.to_owned()),
+            _ => {
+                let known = "`${row.…}`, `${item.…}` or `${caller.…}`";
+                return Err(format!("`${{{reference}}}` is not {known}"));
+            }
         };
         if !before.is_empty() {
             pieces.push(Piece::Text(before.to_owned()));
@@ -104,7 +110,7 @@ pub fn pieces(text: &str) -> Result<Vec<Piece>, String> {
 }
 
 /// Whether a reference stands between quotes.
-fn quotes_a_reference(pieces: &[Piece]) -> bool {
+pub(super) fn quotes_a_reference(pieces: &[Piece]) -> bool {
     let mut open = None;
     pieces.iter().any(|piece| {
         let Piece::Text(text) = piece else { return open.is_some() };
@@ -125,6 +131,7 @@ pub(super) fn check(finder: &mut Finder<'_>, name: &Name, object: &Object, is_ta
     let said = [
         ("validate", !object.validate.is_empty()),
         ("events", !object.events.is_empty()),
+        ("on", !object.on.is_empty()),
         ("version", object.version.is_some()),
         ("require_match", object.require_match),
         ("idempotency", object.idempotency),
@@ -146,6 +153,9 @@ pub(super) fn check(finder: &mut Finder<'_>, name: &Name, object: &Object, is_ta
         }
         match pieces(&own.sql) {
             Err(problem) => finder.report(&path, problem, None),
+            Ok(pieces) if pieces.iter().any(|piece| matches!(piece, Piece::Caller(_))) => {
+                finder.report(&path, "an event knows `${row.…}` and `${item.…}`", None);
+            }
             Ok(pieces) if quotes_a_reference(&pieces) => {
                 let hint = Some("leave the quotes out: the value is bound".to_owned());
                 finder.report(&path, "a reference stands between quotes", hint);
@@ -153,6 +163,7 @@ pub(super) fn check(finder: &mut Finder<'_>, name: &Name, object: &Object, is_ta
             Ok(_) => {}
         }
     }
+    super::binding::check(finder, name, object);
 }
 
 fn check_rule(
@@ -181,7 +192,9 @@ fn check_rule(
     }
     match pieces(&rule.message) {
         Err(problem) => finder.report(&path("message"), problem, None),
-        Ok(pieces) if pieces.iter().any(|piece| matches!(piece, Piece::Item(_))) => {
+        Ok(pieces)
+            if pieces.iter().any(|piece| matches!(piece, Piece::Item(_) | Piece::Caller(_))) =>
+        {
             finder.report(&path("message"), "a message knows `${row.…}` only", None);
         }
         Ok(_) => {}

@@ -93,7 +93,7 @@ fn needed_by<'a>(described: &'a Described<'_>, event: &Name) -> Vec<&'a str> {
     let pieces = described.object.writing.event(event.as_str()).unwrap_or_default();
     let named = pieces.iter().filter_map(|piece| match piece {
         Piece::Item(name) => Some(name.as_str()),
-        Piece::Text(_) | Piece::Row(_) => None,
+        Piece::Text(_) | Piece::Row(_) | Piece::Caller(_) => None,
     });
     named.collect()
 }

@@ -168,7 +168,7 @@ fn verdicts(writer: &mut Writer, rules: &[&str], columns: &[Column]) {
     }
 }
 
-/// An event of the object's own, with the values of its references in their order.
+/// A statement of the app's author, with the values of its references in their order.
 pub(crate) fn event<'a>(
     dialect: Dialect,
     pieces: &[Piece],
@@ -179,7 +179,7 @@ pub(crate) fn event<'a>(
     for piece in pieces {
         match piece {
             Piece::Text(text) => writer.push(text),
-            Piece::Row(_) | Piece::Item(_) => {
+            Piece::Row(_) | Piece::Item(_) | Piece::Caller(_) => {
                 if let Some(one) = values.next() {
                     writer.assigned(one.column, one.value.as_ref());
                 }

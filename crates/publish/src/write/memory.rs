@@ -103,6 +103,11 @@ fn tables(dialect: Dialect) -> &'static [&'static str] {
 }
 
 impl Held<'_> {
+    /// A digest of the key, of who sent it and of what it is for.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The answer that the request had.
     pub(crate) async fn earlier(
         &self,

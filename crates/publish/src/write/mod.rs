@@ -3,12 +3,13 @@
 //! In: a request that does not read. Out: a response, or a refusal after which nothing has
 //! happened. The stages, each a module: `body` and `wishes` read the request, `values` gives the
 //! columns their values, `session` does the work in a transaction with `rules` and `conflict`
-//! for what is wrong with it, `row` tells versions apart, `memory` remembers answers, and `many`
-//! does the same for lists.
+//! for what is wrong with it, `binding` runs the webhooks of an event, `row` tells versions apart,
+//! `memory` remembers answers, and `many` does the same for lists.
 //!
 //! What never happens here: a write outside of a transaction, or one to anything but a table of a
 //! database.
 
+mod binding;
 mod body;
 mod conflict;
 mod many;
@@ -21,9 +22,11 @@ mod session;
 mod values;
 mod wishes;
 
+use std::time::Duration;
+
 use futures::future::{Either, select};
 use restway_model::Name;
-use restway_model::definition::AppEvent;
+use restway_model::definition::{ANONYMOUS, AppEvent};
 
 use crate::access::Caller;
 use crate::methods::{allowed, is_table};
@@ -33,6 +36,8 @@ use crate::refusal::{READS, Refusal, Validation};
 use crate::request::{Asked, Request, Target};
 use crate::respond::{self, Response};
 use crate::source::{Column, Description};
+use crate::webhooks::Webhooks;
+use binding::Calls;
 use body::{Body, Item};
 use memory::Held;
 use rights::Rights;
@@ -50,6 +55,7 @@ pub(crate) struct Writer<'a> {
     pub(crate) reading: Reading<'a>,
     pub(crate) under_way: &'a UnderWay,
     pub(crate) caller: &'a Caller,
+    pub(crate) webhooks: Option<&'a dyn Webhooks>,
 }
 
 /// What is to be done.
@@ -185,11 +191,20 @@ impl Writer<'_> {
         write.check_versions()?;
         let key = plan::key_columns(object, &description)?;
         let held = self.held(write)?;
+        let time_max = self.reading.time_max + self.calls_max(write);
         let work = Box::pin(self.transacted(write, &description, &key, held.as_ref()));
-        match select(work, self.reading.clock.sleep(self.reading.time_max)).await {
+        match select(work, self.reading.clock.sleep(time_max)).await {
             Either::Left((outcome, _)) => outcome,
-            Either::Right(_) => Err(Refusal::Slow { seconds: self.reading.time_max.as_secs() }),
+            Either::Right(_) => Err(Refusal::Slow { seconds: time_max.as_secs() }),
         }
+    }
+
+    /// How long the calls of a write may take: it waits for each to its end.
+    fn calls_max(&self, write: &Write<'_>) -> Duration {
+        let events = write.events();
+        let bindings = events.iter().flat_map(|event| write.object.writing.bindings(event));
+        let calls = bindings.filter_map(|one| Some(self.webhooks?.time_max(&one.webhook)));
+        calls.sum()
     }
 
     /// The key of a request that is to be done once.
@@ -229,6 +244,11 @@ impl Writer<'_> {
             key,
             wishes: &write.wishes,
             rights: &write.rights,
+            calls: Calls {
+                webhooks: self.webhooks,
+                person: self.caller.id().unwrap_or(ANONYMOUS),
+                key: held.map(Held::id),
+            },
         };
         let outcome = self.effect(write, session, held).await;
         if outcome.is_err() || write.wishes.only_validates {
@@ -285,6 +305,7 @@ impl Write<'_> {
             _ => false,
         };
         if is_list {
+            self.no_calls()?;
             return many::effect(self, session).await;
         }
         self.no_filters()?;
@@ -321,7 +342,33 @@ impl Write<'_> {
                 }
             }
         };
+        let event = match (&self.verb, done.what) {
+            (Verb::Event(event), _) => event.clone(),
+            (_, What::Inserted) => AppEvent::Insert,
+            (_, What::Updated) => AppEvent::Update,
+            (_, What::Deleted) => AppEvent::Delete,
+            (_, What::Kept) => return Ok(self.answered(session, &done)),
+        };
+        let done = binding::run(session, done, &event, &place).await?;
         Ok(self.answered(session, &done))
+    }
+
+    /// The events that it may come to.
+    fn events(&self) -> Vec<AppEvent> {
+        match &self.verb {
+            Verb::Insert | Verb::Replace => vec![AppEvent::Insert, AppEvent::Update],
+            verb => vec![verb.event()],
+        }
+    }
+
+    /// A list that calls others for each of its items would be all of them or none here, and some
+    /// of them there.
+    fn no_calls(&self) -> Result<(), Refusal> {
+        let calls = |event: &AppEvent| !self.object.writing.bindings(event).is_empty();
+        if self.events().iter().any(calls) {
+            return Err(malformed("items are written one by one here: each makes calls"));
+        }
+        Ok(())
     }
 
     /// The whole item, where it was or where none was.

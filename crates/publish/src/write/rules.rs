@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use restway_model::definition::{AppEvent, Object, Piece, Rule, Severity, pieces};
 
+use super::binding::Bound;
 use super::row::digest;
 use super::values::Place;
 use super::wishes::Wishes;
@@ -18,6 +19,7 @@ use crate::refusal::{Refusal, Rejected, Validation};
 pub(crate) struct Writing {
     rules: Vec<Ready>,
     events: BTreeMap<String, Vec<Piece>>,
+    bindings: Vec<(AppEvent, Vec<Bound>)>,
     pub(crate) version: Option<String>,
     pub(crate) requires_match: bool,
     pub(crate) remembers: bool,
@@ -56,7 +58,9 @@ impl Ready {
     ) -> Validation {
         let message = self.message.iter().map(|piece| match piece {
             Piece::Text(text) => text.clone(),
-            Piece::Row(name) | Piece::Item(name) => value(name).unwrap_or_default(),
+            Piece::Row(name) | Piece::Item(name) | Piece::Caller(name) => {
+                value(name).unwrap_or_default()
+            }
         });
         let severity = match self.severity {
             Severity::Error => "error",
@@ -84,6 +88,11 @@ impl Writing {
         Self {
             rules: object.validate.iter().map(Ready::of).collect(),
             events: events.collect(),
+            bindings: object
+                .on
+                .iter()
+                .map(|(event, all)| (AppEvent::of(event), all.iter().map(Bound::of).collect()))
+                .collect(),
             version: object.version.clone(),
             requires_match: object.require_match,
             remembers: object.idempotency,
@@ -99,6 +108,12 @@ impl Writing {
     /// The rules that are asked at an event.
     pub(crate) fn rules(&self, event: &AppEvent) -> Vec<&Ready> {
         self.rules.iter().filter(|rule| rule.on.contains(event)).collect()
+    }
+
+    /// The webhooks that an event runs.
+    pub(crate) fn bindings(&self, event: &AppEvent) -> &[Bound] {
+        let found = self.bindings.iter().find(|(other, _)| other == event);
+        found.map_or(&[], |(_, all)| all)
     }
 
     /// An event of the object's own.

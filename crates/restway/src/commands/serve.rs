@@ -46,7 +46,8 @@ pub(super) async fn bind(
         Arc::clone(&context.observer),
         Arc::clone(&context.clock),
     )?
-    .with_seal(workspace.page_seal().await?);
+    .with_seal(workspace.page_seal().await?)
+    .calling(Arc::new(workspace.clone()));
     for warning in accounts::empty_groups(&workspace.definitions, workspace.store()).await? {
         context.printer.note(&format!("warning: {warning}"));
     }

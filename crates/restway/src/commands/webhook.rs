@@ -29,7 +29,7 @@ pub(super) async fn run(context: &Context, name: &str, arguments: &Call) -> Resu
     }
     let wanted = if arguments.suggest { Wanted::Suggestions } else { Wanted::Outputs };
     let stop = context.stop_on_signal();
-    let asked = Asked { person: &person(), wanted, stop: &stop };
+    let asked = Asked { person: &person(), wanted, key: None, stop: &stop };
     let report = workspace.run_webhook(name, given, asked).await?;
     match wanted {
         Wanted::Outputs => outputs(context, &report),

@@ -9,6 +9,7 @@ mod access;
 mod arrows;
 mod asking;
 mod bad_input;
+mod bindings;
 mod commands;
 mod demo;
 mod files;

@@ -26,7 +26,7 @@ impl Serving {
     }
 
     /// With variables of the environment.
-    fn start_with(workspace: &Workspace, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_with(workspace: &Workspace, variables: &[(&str, &str)]) -> Self {
         let mut child = workspace
             .command(&["serve", "--listen", "127.0.0.1:0", "--json"])
             .envs(variables.iter().copied())

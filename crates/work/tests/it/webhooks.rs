@@ -57,7 +57,7 @@ fn spawn_until(
 ) -> tokio::task::JoinHandle<Result<(), WorkError>> {
     let workspace = workspace.clone();
     tokio::spawn(async move {
-        let asked = Asked { person: "jo", wanted: Wanted::Outputs, stop: &stop };
+        let asked = Asked { person: "jo", wanted: Wanted::Outputs, key: None, stop: &stop };
         workspace.run_webhook("acme.hook", Given::default(), asked).await.map(drop)
     })
 }
