@@ -94,7 +94,7 @@ pub(crate) async fn told(
         let whole = reading.describe(object).await?;
         let seen = object.grants.allowed(caller, &AppEvent::Filter);
         let seen = seen.map(|allowed| allowed.visible(whole, &object.key));
-        if !seen.is_some_and(|seen| plan::column(&seen.columns, column).is_some()) {
+        if seen.is_none_or(|seen| plan::column(&seen.columns, column).is_none()) {
             return Err(Refusal::Unknown { near: None });
         }
     }

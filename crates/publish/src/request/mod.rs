@@ -111,7 +111,7 @@ pub(crate) struct Asked {
 
 /// Whether the path is that of an item, which decides the shape of an envelope without rows.
 pub(crate) fn is_item(path: &str) -> bool {
-    let third = path.splitn(4, '/').nth(2);
+    let third = path.split('/').nth(2);
     third.is_some_and(|segment| ![QUERY, COUNT].contains(&segment))
 }
 
