@@ -1,6 +1,8 @@
 //! What an app offers beside lists and items: what can be done, counts, parameters in a body,
 //! single values, tags in lists, and columns of Arrow and Parquet.
 
+use std::io::Write;
+
 use restway_publish::{Headers, Publisher, Request, Response};
 use restway_tables::ParquetFile;
 use serde_json::{Value, json};
@@ -256,10 +258,9 @@ async fn columns(publisher: &Publisher) {
     let file = raw(publisher, &format!("{target}&$format=parquet"), &[]).await;
     assert_eq!(header(&file, "content-type"), "application/vnd.apache.parquet");
     assert!(file.body.ends_with(b"PAR1"), "{}", String::from_utf8_lossy(&file.body));
-    let folder = tempfile::TempDir::new().expect("a folder");
-    let path = folder.path().join("rows.parquet");
-    std::fs::write(&path, &file.body).expect("written");
-    drop(ParquetFile::open(&path).expect("a file of Parquet"));
+    let mut kept = tempfile::NamedTempFile::new().expect("a file");
+    kept.write_all(&file.body).expect("written");
+    drop(ParquetFile::open(kept.path()).expect("a file of Parquet"));
     // Who may read, and not take everything.
     for target in ["orders?$format=csv", "orders?$format=arrow", "seen?$format=ndjson"] {
         let (response, body) = ask(publisher, &format!("GET {target}"), "", "").await;

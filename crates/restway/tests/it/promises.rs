@@ -61,7 +61,7 @@ fn asked(serving: &Serving, method: &str, path: &str, headers: &str) -> (String,
 /// A header's value.
 fn header<'a>(head: &'a str, name: &str) -> &'a str {
     let lines = head.lines().filter_map(|line| line.split_once(": "));
-    lines.filter(|(other, _)| *other == name).map(|(_, value)| value).last().unwrap_or("")
+    lines.filter(|(other, _)| *other == name).map(|(_, value)| value).next_back().unwrap_or("")
 }
 
 #[test]
