@@ -29,10 +29,12 @@ pub struct App {
 }
 
 /// A saved query.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Saved {
     /// The statement, with `$name` for its parameters.
     pub sql: String,
+    /// What people call it.
+    pub title: Option<String>,
     /// Its parameters.
     pub params: BTreeMap<String, Param>,
 }
@@ -93,7 +95,7 @@ pub(crate) fn objects(app: &App, lake: &Arc<dyn Source>) -> Result<Objects, Publ
     let mut objects = Objects::new();
     for (name, object) in &app.file.objects {
         let (app_name, object_name) = (app.file.app.to_string(), name.to_string());
-        let Some((source, relation, params)) = origin(app, object, lake) else {
+        let Some(Behind { source, relation, saved }) = origin(app, object, lake) else {
             let from = object.from.to_string();
             return Err(PublishError::NotThere { app: app_name, object: object_name, from });
         };
@@ -105,7 +107,8 @@ pub(crate) fn objects(app: &App, lake: &Arc<dyn Source>) -> Result<Objects, Publ
         let published = Published {
             source,
             relation,
-            params,
+            title: saved.title,
+            params: saved.params,
             key: object.key.clone(),
             default_fields: object.default_fields.clone(),
             grants: Grants::of(&app.file, name),
@@ -117,9 +120,15 @@ pub(crate) fn objects(app: &App, lake: &Arc<dyn Source>) -> Result<Objects, Publ
     Ok(objects)
 }
 
-type Behind = (Arc<dyn Source>, Relation, BTreeMap<String, Param>);
-
 /// What an object is published from.
+struct Behind {
+    source: Arc<dyn Source>,
+    relation: Relation,
+    /// The saved query; none of its members without one.
+    saved: Saved,
+}
+
+/// What an object's `from` means.
 fn origin(app: &App, object: &Object, lake: &Arc<dyn Source>) -> Option<Behind> {
     let path =
         |names: &[&str]| Relation::Table(names.iter().map(|&name| name.to_owned()).collect());
@@ -127,14 +136,14 @@ fn origin(app: &App, object: &Object, lake: &Arc<dyn Source>) -> Option<Behind> 
         sql: sql.to_owned(),
         params: params.keys().cloned().collect(),
     };
-    let (source, relation, params) = match object.from.origin(&app.file.sources).ok()? {
+    let (source, relation, saved) = match object.from.origin(&app.file.sources).ok()? {
         Origin::Lake(name) => (lake, path(&[name.api.as_str(), name.table.as_str()]), None),
         Origin::Live(name) => {
             (lake, path(&[definition::LIVE, name.api.as_str(), name.table.as_str()]), None)
         }
         Origin::Saved(name) => {
             let saved = app.queries.get(&name)?;
-            (lake, query(&saved.sql, &saved.params), Some(saved.params.clone()))
+            (lake, query(&saved.sql, &saved.params), Some(saved.clone()))
         }
         Origin::Table { source, schema: None, table } => {
             (app.sources.get(source)?, path(&[table]), None)
@@ -150,5 +159,5 @@ fn origin(app: &App, object: &Object, lake: &Arc<dyn Source>) -> Option<Behind> 
             (source, query(sql, &BTreeMap::new()), None)
         }
     };
-    Some((Arc::clone(source), relation, params.unwrap_or_default()))
+    Some(Behind { source: Arc::clone(source), relation, saved: saved.unwrap_or_default() })
 }

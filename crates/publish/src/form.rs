@@ -1,10 +1,11 @@
 //! The forms of an answer: an envelope, or rows that stream.
 //!
 //! In: what a caller accepts, and rows as JSON text. Out: a [`Form`], and the rows in it. Rows of
-//! NDJSON are the source's own text, and behind the last comes a line `{"$end":true,"count":n}`,
-//! by which a caller tells a whole answer from one that was cut. In CSV (RFC 4180) null is an
-//! empty field and the empty text `""`; JSON within is JSON. Arrow and Parquet are written by the
-//! room that knows them, from the same text, each value in its column's own type.
+//! NDJSON are the source's own text, each in one line, and behind the last comes a line
+//! `{"$end":true,"count":n}`, by which a caller tells a whole answer from one that was cut. In CSV
+//! (RFC 4180) null is an empty field and the empty text `""`; JSON within is JSON. Arrow and
+//! Parquet are written by the room that knows them, from the same text, each value in its column's
+//! own type.
 //!
 //! What never happens here: a value that is parsed and printed again.
 
@@ -94,6 +95,11 @@ impl Form {
     /// Turns the row that begins at `start` of the buffer, a JSON object, into one of this form.
     pub(crate) fn row(self, buffer: &mut Vec<u8>, start: usize) {
         if self != Self::Csv {
+            // JSON that was stored may have lines, between its tokens alone: texts have none.
+            let row = buffer.get_mut(start..).unwrap_or_default();
+            row.iter_mut()
+                .filter(|byte| matches!(byte, b'\n' | b'\r'))
+                .for_each(|byte| *byte = b' ');
             buffer.push(b'\n');
             return;
         }
@@ -165,6 +171,13 @@ mod tests {
         ] {
             assert_eq!(Form::accepted(&Headers::from([("accept", accept)])), expected, "{accept}");
         }
+    }
+
+    #[test]
+    fn a_row_is_one_line() {
+        let mut buffer = b"{\"a\":1}\n{\"b\":{\r\n\"$end\":\ntrue}}".to_vec();
+        Form::Ndjson.row(&mut buffer, 8);
+        assert_eq!(buffer, b"{\"a\":1}\n{\"b\":{  \"$end\": true}}\n");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! In: the open objects with their columns. Out: a document that says what the stages do and
 //! nothing else: the parameters that `plan` takes, the envelope that `respond` writes, the
-//! statuses that `refusal` knows. What never happens here: a closed object, or a promise that a
-//! row keeps a type which its table does not have yet.
+//! statuses that `refusal` knows. What never happens here: a closed object, a promise that a row
+//! keeps a type which its table does not have yet, or silence about columns that nobody tells.
 
 mod parts;
 mod schema;
@@ -59,7 +59,7 @@ pub(crate) fn document(app: &str, objects: &[Described<'_>], bounds: Bounds) -> 
 }
 
 /// Members of an envelope that are there only for those who asked.
-const SOMETIMES: [&str; 3] = ["next", "prev", "countKind"];
+const SOMETIMES: [&str; 4] = ["next", "nextOffset", "prev", "countKind"];
 
 fn list(described: &Described<'_>, bounds: Bounds) -> Value {
     let mut parameters: Vec<Value> = LIST_PARAMETERS
@@ -77,10 +77,11 @@ fn list(described: &Described<'_>, bounds: Bounds) -> Value {
     json!({
         "get": {
             "operationId": format!("list_{}", described.name),
-            "summary": format!("Items of {}", described.name),
+            "summary": summary(described, "Items of"),
             "description": format!(
-                "Beside `field=value`, `field[operator]=value` filters, with the operators `{}`.",
-                plan::OPERATORS.join("`, `")
+                "Beside `field=value`, `field[operator]=value` filters, with the operators `{}`.{}",
+                plan::OPERATORS.join("`, `"),
+                if described.untold.is_some() { UNTOLD } else { "" },
             ),
             "security": security(described),
             "parameters": parameters,
@@ -110,12 +111,25 @@ fn envelope(name: &str, bounds: Bounds) -> Value {
         "count": { "type": ["integer", "null"], "minimum": 0 },
         "items": { "type": "array", "maxItems": bounds.limit_max, "items": reference(name) },
         "next": { "type": ["string", "null"] },
+        "nextOffset": { "type": "integer", "minimum": 1 },
         "prev": { "type": ["string", "null"] },
         "countKind": { "enum": ["exact", "estimated", "atLeast"] },
         "message": { "type": ["string", "null"] },
         "validations": { "type": "array", "items": reference("Validation") },
         "status": { "const": 200 },
     })
+}
+
+/// Said of an object whose columns are not known.
+const UNTOLD: &str = " What columns it has is not known now: its table is not there, \
+    or its database does not answer.";
+
+/// What an operation answers; under the title that the query behind it has.
+fn summary(described: &Described<'_>, what: &str) -> String {
+    match &described.object.title {
+        Some(title) => format!("{what} {}: {title}", described.name),
+        None => format!("{what} {}", described.name),
+    }
 }
 
 fn key_parameter(described: &Described<'_>) -> Value {
@@ -141,7 +155,7 @@ fn item(described: &Described<'_>) -> Value {
     json!({
         "get": {
             "operationId": format!("get_{}", described.name),
-            "summary": format!("One item of {}", described.name),
+            "summary": summary(described, "One item of"),
             "security": security(described),
             "parameters": parameters,
             "responses": responses(&envelope),

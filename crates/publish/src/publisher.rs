@@ -247,7 +247,10 @@ impl Publisher {
             Admitted::Document { app, objects } => {
                 plan::document(&parameters)?;
                 let tables = self.reading().described(objects, &caller).await;
-                let tables = timing.lap("query", tables)?;
+                for untold in tables.iter().filter_map(|table| table.untold.as_ref()) {
+                    self.tell(request, untold);
+                }
+                timing.lap("query", ());
                 let document = openapi::document(app, &tables, self.bounds);
                 return Ok(Reply::Whole(respond::document(&document)));
             }

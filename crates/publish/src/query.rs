@@ -36,6 +36,8 @@ pub(crate) struct Described<'a> {
     caller: &'a Caller,
     /// Whether the caller may have all rows of a list.
     pub(crate) exports: bool,
+    /// Why the relation's columns are not known now.
+    pub(crate) untold: Option<Refusal>,
     /// What else the caller may do.
     pub(crate) writes: Vec<AppEvent>,
 }
@@ -72,35 +74,52 @@ struct Counted {
     count: u64,
 }
 
+/// A list that goes on behind an item that no page can begin behind.
+fn no_place(plan: &ListPlan<'_>, is_tied: bool) -> Refusal {
+    let why = match is_tied {
+        true => "an item that neither its order nor its key tells from the next",
+        false => "a value of its order that nothing can be compared with",
+    };
+    Refusal::Unfit { reason: format!("the list of `{}` goes on behind {why}", plan.relation) }
+}
+
 impl Reading<'_> {
     /// What the relation behind an object has.
     pub(crate) async fn describe(&self, object: &Published) -> Result<Arc<Description>, Refusal> {
         self.within_time(object.source.describe(&object.relation)).await
     }
 
-    /// The objects of an app that the caller may read, each with the columns that he may read; with
-    /// none while its table is not there.
+    /// The objects of an app that the caller may read, each with the columns that he may read: a
+    /// database that does not tell them takes nothing from the other objects.
     pub(crate) async fn described<'a>(
         &self,
         objects: &'a Objects,
         caller: &'a Caller,
-    ) -> Result<Vec<Described<'a>>, Refusal> {
+    ) -> Vec<Described<'a>> {
         let mut described = Vec::new();
         for (name, object) in objects {
             let Some(allowed) = object.grants.allowed(caller, &AppEvent::Filter) else { continue };
-            let whole = match self.describe(object).await {
-                Ok(description) => description,
-                Err(Refusal::NotLanded(_)) => Arc::default(),
-                Err(refusal) => return Err(refusal),
+            let (whole, untold) = match self.describe(object).await {
+                Ok(description) => (description, None),
+                Err(refusal) => (Arc::default(), Some(refusal)),
             };
             let description = allowed.visible(Arc::clone(&whole), &object.key);
             let writes = object.writing.events().into_iter();
             let writes = writes.filter(|event| object.grants.allowed(caller, event).is_some());
             let writes = writes.collect();
             let exports = object.grants.allowed(caller, &AppEvent::Export).is_some();
-            described.push(Described { name, object, description, whole, caller, exports, writes });
+            described.push(Described {
+                name,
+                object,
+                description,
+                whole,
+                caller,
+                untold,
+                exports,
+                writes,
+            });
         }
-        Ok(described)
+        described
     }
 
     /// The items of a page, with their tags where they are wanted, what the caller wants counted,
@@ -123,14 +142,23 @@ impl Reading<'_> {
         let items = page.rows().min(limit);
         let follows = page.rows() > limit;
         let total = self.total(object, plan, items, follows).await?;
-        let token = |way, at| {
+        let dialect = object.source.dialect();
+        let place = |at| {
             let texts: Vec<&str> = values(page.text(at)).collect();
-            let place = |order: &plan::Order<'_>| {
-                columns.iter().position(|column| column.name == order.column.name)
-            };
-            let texts: Option<Vec<&str>> =
-                plan.order.iter().map(|order| texts.get(place(order)?).copied()).collect();
-            plan::token(seal?, plan, way, object.source.dialect(), &texts?)
+            statement::place(dialect, plan, &columns, &texts)
+        };
+        // No place lies between two items that are the same to the order.
+        let is_tied = follows && items > 0 && place(items - 1) == place(items);
+        let token = |way, at| {
+            let Some(seal) = seal else { return Ok(None) };
+            let place = place(at).filter(|_| !is_tied || at + 1 != items);
+            let token = place.and_then(|place| plan::token(seal, plan, way, dialect, &place));
+            match token {
+                // Whoever skips items needs no token; whoever goes from one to the next would
+                // take a list without one for the end.
+                None if plan.seek.leads() == Some(way) => Err(no_place(plan, is_tied)),
+                token => Ok(token),
+            }
         };
         // Rows before a place come with the nearest first.
         let (last, first) = match plan.seek.is_before() {
@@ -142,14 +170,16 @@ impl Reading<'_> {
             Seek::After(_) => (follows, true),
             Seek::Before(_) => (true, follows),
         };
-        let next = if has_next && items > 0 { token(Way::After, last) } else { None };
-        let prev = if has_prev && items > 0 { token(Way::Before, first) } else { None };
+        let next = if has_next && items > 0 { token(Way::After, last)? } else { None };
+        let prev = if has_prev && items > 0 { token(Way::Before, first)? } else { None };
+        let skips = (seal.is_some() && follows && next.is_none() && !plan.seek.tells())
+            .then(|| plan.offset.saturating_add(plan.limit));
         let members = (columns.len() > plan.fields.len()).then_some(plan.fields.len());
         let body = match tags {
             Some(tags) => tags.list(&page, items, plan.seek.is_before())?,
             None => page.into_list(items, members, plan.seek.is_before()),
         };
-        Ok(Listed { body, total, next, prev })
+        Ok(Listed { body, total, next, skips, prev })
     }
 
     /// All rows of a list, into an outlet. Says whether it was all when the outlet has had a part.

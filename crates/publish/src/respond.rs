@@ -83,6 +83,8 @@ pub(crate) struct Listed {
     pub(crate) total: Option<Count>,
     /// The token of the page behind this one.
     pub(crate) next: Option<String>,
+    /// How many items to skip to the page behind this one, where there is no token for it.
+    pub(crate) skips: Option<u64>,
     /// The token of the page before it.
     pub(crate) prev: Option<String>,
 }
@@ -98,9 +100,12 @@ pub(crate) struct Count {
 /// the caller pages by them; their addresses are headers always, so that a cut is never silent. A
 /// list that was asked for in a body has no address, and its tokens are members always.
 pub(crate) fn list(listed: Listed, plan: &ListPlan<'_>, request: &Request) -> Response {
-    let Listed { mut body, total, next, prev } = listed;
+    let Listed { mut body, total, next, skips, prev } = listed;
     let has_address = request.body.is_empty();
     body.push(b']');
+    if let Some(items) = skips.filter(|_| !has_address) {
+        body.extend_from_slice(format!(",\"nextOffset\":{items}").as_bytes());
+    }
     if plan.seek.tells() || !has_address {
         let members = format!(",\"next\":{},\"prev\":{}", text(&next), text(&prev));
         body.extend_from_slice(members.as_bytes());
@@ -118,7 +123,9 @@ pub(crate) fn list(listed: Listed, plan: &ListPlan<'_>, request: &Request) -> Re
         body.splice(NO_COUNT, total.items.to_string().into_bytes());
     }
     let mut response = Response::json(200, body);
-    let links: Vec<String> = [("next", "$after", next), ("prev", "$before", prev)]
+    let skips = skips.map(|items| items.to_string());
+    let pages = [("next", "$after", next), ("next", "$offset", skips), ("prev", "$before", prev)];
+    let links: Vec<String> = pages
         .into_iter()
         .filter(|_| has_address)
         .filter_map(|(relation, name, token)| {

@@ -132,11 +132,13 @@ async fn published(State(shared): State<Arc<Shared>>, request: Request) -> Respo
     };
     let publisher = shared.publisher.clone();
     let (mut pipe, mut ends) = rows::pipe();
-    let task = tokio::spawn(async move {
+    let reads = asked.only_reads();
+    let answered = tokio::spawn(async move {
         let answer = publisher.answer_to(&asked, &mut pipe).await;
         drop(permit);
         answer
     });
+    let mut task = rows::Task { answered, reads };
     let is_head = head.method == Method::HEAD;
     let packed = |response| compress::packed(&head.headers, is_head, response);
     if let Ok(begun) = (&mut ends.head).await {
@@ -144,7 +146,7 @@ async fn published(State(shared): State<Arc<Shared>>, request: Request) -> Respo
         *response.body_mut() = rows::body(ends, task);
         return packed(response);
     }
-    let fault = match task.await {
+    let fault = match (&mut task.answered).await {
         Ok(Answered::Whole(answer)) => return packed(sent(answer)),
         Ok(Answered::Sent | Answered::Cut) => "an answer came without its head".to_owned(),
         Err(error) => format!("a handler stopped: {error}"),

@@ -1,8 +1,8 @@
 //! Answers that stream: from the task that makes them to the body that axum sends.
 //!
 //! In: an [`Outlet`]'s head and pieces. Out: a body. Few pieces wait, so that the task waits while
-//! the caller is slow. A caller who leaves drops the body, which ends the task and with it the
-//! statement; a task that ends before its answer does ends the body with an error, so that the
+//! the caller is slow. A caller who leaves, before the head or after it, drops what waits for the
+//! task, which ends it and with it the statement, unless it writes; a task that ends before its answer does ends the body with an error, so that the
 //! connection breaks and the caller cannot take a part for the whole.
 
 use axum::body::{Body, Bytes};
@@ -47,12 +47,18 @@ impl Outlet for Pipe {
     }
 }
 
-/// The task behind a body; ended with it.
-struct Task(JoinHandle<Answered>);
+/// The task behind an answer.
+pub(crate) struct Task {
+    pub(crate) answered: JoinHandle<Answered>,
+    /// Whether it ends with its caller: what is written goes to its end.
+    pub(crate) reads: bool,
+}
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.0.abort();
+        if self.reads {
+            self.answered.abort();
+        }
     }
 }
 
@@ -62,14 +68,14 @@ impl Drop for Task {
 struct Cut;
 
 /// The pieces as a body.
-pub(crate) fn body(ends: Ends, task: JoinHandle<Answered>) -> Body {
-    let state = Some((ends.pieces, Task(task)));
+pub(crate) fn body(ends: Ends, task: Task) -> Body {
+    let state = Some((ends.pieces, task));
     Body::from_stream(stream::unfold(state, |state| async move {
         let (mut pieces, mut task) = state?;
         if let Some(piece) = pieces.recv().await {
             return Some((Ok(Bytes::from(piece)), Some((pieces, task))));
         }
-        match (&mut task.0).await {
+        match (&mut task.answered).await {
             Ok(Answered::Sent) => None,
             _ => Some((Err(Cut), None)),
         }

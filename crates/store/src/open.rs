@@ -156,6 +156,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_migration_that_ends_in_its_middle_leaves_the_schema_before_and_is_done_again() {
+        let bench = Bench::new();
+        let store = bench.open().await;
+        let older = "drop table api_key; drop table account_user;
+            alter table run drop column unchanged; alter table run_resource drop column unchanged;
+            delete from schema_version where version > 6";
+        let (all, names) = ("select count(*) from sqlite_schema", "select name from sqlite_schema");
+        let complete: i64 = sqlx::query_scalar(all).fetch_one(store.pool()).await.unwrap();
+        sqlx::raw_sql(older).execute(store.pool()).await.unwrap();
+        bench.set(&store, "token", "a value").await;
+        // The last step cannot be written down: as when the process ends just before.
+        let ends = "create trigger ends before insert on schema_version when new.version = 8
+            begin select raise(abort, 'it ends'); end";
+        sqlx::raw_sql(ends).execute(store.pool()).await.unwrap();
+        let before: Vec<String> = sqlx::query_scalar(names).fetch_all(store.pool()).await.unwrap();
+        assert!(bench.try_open().await.is_err());
+        let after: Vec<String> = sqlx::query_scalar(names).fetch_all(store.pool()).await.unwrap();
+        assert_eq!(after, before, "no step of it is there");
+        sqlx::raw_sql("drop trigger ends").execute(store.pool()).await.unwrap();
+        store.close().await;
+        let store = bench.open().await;
+        let found: i64 = sqlx::query_scalar(all).fetch_one(store.pool()).await.unwrap();
+        assert_eq!(found, complete);
+        assert_eq!(store.secrets().list().await.unwrap().len(), 1, "and nothing is lost");
+    }
+
+    #[tokio::test]
     async fn the_database_is_durable_and_checks_its_references() {
         let bench = Bench::new();
         let store = bench.open().await;

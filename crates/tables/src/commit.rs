@@ -6,8 +6,9 @@
 //! whose answer was lost is recognized as done. Child tables go first, so that a record that is
 //! visible has its rows. Nothing is parsed, converted or encoded here.
 //!
-//! The store underneath does not wait for the disk, so after each commit the log entry and its
-//! folder are flushed here: a commit that was reported survives a loss of power.
+//! An entry of the log is on the disk before it has its name (`log`); what else belongs to a
+//! version is flushed here, after each commit and before a batch is taken for done: a commit that
+//! was reported survives a loss of power.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -21,15 +22,16 @@ use deltalake_core::kernel::{
 };
 use deltalake_core::logstore::CommitOrBytes;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
-use restway_model::{Event, TableName};
+use restway_model::{Event, RunId, TableName};
 use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
-use crate::delta::{self, Opened, configuration, open, schema};
+use crate::delta::{Opened, configuration, open, schema};
 use crate::error::TableError;
 use crate::keys;
 use crate::lake::Shared;
+use crate::log::{self, ACTIONS_KEY};
 use crate::staged::{Removed, StagedBatch, StagedTable};
 use crate::write::{Trail, sync_folder};
 use crate::{CommittedTable, LoadMode};
@@ -66,12 +68,14 @@ async fn commit_table(
         };
         if is_done(&opened, name, batch).await? {
             let version = opened.version();
+            // Who committed it may have died before the disk had the entry's name.
+            sync_folder(&shared.folder(name).join("_delta_log"))?;
             return Ok(CommittedTable { table: name.clone(), version, rows, is_new: false });
         }
         check_base(&opened, batch, table)?;
         match write(&opened, batch, table).await {
             Ok(version) => {
-                sync_log(&shared.folder(name), version)?;
+                sync_checkpoint(&shared.folder(name), version)?;
                 report(shared, table, version, rows);
                 return Ok(CommittedTable { table: name.clone(), version, rows, is_new: true });
             }
@@ -162,11 +166,14 @@ async fn create(
         metadata: metadata.clone(),
     };
     let actions = vec![Action::Protocol(protocol), Action::Metadata(metadata)];
-    let data = CommitData::new(actions, operation, run_metadata(batch), Vec::new());
+    let run = run_metadata(&batch.run, batch.sequence, actions.len());
+    let data = CommitData::new(actions, operation, run, Vec::new());
     let bytes = data.get_bytes().map_err(|error| TableError::damaged(name, error))?;
-    let store = delta::store(&folder)?;
+    let store = log::store(&folder)?;
     match store.write_commit_entry(0, CommitOrBytes::LogBytes(bytes), Uuid::new_v4()).await {
-        Ok(()) | Err(TransactionError::VersionAlreadyExists(_)) => sync_log(&folder, 0),
+        Ok(()) | Err(TransactionError::VersionAlreadyExists(_)) => {
+            sync_folder(&folder.join("_delta_log"))
+        }
         Err(error) => Err(TableError::damaged(name, error)),
     }
 }
@@ -205,7 +212,7 @@ async fn write(
     let operation = operation(batch, table);
     let sequence = i64::try_from(batch.sequence).unwrap_or(i64::MAX);
     let properties = CommitProperties::default()
-        .with_metadata(run_metadata(batch))
+        .with_metadata(run_metadata(&batch.run, batch.sequence, actions.len() + 1))
         .with_application_transaction(Transaction::new(&batch.stream, sequence));
     let finalized = CommitBuilder::from(properties)
         .with_actions(actions)
@@ -233,31 +240,35 @@ fn operation(batch: &StagedBatch, table: &StagedTable) -> DeltaOperation {
     DeltaOperation::Write { mode, partition_by: None, predicate: None }
 }
 
-fn run_metadata(batch: &StagedBatch) -> HashMap<String, serde_json::Value> {
+/// What a commit says of itself: the run and the batch that it is of, and how many actions it has.
+pub(crate) fn run_metadata(
+    run: &RunId,
+    sequence: u64,
+    actions: usize,
+) -> HashMap<String, serde_json::Value> {
     HashMap::from([
-        ("restway.run".to_owned(), json!(batch.run)),
-        ("restway.sequence".to_owned(), json!(batch.sequence)),
+        ("restway.run".to_owned(), json!(run)),
+        ("restway.sequence".to_owned(), json!(sequence)),
+        (ACTIONS_KEY.to_owned(), json!(actions)),
     ])
 }
 
-/// Waits until the disk has a version of the log: its entry, its checkpoint if one was made, and
-/// the folder that names them.
-pub(crate) fn sync_log(folder: &Path, version: u64) -> Result<(), TableError> {
+/// Waits until the disk has the checkpoint that came with a version, if one did: a large one is not
+/// written at once, as an entry of the log is.
+pub(crate) fn sync_checkpoint(folder: &Path, version: u64) -> Result<(), TableError> {
     let log = folder.join("_delta_log");
-    let number = format!("{version:020}");
+    let number = format!("{version:020}.checkpoint");
     let entries = fs_err::read_dir(&log).map_err(|error| TableError::file(&log, error))?;
     for entry in entries {
         let entry = entry.map_err(|error| TableError::file(&log, error))?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(&number) || name == "_last_checkpoint" {
+        if entry.file_name().to_string_lossy().starts_with(&number) {
             let path = entry.path();
             let synced = fs_err::File::open(&path).and_then(|file| file.sync_all());
             synced.map_err(|error| TableError::file(&path, error))?;
+            sync_folder(&log)?;
         }
     }
-    sync_folder(&log)?;
-    sync_folder(folder)
+    Ok(())
 }
 
 fn report(shared: &Shared, table: &StagedTable, version: u64, rows: u64) {

@@ -19,10 +19,11 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use restway_model::{Event, TableName};
 use serde::{Deserialize, Serialize};
 
-use crate::commit::sync_log;
+use crate::commit::sync_checkpoint;
 use crate::delta::{Opened, open};
 use crate::error::TableError;
 use crate::lake::Shared;
+use crate::log::ACTIONS_KEY;
 use crate::write::{FILE_BYTES_MAX, OpenFile, StagedFile, Trail, sync_folder};
 
 /// Files from this size on stay as they are.
@@ -85,7 +86,7 @@ pub(crate) async fn compact(shared: &Shared, name: &TableName) -> Result<Compact
         }
     };
     trail.keep();
-    sync_log(&shared.folder(name), version)?;
+    sync_checkpoint(&shared.folder(name), version)?;
     shared.observer.observe(&Event::TableCommitted { table: name.clone(), version, rows: 0 });
     let kept = all.iter().filter(|file| !replaced.contains(&file.path));
     done.bytes = kept.map(|file| file.bytes).chain(files.iter().map(|file| file.bytes)).sum();
@@ -237,7 +238,8 @@ async fn commit(
     }));
     let target_size = i64::try_from(FILE_BYTES_MAX).unwrap_or(i64::MAX);
     let operation = DeltaOperation::Optimize { predicate: None, target_size };
-    let committed = CommitBuilder::from(CommitProperties::default())
+    let said = [(ACTIONS_KEY.to_owned(), actions.len().into())];
+    let committed = CommitBuilder::from(CommitProperties::default().with_metadata(said))
         .with_actions(actions)
         .build(Some(&opened.snapshot), opened.store.clone(), operation)
         .await;

@@ -9,16 +9,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deltalake_core::DeltaTableBuilder;
 use deltalake_core::kernel::{
     DataType, EagerSnapshot, MetadataValue, PrimitiveType, StructField, StructType,
 };
 use deltalake_core::logstore::LogStoreRef;
 use restway_model::{ColumnType, TableName};
-use url::Url;
 
 use crate::build::system_columns;
 use crate::error::TableError;
+use crate::history::versions;
+use crate::log;
 use crate::naming::path_text;
 use crate::shape::{CONTENT, ColumnDef, SYSTEM_COLUMNS, TableDef};
 
@@ -66,14 +66,6 @@ pub(crate) fn is_table(folder: &Path) -> bool {
     })
 }
 
-/// Where a table's log is written.
-pub(crate) fn store(folder: &Path) -> Result<LogStoreRef, TableError> {
-    let url = Url::from_directory_path(folder)
-        .map_err(|()| TableError::internal(format!("`{}` is not absolute", folder.display())))?;
-    let builder = DeltaTableBuilder::from_url(url).map_err(TableError::internal)?;
-    builder.build_storage().map_err(|error| TableError::damaged(folder.display(), error))
-}
-
 /// Opens a table's newest version; none where there is no table.
 pub(crate) async fn open(root: &Path, name: &TableName) -> Result<Option<Opened>, TableError> {
     open_any(root, name, None).await
@@ -97,10 +89,18 @@ async fn open_any(
     if !is_table(&folder) {
         return Ok(None);
     }
-    let store = store(&folder)?;
+    let store = log::store(&folder)?;
     let snapshot = EagerSnapshot::try_new(store.as_ref(), version)
         .await
-        .map_err(|error| TableError::damaged(name, error))?;
+        .map_err(|error| TableError::damaged(name, error));
+    let read = match (&snapshot, version) {
+        (Ok(snapshot), _) => Some(snapshot.version()),
+        // Where nothing can be read, an entry that is torn is why.
+        (Err(_), None) => versions(&folder)?.last().copied(),
+        (Err(_), asked) => asked,
+    };
+    read.map_or(Ok(()), |version| log::check_entry(&folder, name, version))?;
+    let snapshot = snapshot?;
     check_readable(name, &snapshot)?;
     Ok(Some(Opened { store, snapshot }))
 }

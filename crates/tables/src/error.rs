@@ -13,6 +13,7 @@ use restway_model::definition::MaxRejects;
 use restway_model::{Code, ColumnType, Explain, Refused, TableName};
 
 use crate::maps::MapPath;
+use crate::naming::resource_of;
 
 /// A cause from an engine underneath.
 pub type Cause = Box<dyn Error + Send + Sync + 'static>;
@@ -211,6 +212,14 @@ pub enum TableError {
         #[source]
         source: Cause,
     },
+    /// The entry of a version in a table's log is empty, or ends before its last line.
+    #[error("the log of `{table}` is torn: `{}` is not whole", .entry.display())]
+    Torn {
+        /// The table.
+        table: TableName,
+        /// The entry.
+        entry: PathBuf,
+    },
     /// Another engine wrote the table in a way that would be read wrongly.
     #[error("table `{table}` uses {feature}, which Restway does not read")]
     Foreign {
@@ -381,7 +390,7 @@ impl Explain for TableError {
                 Code::DefinitionInvalid
             }
             Self::TableMissing { .. } => Code::TableMissing,
-            Self::Foreign { .. } => Code::TableDamaged,
+            Self::Foreign { .. } | Self::Torn { .. } => Code::TableDamaged,
             Self::Conflict { .. } | Self::JournalBehind { .. } | Self::Overtaken { .. } => {
                 Code::TableConflict
             }
@@ -458,6 +467,14 @@ impl Explain for TableError {
             Self::TableMissing { nearest: None, .. } => {
                 vec!["`restway tables` lists what there is".into()]
             }
+            Self::Torn { table, .. } => vec![
+                "bring back that file, or the folder of the table, from a copy".into(),
+                format!(
+                    "or `restway tables drop {}`, and sync it anew: the rows of that version are \
+                     not known here",
+                    resource_of(table)
+                ),
+            ],
             Self::Foreign { .. } => vec!["rewrite the table as plain Delta, protocol 1/2".into()],
             Self::JournalBehind { .. } => vec![
                 "bring back the `.restway/restway.db` that belongs to these tables".into(),

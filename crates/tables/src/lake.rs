@@ -386,12 +386,18 @@ impl Lake {
         revise::restore(&self.shared, name, moment, turn).await
     }
 
-    /// The removal of a resource's tables, for [`Lake::revise`].
+    /// The removal of a resource's tables, for [`Lake::revise`], and of those that batches of it
+    /// wait for.
     ///
     /// # Errors
     /// No such table, or one that is a list inside another's records.
-    pub async fn dropped(&self, name: &TableName, turn: Turn) -> Result<Revision, TableError> {
-        revise::dropped(&self.shared, name, turn).await
+    pub async fn dropped(
+        &self,
+        name: &TableName,
+        turn: Turn,
+        waiting: Vec<TableName>,
+    ) -> Result<Revision, TableError> {
+        revise::dropped(&self.shared, name, turn, waiting).await
     }
 
     /// A table and the tables of the lists in its records, which are restored and dropped with it.

@@ -4,11 +4,11 @@
 //! and [`Answer`]s. Landing is a pipeline of stages, one module each: `parse` (bytes to cells),
 //! `infer` (the narrowest exact type), `shape` (which key is which column of which table), `build`
 //! and `convert` (columns that widen), `encode` and `write` (Parquet files), `stage` (the batch),
-//! `commit` (the Delta logs). Asking is another: `query` (plan and run) over tables as they are or,
-//! by `moment` and `history`, were, and over `live` ones, of which `asked` tells what a statement
-//! needs; `answer` and `text` (write it out), `columnar` (rows of
-//! other sources); `profile` and `sketch` (what columns hold). Keeping
-//! is the third: `compact`, `revise`, `vacuum`. `lake` is the door to all.
+//! `commit` (the Delta logs, on the disk by `log`). Asking is another: `query` (plan and run) over
+//! tables as they are or, by `moment` and `history`, were, and over `live` ones, of which `asked`
+//! tells what a statement needs; `answer` and `text` (write it out), `columnar` (rows of other
+//! sources); `profile` and `sketch` (what columns hold). Keeping is the third: `compact`, `revise`,
+//! `vacuum`. `lake` is the door to all.
 //!
 //! What never happens here: a request over the network, a secret, a decision what to sync. This
 //! is the only room that names Arrow, Parquet, DataFusion or Delta, and none of their types is in
@@ -40,6 +40,7 @@ mod infer;
 mod keys;
 mod lake;
 mod live;
+mod log;
 mod maps;
 mod merge;
 mod moment;

@@ -67,6 +67,13 @@ pub(crate) fn rejects_table(resource: &TableName) -> TableName {
     TableName::new(resource.api.clone(), table)
 }
 
+/// The resource that a table is of, by its name: no resource has the separator in its own.
+pub(crate) fn resource_of(table: &TableName) -> TableName {
+    let name = table.table.as_str().split(SEPARATOR).next();
+    let name = name.and_then(|name| name.parse().ok()).unwrap_or_else(|| table.table.clone());
+    TableName::new(table.api.clone(), name)
+}
+
 /// Whether a table's name begins as those of the child tables of `parent` do.
 pub(crate) fn may_be_child(parent: &TableName, name: &TableName) -> bool {
     let mut start = format!("{}{SEPARATOR}", parent.table);

@@ -18,14 +18,13 @@ use deltalake_core::kernel::{Action, Add, Metadata, MetadataExt, Transaction};
 use deltalake_core::protocol::DeltaOperation;
 use restway_model::{Event, RunId, TableName};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use crate::commit::{landed, sync_log};
+use crate::commit::{landed, run_metadata, sync_checkpoint};
 use crate::delta::{Opened, is_table, open, open_version};
 use crate::error::TableError;
 use crate::lake::{Shared, folders};
 use crate::moment::{Moment, check_files, open_at};
-use crate::naming::rejects_table;
+use crate::naming::{rejects_table, resource_of};
 use crate::together::{batch_at, version_of};
 use crate::write::sync_folder;
 
@@ -61,6 +60,11 @@ pub struct Turn {
 }
 
 impl Revision {
+    /// Whether it takes its tables away.
+    pub fn is_drop(&self) -> bool {
+        matches!(self.change, Change::Drop(_))
+    }
+
     /// The tables that it changes.
     pub fn tables(&self) -> Vec<&TableName> {
         match &self.change {
@@ -91,6 +95,8 @@ pub(crate) async fn restore(
     let batch = batch_at(&shared.folder(name), target.version())?;
     let mut tables = Vec::new();
     for child in family(shared, name).await?.into_iter().filter(|table| table != name) {
+        // One that cannot be read cannot be brought back; that is said before anything is done.
+        open(&shared.root, &child).await?;
         let version = match batch {
             Some(batch) if !target.files().is_empty() => {
                 child_version(shared, &child, batch).await?
@@ -118,20 +124,24 @@ async fn child_version(
     Ok(Some(version))
 }
 
-/// The removal of a resource's tables; of one that cannot be read too.
+/// The removal of a resource's tables; of one that cannot be read too. `waiting` are those that
+/// batches were recorded for, and which may not be there.
 pub(crate) async fn dropped(
     shared: &Shared,
     name: &TableName,
     turn: Turn,
+    waiting: Vec<TableName>,
 ) -> Result<Revision, TableError> {
-    if !is_table(&shared.folder(name)) {
+    if !is_table(&shared.folder(name)) && waiting.is_empty() {
         return Err(shared.missing(&name.to_string()));
     }
-    let mut tables: Vec<TableName> = family(shared, name).await?.into_iter().collect();
+    let mut tables = family(shared, name).await?;
+    tables.extend(waiting);
     let rejects = rejects_table(name);
-    if is_table(&shared.folder(&rejects)) && !tables.contains(&rejects) {
-        tables.push(rejects);
+    if is_table(&shared.folder(&rejects)) {
+        tables.insert(rejects);
     }
+    let tables = tables.into_iter().collect();
     let Turn { stream, sequence, run } = turn;
     Ok(Revision { stream, sequence, resource: name.clone(), run, change: Change::Drop(tables) })
 }
@@ -147,10 +157,12 @@ pub(crate) async fn family(
     let mut parents = BTreeMap::new();
     for table in folders(&shared.root.join(name.api.as_str()))? {
         let table = TableName::new(name.api.clone(), table);
-        // A table that cannot be read belongs to nobody, and is dropped by its own name.
-        if let Ok(Some(opened)) = open(&shared.root, &table).await
-            && let Some((parent, _)) = opened.def(&table).parent
-        {
+        let parent = match open(&shared.root, &table).await {
+            Ok(opened) => opened.and_then(|opened| opened.parent()),
+            // One that cannot be read belongs where its name says.
+            Err(_) => Some(resource_of(&table)).filter(|resource| *resource != table),
+        };
+        if let Some(parent) = parent {
             parents.insert(table, parent);
         }
     }
@@ -221,10 +233,7 @@ async fn bring_back(
     };
     let actions = differences(&now, target.as_ref())?;
     let sequence = i64::try_from(revision.sequence).unwrap_or(i64::MAX);
-    let run = std::collections::HashMap::from([
-        ("restway.run".to_owned(), json!(revision.run)),
-        ("restway.sequence".to_owned(), json!(revision.sequence)),
-    ]);
+    let run = run_metadata(&revision.run, revision.sequence, actions.len() + 1);
     let properties = CommitProperties::default()
         .with_metadata(run)
         .with_application_transaction(Transaction::new(&revision.stream, sequence));
@@ -235,7 +244,7 @@ async fn bring_back(
         .await;
     let overtaken = |error| TableError::Overtaken { table: name.clone(), source: Box::new(error) };
     let version = committed.map_err(overtaken)?.version();
-    sync_log(&shared.folder(name), version)?;
+    sync_checkpoint(&shared.folder(name), version)?;
     shared.observer.observe(&Event::TableCommitted { table: name.clone(), version, rows: 0 });
     Ok(())
 }

@@ -8,12 +8,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use deltalake_core::DeltaTableBuilder;
+use deltalake_core::DeltaTable;
 use deltalake_core::operations::vacuum::VacuumMode;
 use restway_model::TableName;
-use url::Url;
 
 use crate::error::TableError;
+use crate::log;
 
 /// Removes the files of one table; answers with how many.
 pub(crate) async fn vacuum(
@@ -21,11 +21,9 @@ pub(crate) async fn vacuum(
     name: &TableName,
     age: Duration,
 ) -> Result<u64, TableError> {
-    let url = Url::from_directory_path(folder)
-        .map_err(|()| TableError::internal(format!("`{}` is not absolute", folder.display())))?;
     let damaged = |error| TableError::damaged(name, error);
-    let builder = DeltaTableBuilder::from_url(url).map_err(TableError::internal)?;
-    let table = builder.load().await.map_err(damaged)?;
+    let mut table = DeltaTable::new(log::store(folder)?);
+    table.load().await.map_err(damaged)?;
     let age = chrono::Duration::from_std(age).unwrap_or(chrono::Duration::MAX);
     let vacuum = table
         .vacuum()

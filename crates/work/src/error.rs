@@ -221,6 +221,16 @@ pub enum WorkError {
         /// What stands against it.
         why: String,
     },
+    /// A batch that is recorded, and that its tables do not take.
+    #[error("batch {sequence} of `{resource}` is recorded, and cannot be brought into its tables")]
+    Unfinished {
+        /// The resource.
+        resource: TableName,
+        /// The batch.
+        sequence: u64,
+        /// What stands against it.
+        source: Box<WorkError>,
+    },
     /// A batch of the journal that this version cannot read.
     #[error("batch {sequence} of `{stream}` in the journal cannot be read or written")]
     Journal {
@@ -302,9 +312,9 @@ impl Explain for WorkError {
             Self::LiveBound { .. } => Code::LiveBound,
             Self::LiveRefused { .. } => Code::LiveRefused,
             Self::ParentFailed { .. } | Self::TooManyParents { .. } => Code::RunFailed,
-            Self::ParentsFailed { source, .. } | Self::ResumeRefused { source, .. } => {
-                source.code()
-            }
+            Self::ParentsFailed { source, .. }
+            | Self::ResumeRefused { source, .. }
+            | Self::Unfinished { source, .. } => source.code(),
             Self::CursorUnreadable { .. }
             | Self::CursorChanged { .. }
             | Self::BorderFull { .. }
@@ -375,6 +385,13 @@ impl Explain for WorkError {
                  needs no border"
                     .into(),
             ],
+            Self::Unfinished { resource, source, .. } => {
+                let give_up = format!(
+                    "or `restway tables drop {resource}` gives it up; the sync that follows lands \
+                     everything anew"
+                );
+                [source.hints(), vec![give_up]].concat()
+            }
             Self::NothingKept { .. } => {
                 vec!["`keep_raw: true` keeps the pages of the syncs that follow".into()]
             }

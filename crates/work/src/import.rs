@@ -65,7 +65,7 @@ impl Workspace {
             return Err(WorkError::NotOfTheLake { table: import.table });
         }
         let lock = self.store.lock()?;
-        self.recover().await?;
+        self.recover().await?.refuse(&import.table)?;
         self.store.close_abandoned_runs(&lock).await?;
         let subject = import.table.to_string();
         self.in_run(RunKind::Import, subject, async |run| {
@@ -102,6 +102,9 @@ impl Workspace {
         let FileImport { name, content, table, appends, types } = import;
         let mut rows = FileRows::open(name, content, &types, &self.limits)?;
         let stream = table.to_string();
+        if appends {
+            self.is_landed(&table).await?;
+        }
         let sequence = self.store.next_sequence(&stream).await?;
         let mut all_types = rows.types();
         all_types.extend(types);

@@ -15,7 +15,7 @@ use restway_store::{BatchIntent, RunError, StateChanges};
 use restway_tables::{Compacted, Moment, Revision, Turn};
 use serde_json::Value;
 
-use crate::recover::Body;
+use crate::recover::{Body, Unfinished};
 use crate::{WorkError, Workspace};
 
 /// From where the parts of a resource go on.
@@ -33,9 +33,9 @@ impl Workspace {
         age: Duration,
     ) -> Result<Vec<(TableName, u64)>, WorkError> {
         let _lock = self.store.lock()?;
-        self.recover().await?;
+        let unfinished = self.recover().await?;
         let mut removed = Vec::new();
-        for table in self.named_or_all(tables).await? {
+        for table in self.named_or_all(tables, unfinished).await? {
             let files = self.lake.vacuum(&table, age).await?;
             removed.push((table, files));
         }
@@ -48,9 +48,9 @@ impl Workspace {
     /// A table that does not exist, or a workspace that another process is changing.
     pub async fn optimize(&self, tables: Vec<TableName>) -> Result<Vec<Compacted>, WorkError> {
         let _lock = self.store.lock()?;
-        self.recover().await?;
+        let unfinished = self.recover().await?;
         let mut done = Vec::new();
-        for table in self.named_or_all(tables).await? {
+        for table in self.named_or_all(tables, unfinished).await? {
             done.push(self.lake.compact(&table).await?);
         }
         Ok(done)
@@ -67,44 +67,68 @@ impl Workspace {
         moment: Moment,
     ) -> Result<Vec<TableName>, WorkError> {
         let subject = format!("restore {table} to {moment}");
-        self.revised(table, &subject, async |turn| {
-            let stream = turn.stream.clone();
-            let (revision, then) = self.lake.restore(table, moment, turn).await?;
-            let states = match then {
-                None => States::new(),
-                Some(batch) => self.store.states_after(&stream, batch).await?,
-            };
-            Ok((revision, states))
-        })
+        self.revised(
+            table,
+            &subject,
+            |unfinished| unfinished.refuse(table),
+            async |turn| {
+                let stream = turn.stream.clone();
+                let (revision, then) = self.lake.restore(table, moment, turn).await?;
+                let states = match then {
+                    None => States::new(),
+                    Some(batch) => self.store.states_after(&stream, batch).await?,
+                };
+                Ok((revision, states))
+            },
+        )
         .await
     }
 
     /// Drops a resource's table and its child tables; answers with the tables. The next sync
-    /// lands everything anew.
+    /// lands everything anew. Batches that the tables did not take are given up with them.
     ///
     /// # Errors
     /// No such table, or a workspace that another process is changing.
     pub async fn drop_tables(&self, table: &TableName) -> Result<Vec<TableName>, WorkError> {
-        self.revised(table, &format!("drop {table}"), async |turn| {
-            Ok((self.lake.dropped(table, turn).await?, States::new()))
-        })
+        self.revised(
+            table,
+            &format!("drop {table}"),
+            |_| Ok(()),
+            async |turn| {
+                let waiting = self.waiting_tables(&turn.stream).await?;
+                Ok((self.lake.dropped(table, turn, waiting).await?, States::new()))
+            },
+        )
         .await
     }
 
-    /// The tables that are named; without names all that can be opened.
-    async fn named_or_all(&self, tables: Vec<TableName>) -> Result<Vec<TableName>, WorkError> {
+    /// The tables that are named; without names all that can be opened. One that waits for a batch
+    /// of the journal stays as it is: the batch names files, and knows those that it was made for.
+    async fn named_or_all(
+        &self,
+        tables: Vec<TableName>,
+        mut unfinished: Unfinished,
+    ) -> Result<Vec<TableName>, WorkError> {
+        for table in &tables {
+            if let Some(error) = unfinished.take_of(table) {
+                return Err(error);
+            }
+        }
         if !tables.is_empty() {
             return Ok(tables);
         }
         let mut all = Vec::new();
         for (table, summary) in self.lake.tables().await? {
-            match summary {
-                Ok(_) => all.push(table),
-                Err(error) => self.observer.observe(&Event::Warned {
-                    about: table.to_string(),
-                    message: format!("left as it is: {error}"),
-                }),
-            }
+            let why = match (unfinished.keeps(&table), summary) {
+                (Some(error), _) => error.to_string(),
+                (None, Err(error)) => error.to_string(),
+                (None, Ok(_)) => {
+                    all.push(table);
+                    continue;
+                }
+            };
+            let message = format!("left as it is: {why}");
+            self.observer.observe(&Event::Warned { about: table.to_string(), message });
         }
         Ok(all)
     }
@@ -114,10 +138,11 @@ impl Workspace {
         &self,
         table: &TableName,
         subject: &str,
+        check: impl FnOnce(Unfinished) -> Result<(), WorkError>,
         plan: impl AsyncFnOnce(Turn) -> Result<(Revision, States), WorkError>,
     ) -> Result<Vec<TableName>, WorkError> {
         let lock = self.store.lock()?;
-        self.recover().await?;
+        check(self.recover().await?)?;
         self.store.close_abandoned_runs(&lock).await?;
         let run = self.store.start_run(RunKind::Tables, subject).await?;
         let done = self.record_and_revise(table, &run, plan).await;
@@ -155,6 +180,7 @@ impl Workspace {
         let parts = states.into_iter().map(|(part, state)| (part, Some(state))).collect();
         let changes = StateChanges { resets: true, parts };
         self.store.record_batch(&intent, &changes).await?;
+        self.give_up(&stream, sequence).await?;
         self.lake.revise(&revision).await?;
         self.store.finish_batch(&stream, sequence).await?;
         Ok(tables)

@@ -5,7 +5,7 @@
 //! forward; whoever opens the workspace after a crash between the two does the rest.
 
 use restway_model::{Event, RunId, TableName};
-use restway_store::{BatchIntent, StateChanges};
+use restway_store::{BatchIntent, StateChanges, StoreError};
 use restway_tables::{CommittedTable, StagedBatch};
 
 use crate::{WorkError, Workspace};
@@ -41,8 +41,14 @@ impl Workspace {
             rows,
         };
         if let Err(error) = self.store.record_batch(&intent, changes).await {
-            // The journal's own error is the one to report; orphans are swept later.
-            let _ = self.lake.discard(batch.staged).await;
+            // Any other error may hide that the batch is recorded, and then its files are all that
+            // there is of it. If it is not, they are swept when its number begins again.
+            let is_refused =
+                matches!(error, StoreError::BatchTooLarge { .. } | StoreError::BatchOrder { .. });
+            if is_refused {
+                // The journal's own error is the one to report.
+                let _ = self.lake.discard(batch.staged).await;
+            }
             return Err(error.into());
         }
         let resource = batch.table.clone();

@@ -6,11 +6,12 @@
 //! happens here: a connection: the first request makes it.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use restway_model::definition::{AppFile, AppSource, Origin, Param};
+use restway_model::definition::{AppFile, AppSource, Origin, Param, SourceKind};
 use restway_model::{
     ColumnType, Explain, Name, Scope, Seal, Secret, SecretSource, TableName, Values, nearest,
 };
@@ -36,8 +37,7 @@ const QUERY_BYTES_MAX: usize = 1 << 20;
 #[serde(deny_unknown_fields)]
 struct Header {
     /// What people call it.
-    #[serde(rename = "title")]
-    _title: Option<String>,
+    title: Option<String>,
     /// The parameters, `$name` in the statement.
     #[serde(default)]
     params: BTreeMap<String, Param>,
@@ -165,15 +165,31 @@ impl Workspace {
             return Ok(Address::File(self.folder.join(path)));
         };
         let url = template.text(&Outside(secrets)).map_err(|error| error.to_string())?;
-        if let Ok(parsed) = url::Url::parse(&url) {
-            parsed.password().iter().for_each(|password| {
-                self.redactor.learn(&Secret::new(*password));
-            });
+        if source.kind == SourceKind::Sqlite {
+            return Ok(Address::File(self.folder.join(source.file(&url)?)));
         }
+        passwords(&url).iter().for_each(|password| self.redactor.learn(password));
         let url = Secret::new(url);
         self.redactor.learn(&url);
         Ok(Address::Url(url))
     }
+}
+
+/// The passwords in an address, as they stand there and as they are: an error of a database may
+/// have either.
+fn passwords(url: &str) -> Vec<Secret> {
+    let Ok(url) = url::Url::parse(url) else { return Vec::new() };
+    let mut found = Vec::new();
+    if let Some(written) = url.password() {
+        found.push(Secret::new(written));
+        // A plus is one here, and would be a space in a form.
+        let pair = format!("p={}", written.replace('+', "%2B").replace('&', "%26"));
+        let decoded = url::form_urlencoded::parse(pair.as_bytes()).next();
+        found.extend(decoded.map(|(_, password)| Secret::new(password.into_owned())));
+    }
+    let parameters = url.query_pairs().filter(|(name, _)| name == "password");
+    found.extend(parameters.map(|(_, password)| Secret::new(password.into_owned())));
+    found
 }
 
 /// The saved queries that an app's objects are published from.
@@ -197,17 +213,21 @@ pub(crate) fn saved_queries(
 /// A saved query, `queries/NAME.sql`.
 fn saved(folder: &Path, name: &Name) -> Result<Saved, WorkError> {
     let file = format!("queries/{name}.sql");
-    let text = match fs_err::read_to_string(folder.join(&file)) {
-        Ok(text) => text,
+    let opened = match fs_err::File::open(folder.join(&file)) {
+        Ok(opened) => opened,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(unknown_query(folder, name));
         }
         Err(error) => return Err(error.into()),
     };
     let failed = |problem: String| WorkError::SavedQuery { file: file.clone(), problem };
-    if text.len() > QUERY_BYTES_MAX {
+    let mut bytes = Vec::new();
+    // One byte beyond the bound tells that there are more.
+    opened.take(QUERY_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > QUERY_BYTES_MAX {
         return Err(failed(format!("is larger than {} KiB", QUERY_BYTES_MAX >> 10)));
     }
+    let text = String::from_utf8(bytes).map_err(|_| failed("is no text in UTF-8".to_owned()))?;
     let (header, sql) = split(&text).map_err(|problem| failed(problem.to_owned()))?;
     let header = match header {
         None => Header::default(),
@@ -218,7 +238,7 @@ fn saved(folder: &Path, name: &Name) -> Result<Saved, WorkError> {
         }
     };
     let sql = sql.trim().trim_end_matches(';').to_owned();
-    Ok(Saved { sql, params: header.params })
+    Ok(Saved { sql, title: header.title, params: header.params })
 }
 
 fn unknown_query(folder: &Path, name: &Name) -> WorkError {
@@ -238,4 +258,39 @@ fn split(text: &str) -> Result<(Option<&str>, &str), &'static str> {
     };
     let (header, sql) = rest.split_once("\n---\n").ok_or("the header has no end: write `---`")?;
     Ok((Some(header), sql))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_learnt_as_written_and_as_they_are() {
+        for (url, expected) in [
+            ("postgres://me:a%2Bb+c%26d@db/shop", vec!["a%2Bb+c%26d", "a+b+c&d"]),
+            ("postgres://me:a&b=c@db/shop", vec!["a&b%3Dc", "a&b=c"]),
+            ("postgres://db/shop?user=me&password=p%40ss", vec!["p@ss"]),
+            ("mysql://me@db/shop", vec![]),
+            ("nonsense", vec![]),
+        ] {
+            let found = passwords(url);
+            let found: Vec<&str> = found.iter().map(Secret::expose).collect();
+            assert_eq!(found, expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_saved_query_has_a_bound() {
+        let folder = tempfile::TempDir::new().unwrap();
+        fs_err::create_dir(folder.path().join("queries")).unwrap();
+        let file = folder.path().join("queries/long.sql");
+        let name: Name = "long".parse().unwrap();
+        let sparse = fs_err::File::create(&file).unwrap();
+        sparse.set_len(1 << 40).unwrap();
+        let error = saved(folder.path(), &name).unwrap_err();
+        assert!(error.to_string().contains("is larger than 1024 KiB"), "{error}");
+        fs_err::write(&file, "---\ntitle: Long\n---\nselect 1;\n").unwrap();
+        let found = saved(folder.path(), &name).unwrap();
+        assert_eq!((found.sql.as_str(), found.title.as_deref()), ("select 1", Some("Long")));
+    }
 }

@@ -3,7 +3,7 @@
 //! In: the events of a sync. Out: one batch for each api at the run's end, through the journal like
 //! any other, so that `_run_id` of a row leads to the requests that brought it. Every 16th batch
 //! takes the place of all before it with what is young enough of them, so the table stays a few
-//! files and forgets by itself; the files that go are removed at once when they are as old.
+//! files and forgets by itself; the files that it replaced are removed the time after.
 //!
 //! What never happens here: a sync that fails or waits because of its log. Rows are kept in memory
 //! up to a bound, the newest of them; a log that cannot be written is a warning. Addresses are
@@ -30,6 +30,8 @@ const ROWS_MAX: usize = 100_000;
 const KEPT_MAX: usize = 100_000;
 /// Batches after which a table is written anew as one file.
 const REWRITTEN_EVERY: u64 = 16;
+/// Files of the log that were replaced stay for whoever reads them.
+const REPLACED_KEPT: Duration = Duration::from_secs(3_600);
 /// An address is kept up to here.
 const URL_BYTES_MAX: usize = 2_000;
 
@@ -181,6 +183,8 @@ impl Workspace {
         let Ok(name) = REQUESTS.parse() else { return Ok(()) };
         let table = TableName::new(api.clone(), name);
         let stream = table.to_string();
+        // A log that cannot go on must not fill the journal.
+        self.recover().await?.refuse(&table)?;
         let sequence = self.store.next_sequence(&stream).await?;
         let is_rewritten =
             sequence.is_multiple_of(REWRITTEN_EVERY) && self.lake.has(&table).await?;
@@ -217,7 +221,8 @@ impl Workspace {
         self.record(&batch, &StateChanges::default()).await?;
         self.make_visible(&batch).await?;
         if is_rewritten {
-            self.lake.vacuum(&table, self.definitions.workspace.keep_requests.0).await?;
+            let keep = self.definitions.workspace.keep_requests.0;
+            self.lake.vacuum(&table, REPLACED_KEPT.min(keep)).await?;
         }
         Ok(())
     }
@@ -231,10 +236,19 @@ impl Workspace {
         let (api, columns) = (table.api.as_str(), columns.join(", "));
         let sql = format!(
             "select {columns} from \"{api}\".{REQUESTS} where sent_at >= '{}' \
-             order by sent_at desc limit {KEPT_MAX}",
-            from.to_rfc3339_opts(SecondsFormat::Millis, true)
+             order by sent_at desc limit {}",
+            from.to_rfc3339_opts(SecondsFormat::Millis, true),
+            KEPT_MAX + 1
         );
-        let mut rows = self.lake.query(&sql, &[]).await?.json_rows(KEPT_MAX).await?;
+        let mut rows = self.lake.query(&sql, &[]).await?.json_rows(KEPT_MAX + 1).await?;
+        if rows.len() > KEPT_MAX {
+            rows.truncate(KEPT_MAX);
+            let message = format!(
+                "more than {KEPT_MAX} requests are as young as `keep_requests` says: the older of \
+                 them are not in the log any more"
+            );
+            self.observer.observe(&Event::Warned { about: table.to_string(), message });
+        }
         rows.reverse();
         Ok(rows)
     }

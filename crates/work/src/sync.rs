@@ -37,6 +37,7 @@ use restway_store::{ResourceOutcome, RunError};
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 
+use crate::recover::Unfinished;
 use crate::stop::Stop;
 use crate::{WorkError, Workspace};
 
@@ -138,11 +139,11 @@ impl Workspace {
     ) -> Result<SyncReport, WorkError> {
         let chosen = self.with_lists(self.choose(selection)?)?;
         let lock = self.store.lock()?;
-        self.recover().await?;
+        let unfinished = self.recover().await?;
         self.store.close_abandoned_runs(&lock).await?;
         let subject = subject(selection);
         self.in_run(RunKind::Sync, subject, async |run| {
-            self.sync_all(run, &chosen, extent, stop).await
+            self.sync_all(run, &chosen, unfinished, extent, stop).await
         })
         .await
     }
@@ -238,6 +239,7 @@ impl Workspace {
         &self,
         run: &RunId,
         chosen: &[Chosen],
+        mut unfinished: Unfinished,
         extent: Extent,
         stop: &Stop,
     ) -> Result<Vec<ResourceReport>, WorkError> {
@@ -245,15 +247,19 @@ impl Workspace {
             chosen.iter().map(|one| (&one.table.api, Semaphore::new(RESOURCES_AT_ONCE))).collect();
         let ended: BTreeMap<&TableName, watch::Sender<Option<RunStatus>>> =
             chosen.iter().map(|one| (&one.table, watch::Sender::new(None))).collect();
-        let syncs = chosen.iter().map(|one| async {
+        let refused = chosen.iter().map(|one| unfinished.take(&one.table));
+        let refused: Vec<Option<WorkError>> = refused.collect();
+        let (places, ended) = (&places, &ended);
+        let syncs = chosen.iter().zip(refused).map(|(one, refused)| async move {
             let parent = one.parent();
             let waits = parent.as_ref().and_then(|parent| ended.get(parent));
             if let Some(list) = one.list().and_then(|list| ended.get(&list)) {
                 // If it failed, what it has listed so far counts.
                 has_rows(list).await;
             }
-            let report = match waits {
-                Some(parent_ended) if !has_rows(parent_ended).await => one.parent_failed(),
+            let report = match (refused, waits) {
+                (Some(error), _) => one.refused(error),
+                (_, Some(ended)) if !has_rows(ended).await => one.refused(one.parent_failed()),
                 _ => {
                     let _place = match places.get(&one.table.api) {
                         Some(places) => places.acquire().await.ok(),
@@ -304,15 +310,20 @@ impl Workspace {
 }
 
 impl Chosen {
-    fn parent_failed(&self) -> ResourceReport {
+    fn parent_failed(&self) -> WorkError {
         let parent = self.parent().unwrap_or_else(|| self.table.clone());
+        WorkError::ParentFailed { resource: self.table.clone(), parent }
+    }
+
+    /// Nothing was read of it, and why.
+    pub(crate) fn refused(&self, error: WorkError) -> ResourceReport {
         ResourceReport {
             resource: self.table.clone(),
             counts: Counts::default(),
             tables: Vec::new(),
             detail: Value::Null,
             is_kept: false,
-            error: Some(WorkError::ParentFailed { resource: self.table.clone(), parent }),
+            error: Some(error),
         }
     }
 }
@@ -325,7 +336,7 @@ async fn has_rows(ended: &watch::Sender<Option<RunStatus>>) -> bool {
 }
 
 /// An error with its causes, on one line.
-fn said(error: &WorkError) -> String {
+pub(crate) fn said(error: &WorkError) -> String {
     let mut message = error.to_string();
     for cause in restway_model::chain(error) {
         message.push_str(": ");

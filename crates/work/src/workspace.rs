@@ -10,6 +10,7 @@ use restway_tables::{Lake, LakeSettings};
 use serde_json::Value;
 
 use crate::requests::RequestLog;
+use crate::sync::said;
 use crate::webhook::Gates;
 use crate::{Definitions, Selection, WorkError};
 
@@ -74,6 +75,8 @@ impl Workspace {
     /// half done are finished first and its runs closed, unless another process is at work here,
     /// which does it; webhooks that an earlier process left under way are closed.
     ///
+    /// A batch that its tables do not take is a warning, and keeps only its resource from going on.
+    ///
     /// # Errors
     /// Problems in the files, or a store or tables that cannot be opened.
     pub async fn open(folder: &Path, settings: Settings) -> Result<Self, WorkError> {
@@ -136,7 +139,10 @@ impl Workspace {
         let is_left = !workspace.store.pending_batches().await?.is_empty()
             || workspace.store.has_open_runs().await?;
         if is_left && let Ok(lock) = workspace.store.lock() {
-            workspace.recover().await?;
+            for (resource, error) in workspace.recover().await?.iter() {
+                let (about, message) = (resource.to_string(), said(error));
+                workspace.observer.observe(&Event::Warned { about, message });
+            }
             workspace.store.close_abandoned_runs(&lock).await?;
         }
         Ok(workspace)

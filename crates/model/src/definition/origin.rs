@@ -15,6 +15,10 @@ use crate::{InvalidName, Name, Scope, TableName, Template, nearest};
 pub const LIVE: &str = "live";
 /// The folder of saved queries, before the slash of `from`.
 const QUERIES: &str = "queries/";
+/// How an address of SQLite begins.
+const SQLITE: &str = "sqlite:";
+/// What to write for a file that is meant to lie elsewhere.
+const OUTSIDE: &str = "say `outside: true` if that is meant";
 /// Connections to one database, unless its source says otherwise.
 const CONNECTIONS: u32 = 8;
 /// Connections that one source may have.
@@ -39,11 +43,12 @@ pub struct AppSource {
     /// Its kind.
     #[serde(rename = "type")]
     pub kind: SourceKind,
-    /// Its address, as in `postgres://user@host/database`; of SQLite as in `sqlite:shop.db`.
+    /// Its address, as in `postgres://user@host/database`; of SQLite as in `sqlite:shop.db`, a
+    /// file relative to the workspace.
     pub url: Option<Template>,
     /// The file of SQLite, relative to the workspace.
     pub path: Option<String>,
-    /// Whether `path` may lead out of the workspace.
+    /// Whether the file of SQLite may lie outside of the workspace.
     #[serde(default)]
     pub outside: bool,
     /// Connections that are open at once at most.
@@ -53,6 +58,26 @@ pub struct AppSource {
 
 const fn connections() -> u32 {
     CONNECTIONS
+}
+
+impl AppSource {
+    /// The file that an address of SQLite names, relative to the workspace: a path behind
+    /// `sqlite:` or `sqlite://`, as it stands.
+    ///
+    /// # Errors
+    /// Why the address is none of a file that this source may open. It is not repeated: what it
+    /// was made from may be a secret.
+    pub fn file<'a>(&self, address: &'a str) -> Result<&'a str, &'static str> {
+        let path = address.strip_prefix(SQLITE).ok_or("not an address of SQLite")?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if path.is_empty() || path.contains(['?', '#', '%']) {
+            return Err("an address of SQLite is `sqlite:` and a path without `?`, `#` and `%`");
+        }
+        if leads_out(path) && !self.outside {
+            return Err("the file lies outside of the workspace");
+        }
+        Ok(path)
+    }
 }
 
 /// What an object is published from, as it is written.
@@ -213,12 +238,15 @@ pub(super) fn check_source(finder: &mut Finder<'_>, name: &Name, source: &AppSou
         finder.report(&at("path"), "only SQLite is a file", Some("write its `url`".into()));
     }
     if let Some(path) = source.path.as_deref().filter(|path| leads_out(path) && !source.outside) {
-        let hint = Some("say `outside: true` if that is meant".to_owned());
+        let hint = Some(OUTSIDE.to_owned());
         finder.report(&at("path"), format!("`{path}` leads out of the workspace"), hint);
+    }
+    if source.outside && source.kind != SourceKind::Sqlite {
+        finder.report(&at("outside"), "only SQLite is a file", None);
     }
     if let Some(url) = &source.url {
         finder.only(&at("url"), url, &[Scope::Secret, Scope::Env]);
-        check_address(finder, &at("url"), source.kind, url);
+        check_address(finder, &at("url"), source, url);
     }
     if source.connections == 0 || source.connections > CONNECTIONS_MAX {
         let message = format!("from 1 to {CONNECTIONS_MAX}");
@@ -226,11 +254,11 @@ pub(super) fn check_source(finder: &mut Finder<'_>, name: &Name, source: &AppSou
     }
 }
 
-fn check_address(finder: &mut Finder<'_>, at: &[&str], kind: SourceKind, url: &Template) {
+fn check_address(finder: &mut Finder<'_>, at: &[&str], of: &AppSource, url: &Template) {
     let is_plain = url.references().next().is_none();
     let source = url.source();
-    let schemes: &[&str] = match kind {
-        SourceKind::Sqlite => &["sqlite:"],
+    let schemes: &[&str] = match of.kind {
+        SourceKind::Sqlite => &[SQLITE],
         SourceKind::Postgres => &["postgres://", "postgresql://"],
         SourceKind::Mysql => &["mysql://", "mariadb://"],
     };
@@ -238,6 +266,13 @@ fn check_address(finder: &mut Finder<'_>, at: &[&str], kind: SourceKind, url: &T
     if !has_scheme && !source.starts_with("${") {
         let hint = format!("write `{}…`", schemes.first().unwrap_or(&""));
         finder.report_hidden(at, format!("not an address of this kind of database: {hint}"), None);
+    }
+    if of.kind == SourceKind::Sqlite
+        && has_scheme
+        && is_plain
+        && let Err(problem) = of.file(source)
+    {
+        finder.report_hidden(at, problem.to_owned(), OUTSIDE);
     }
     let password = url::Url::parse(source).ok().filter(|_| is_plain);
     if password.is_some_and(|url| url.password().is_some()) {

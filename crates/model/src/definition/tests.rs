@@ -255,6 +255,10 @@ sources:
   local: { type: sqlite, path: ../shop.db }
   no_place: { type: postgres }
   other: { type: sqlite, path: x.db, connections: 0, url: 'postgres://db' }
+  away: { type: sqlite, url: 'sqlite:/tmp/x.db' }
+  opened: { type: sqlite, url: 'sqlite:x.db?mode=rwc' }
+  meant: { type: sqlite, url: 'sqlite:/tmp/x.db', outside: true }
+  served: { type: postgres, url: '${secret.url}', outside: true }
 objects:
   customers: { from: shop, key: [] }
   own: { from: local.customers }
@@ -272,12 +276,15 @@ objects:
             8:32+4 `url` and `path` both say where it is
             8:51+1 from 1 to 1000
             8:59+16 not an address of this kind of database: write `sqlite:…`
-            10:22+4 `shop` is not a table -- write `source.table`, `api.resource`, `live.api.resource` or `queries/NAME.sql`
-            10:33+1 a key needs a column
-            12:16+19 there is no source `locl` -- did you mean `local`?
-            13:18+1 there is no source `shop` -- name it in `sources` of this file
-            14:18+23 `queries/late orders.sql` is not a table -- write `source.table`, `api.resource`, `live.api.resource` or `queries/NAME.sql`
-            15:12+1 a key needs a column
+            9:30+19 the file lies outside of the workspace -- say `outside: true` if that is meant
+            10:32+23 an address of SQLite is `sqlite:` and a path without `?`, `#` and `%` -- say `outside: true` if that is meant
+            12:60+4 only SQLite is a file
+            14:22+4 `shop` is not a table -- write `source.table`, `api.resource`, `live.api.resource` or `queries/NAME.sql`
+            14:33+1 a key needs a column
+            16:16+19 there is no source `locl` -- did you mean `local`?
+            17:18+1 there is no source `shop` -- name it in `sources` of this file
+            18:18+23 `queries/late orders.sql` is not a table -- write `source.table`, `api.resource`, `live.api.resource` or `queries/NAME.sql`
+            19:12+1 a key needs a column
         "#]],
     );
 }

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    arguments, collection_parameter, envelope, filters, key_parameter, responses, security,
+    arguments, collection_parameter, envelope, filters, key_parameter, responses, security, summary,
 };
 use crate::plan::{Bounds, LIST_PARAMETERS};
 use crate::query::Described;
@@ -46,7 +46,7 @@ fn query(described: &Described<'_>, bounds: Bounds) -> Value {
         .collect();
     json!({
         "operationId": format!("query_{}", described.name),
-        "summary": format!("Items of {}, asked for in a body", described.name),
+        "summary": summary(described, "By a body: items of"),
         "description": "The parameters of the list as members of an object; lists of values \
             (`\"id[in]\": [1, 2]`) and of names are JSON lists. It can be repeated safely.",
         "security": security(described),
@@ -73,7 +73,7 @@ fn count(described: &Described<'_>, bounds: Bounds) -> Value {
         .collect();
     json!({
         "operationId": format!("count_{}", described.name),
-        "summary": format!("How many items of {} there are", described.name),
+        "summary": summary(described, "How many items there are of"),
         "security": security(described),
         "parameters": parameters,
         "responses": responses(&envelope(described.name, bounds)),
@@ -100,7 +100,7 @@ fn one_value(described: &Described<'_>) -> Value {
     answers["206"] = json!({ "description": "A part of it.", "content": { "*/*": {} } });
     json!({
         "operationId": format!("value_{}", described.name),
-        "summary": format!("A value of an item of {}, without JSON around it", described.name),
+        "summary": summary(described, "A value, without JSON around it, of an item of"),
         "security": security(described),
         "parameters": parameters,
         "responses": answers,

@@ -83,6 +83,8 @@ const ITEM_PARAMETERS: [&str; 1] = ["$fields"];
 pub(crate) struct Published {
     pub(crate) source: Arc<dyn Source>,
     pub(crate) relation: Relation,
+    /// The title of a saved query.
+    pub(crate) title: Option<String>,
     /// The parameters of a saved query.
     pub(crate) params: BTreeMap<String, Param>,
     /// What the file says; the relation's own primary key without it.

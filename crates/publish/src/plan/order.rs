@@ -13,14 +13,13 @@ pub(crate) struct Order<'a> {
     pub(crate) column: &'a Column,
     pub(crate) descends: bool,
     pub(crate) nulls_first: bool,
-    /// Whether it is of the key, which has no nulls.
-    pub(crate) is_key: bool,
 }
 
 impl Order<'_> {
-    /// Whether some of its values may be null.
+    /// Whether some of its values may be null: also of a key that the file names, or that SQLite
+    /// lets have them.
     pub(crate) fn has_nulls(&self) -> bool {
-        self.column.is_nullable && !self.is_key
+        self.column.is_nullable
     }
 
     /// The other way round.
@@ -59,14 +58,12 @@ impl<'a> Reader<'a> {
             } else if order.iter().any(|order| order.column.name == name) {
                 self.repeated("$sort", name);
             } else {
-                let is_key = key.iter().any(|key| key.name == column.name);
-                order.push(Order { column, descends, nulls_first, is_key });
+                order.push(Order { column, descends, nulls_first });
             }
         }
         for column in key {
             if !order.iter().any(|order| order.column.name == column.name) {
-                let (descends, nulls_first) = (false, false);
-                order.push(Order { column, descends, nulls_first, is_key: true });
+                order.push(Order { column, descends: false, nulls_first: false });
             }
         }
         order

@@ -8,7 +8,7 @@
 //! What never happens here: a count, or a number of items to skip.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use restway_model::Seal;
 use serde_json::value::RawValue;
 
@@ -38,6 +38,15 @@ impl Seek {
 
     pub(crate) fn is_before(&self) -> bool {
         matches!(self, Self::Before(_))
+    }
+
+    /// The way that the caller goes from token to token; none for one who skips items.
+    pub(crate) fn leads(&self) -> Option<Way> {
+        match self {
+            Self::Offset { tells: false } => None,
+            Self::Offset { tells: true } | Self::After(_) => Some(Way::After),
+            Self::Before(_) => Some(Way::Before),
+        }
     }
 
     /// Whether the envelope tells where the pages around are.
@@ -101,7 +110,7 @@ pub(super) fn belongs(
         text.push_str(&format!(" {condition:?}"));
     }
     for order in order {
-        let Order { column, descends, nulls_first, .. } = order;
+        let Order { column, descends, nulls_first } = order;
         text.push_str(&format!(" {:?} {:?} {descends} {nulls_first}", column.name, column.kind));
     }
     text
@@ -115,18 +124,56 @@ fn value(dialect: Dialect, order: &Order<'_>, text: &str) -> Option<Option<Value
     }
     let quoted: Option<String> =
         if text.starts_with('"') { Some(serde_json::from_str(text).ok()?) } else { None };
-    let declared = order.column.kind;
-    let kind = match (dialect, &quoted) {
-        // A column of SQLite holds what was put in: its values are compared as what they are.
-        (Dialect::Sqlite, Some(_)) if declared != Kind::Bytes => Kind::Text,
-        (Dialect::Sqlite, None) if matches!(text, "true" | "false") => Kind::Bool,
-        (Dialect::Sqlite, None) if text.parse::<i64>().is_ok() => Kind::Int64,
-        (Dialect::Sqlite, None) if text.parse::<f64>().is_ok() => Kind::Float64,
-        _ => declared,
-    };
-    let text = match declared {
+    let kind = order.column.kind;
+    if dialect == Dialect::Sqlite {
+        return stored(text, quoted.as_deref()).map(Some);
+    }
+    if let Some(word) = quoted.as_deref().filter(|word| is_extreme(dialect, kind, word)) {
+        return Some(Some(Value { text: word.to_owned(), kind }));
+    }
+    let text = match kind {
         Kind::Json => text,
         _ => quoted.as_deref().unwrap_or(text),
     };
     Value::of(kind, text).map(Some)
+}
+
+/// A value of SQLite as what it is, whatever its column was declared as: a text begins with `t`
+/// and the digits of bytes with `b`; numbers stand as they are, and the infinite ones in quotes.
+fn stored(text: &str, quoted: Option<&str>) -> Option<Value> {
+    let of = |kind, text: &str| Some(Value { text: text.to_owned(), kind });
+    match (quoted, quoted.and_then(|quoted| quoted.split_at_checked(1))) {
+        // What was no text to us was not written as it is.
+        (_, Some(("t", text))) if text.contains(char::REPLACEMENT_CHARACTER) => None,
+        (_, Some(("t", text))) => of(Kind::Text, text),
+        (_, Some(("b", digits))) => of(Kind::Bytes, &STANDARD.encode(unhexed(digits)?)),
+        (Some(word @ ("Infinity" | "-Infinity")), _) => of(Kind::Float64, word),
+        (None, _) if matches!(text, "true" | "false") => of(Kind::Bool, text),
+        (None, _) if text.parse::<i64>().is_ok() => of(Kind::Int64, text),
+        (None, _) if text.parse::<f64>().is_ok() => of(Kind::Float64, text),
+        _ => None,
+    }
+}
+
+fn unhexed(digits: &str) -> Option<Vec<u8>> {
+    let pair = |at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+    (0..digits.len()).step_by(2).map(pair).collect()
+}
+
+/// Values that a database has and no caller can write: they are read, sorted and compared.
+fn is_extreme(dialect: Dialect, kind: Kind, word: &str) -> bool {
+    match (dialect, kind) {
+        (Dialect::Postgres, Kind::Date | Kind::DateTime | Kind::Instant) => {
+            matches!(word, "infinity" | "-infinity")
+        }
+        (
+            Dialect::Postgres,
+            Kind::Float32 | Kind::Float64 | Kind::Decimal { .. } | Kind::Number,
+        ) => matches!(word, "NaN" | "Infinity" | "-Infinity"),
+        // A time of MySQL has up to 838 hours, before and after midnight.
+        (Dialect::Mysql, Kind::Time) => {
+            word.bytes().all(|byte| byte.is_ascii_digit() || b"-:.".contains(&byte))
+        }
+        _ => false,
+    }
 }

@@ -9,7 +9,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, Timelike, Utc};
+use chrono::{
+    DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, Timelike, Utc,
+};
 
 use crate::source::Kind;
 
@@ -32,7 +34,8 @@ impl Value {
             Kind::UInt64 => whole::<u64>(text)?.to_string(),
             Kind::Decimal { precision, scale } => decimal(text, precision.into(), scale.into())?,
             Kind::Number => number(text)?,
-            Kind::Float32 | Kind::Float64 => float(text)?,
+            Kind::Float32 => short_float(text)?,
+            Kind::Float64 => float(text)?.to_string(),
             Kind::Date => day(text)?.format("%Y-%m-%d").to_string(),
             Kind::Time => time(text)?,
             Kind::DateTime => datetime(text)?,
@@ -82,10 +85,17 @@ fn whole<T: std::str::FromStr>(text: &str) -> Option<T> {
     if text.starts_with('+') { None } else { text.parse().ok() }
 }
 
-fn float(text: &str) -> Option<String> {
+fn float(text: &str) -> Option<f64> {
     let is_written_in_digits =
         text.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E'));
     let number: f64 = text.parse().ok().filter(|_| is_written_in_digits)?;
+    number.is_finite().then_some(number)
+}
+
+/// The nearest of 32 bits.
+fn short_float(text: &str) -> Option<String> {
+    float(text)?;
+    let number: f32 = text.parse().ok()?;
     number.is_finite().then(|| number.to_string())
 }
 
@@ -135,8 +145,9 @@ fn datetime(text: &str) -> Option<String> {
     is_micros(&moment).then(|| moment.format("%Y-%m-%dT%H:%M:%S%.6f").to_string())
 }
 
+/// Down to microseconds, and no leap second, which each database takes for something else.
 fn is_micros(moment: &impl Timelike) -> bool {
-    moment.nanosecond().is_multiple_of(1_000)
+    moment.nanosecond() < 1_000_000_000 && moment.nanosecond().is_multiple_of(1_000)
 }
 
 /// The form of RFC 9562, in any case.
@@ -149,9 +160,15 @@ fn uuid(text: &str) -> Option<String> {
     is_uuid.then(|| text.to_ascii_lowercase())
 }
 
-/// chrono alone would take `2024-2-9`, which no answer of ours contains.
+/// chrono alone would take `2024-2-9`, which no answer of ours contains, and the year 0, which no
+/// calendar has.
 fn day(text: &str) -> Option<NaiveDate> {
-    (text.len() == 10).then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten()
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    (text.len() == 10 && is_of_calendar(&day)).then_some(day)
+}
+
+fn is_of_calendar(day: &impl Datelike) -> bool {
+    (1..=9_999).contains(&day.year())
 }
 
 /// An instant in microseconds. A day is its midnight: a column of days becomes one of instants
@@ -161,7 +178,8 @@ fn instant(text: &str) -> Option<String> {
         Some(day) => day.and_hms_opt(0, 0, 0)?.and_utc(),
         None => DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc),
     };
-    is_micros(&instant).then(|| instant.to_rfc3339_opts(SecondsFormat::Micros, true))
+    let is_exact = is_micros(&instant) && is_of_calendar(&instant);
+    is_exact.then(|| instant.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
 #[cfg(test)]
@@ -182,6 +200,8 @@ mod tests {
             (PRICE, "0", "0.00"),
             (Kind::Decimal { precision: 20, scale: 0 }, "5.0", "5"),
             (Kind::Float64, "1e3", "1000"),
+            (Kind::Float32, "0.1", "0.1"),
+            (Kind::Float32, "1e-60", "0"),
             (Kind::Date, "2024-02-29", "2024-02-29"),
             (Kind::Instant, "2024-02-29T12:00:00+02:00", "2024-02-29T10:00:00.000000Z"),
             (Kind::Instant, "2024-02-29", "2024-02-29T00:00:00.000000Z"),
@@ -221,6 +241,12 @@ mod tests {
             (Kind::Float64, "inf"),
             (Kind::Float64, "NaN"),
             (Kind::Float64, "1e999"),
+            (Kind::Float32, "1e39"),
+            (Kind::Date, "0000-01-01"),
+            (Kind::DateTime, "0000-01-01T00:00:00"),
+            (Kind::Instant, "0001-01-01T00:00:00+01:00"),
+            (Kind::Instant, "9999-12-31T23:59:59-01:00"),
+            (Kind::Time, "23:59:60"),
             (Kind::Date, "2023-02-29"),
             (Kind::Date, "2024-2-9"),
             (Kind::Instant, "2024-02-29T12:00:00"),

@@ -34,6 +34,15 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
+impl Request {
+    /// Whether nothing happens by it, so that it can end when nobody waits for it any more.
+    pub fn only_reads(&self) -> bool {
+        let is_query = || self.path.split('/').nth(2) == Some(QUERY);
+        matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
+            || self.method == "POST" && is_query()
+    }
+}
+
 /// What a request is about.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Target {

@@ -25,7 +25,7 @@ use crate::statement::{Dialect, Statement};
 pub enum Address {
     /// A file of SQLite.
     File(PathBuf),
-    /// An address with everything that is needed to connect.
+    /// The address of a server, with everything that is needed to connect.
     Url(Secret),
 }
 
@@ -132,6 +132,9 @@ impl<D: Driver> Source for Database<D> {
 
     fn forget(&self, relation: &Relation) {
         self.catalog.forget(relation);
+        // What they have prepared is of the relation as it was.
+        self.reads.drop_idle();
+        self.writes.drop_idle();
     }
 
     fn read<'a>(
@@ -144,15 +147,24 @@ impl<D: Driver> Source for Database<D> {
 
     fn begin(&self) -> Answering<'_, Box<dyn Transaction>> {
         Box::pin(async move {
-            let mut lease = self.writes.lease().await?;
-            let begun = match D::DIALECT {
-                // A transaction that begins by reading could fail at its first write.
-                Dialect::Sqlite => D::command(lease.connection(), "BEGIN IMMEDIATE").await,
-                _ => D::command(lease.connection(), "BEGIN").await,
-            };
-            begun?;
-            let transaction: Box<dyn Transaction> = Box::new(Begun { lease, depth: 0 });
-            Ok(transaction)
+            loop {
+                let mut lease = self.writes.lease().await?;
+                let begun = match D::DIALECT {
+                    // A transaction that begins by reading could fail at its first write.
+                    Dialect::Sqlite => D::command(lease.connection(), "BEGIN IMMEDIATE").await,
+                    _ => D::command(lease.connection(), "BEGIN").await,
+                };
+                if begun.is_ok() {
+                    let transaction: Box<dyn Transaction> = Box::new(Begun { lease, depth: 0 });
+                    return Ok(transaction);
+                }
+                let was_kept = lease.is_kept;
+                lease.end(&begun);
+                match begun {
+                    Err(SourceError::Broken { .. }) if was_kept => self.writes.drop_idle(),
+                    begun => begun?,
+                }
+            }
         })
     }
 }

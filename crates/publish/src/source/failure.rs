@@ -52,9 +52,9 @@ pub(super) fn running(
         }
         sqlx::Error::WorkerCrashed => SourceError::Broken { reason },
         // A column that the statement has no longer the place or type of.
-        sqlx::Error::ColumnIndexOutOfBounds { .. } | sqlx::Error::ColumnDecode { .. } => {
-            SourceError::Changed { reason }
-        }
+        sqlx::Error::ColumnIndexOutOfBounds { .. }
+        | sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::Decode(_) => SourceError::Changed { reason },
         _ => SourceError::Failed { reason },
     }
 }

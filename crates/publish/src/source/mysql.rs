@@ -10,17 +10,20 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use sqlx::error::BoxDynError;
-use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlValueRef};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Decode, Executor};
+use sqlx::mysql::{
+    MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlTypeInfo, MySqlValueRef,
+};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Decode, Executor, TypeInfo};
 
 use super::database::{Address, InvalidAddress};
 use super::failure::{self, Meaning};
 use super::pool::Driver;
-use super::{Description, Kind, Relation, Sink, SourceError, json, mysql_describe, run};
+use super::{Column, Description, Kind, Relation, Sink, SourceError, json, mysql_describe, run};
 use crate::statement::{Dialect, Statement};
 
 /// Statements that a connection keeps prepared.
 const PREPARED_MAX: usize = 256;
+const DAY_MICROS: i64 = 86_400_000_000;
 
 /// A database of MySQL or MariaDB.
 pub(super) struct Mysql {
@@ -88,7 +91,8 @@ impl Driver for Mysql {
         let query = sqlx::query_with(sql, values);
         let rows = connection.connection.fetch_many(query);
         let rows = rows.map_ok(|next| next.map_left(|done| done.rows_affected()));
-        run::rows(rows, &statement.columns, sink, cell, failed).await
+        let values = run::Values { cell, fits, failed };
+        run::rows(rows, &statement.columns, sink, values).await
     }
 
     async fn command(connection: &mut Opened, sql: &'static str) -> Result<(), SourceError> {
@@ -124,8 +128,55 @@ pub(super) fn failed(error: sqlx::Error) -> SourceError {
     })
 }
 
+/// Whether values of a type are what is known of a column.
+fn fits(column: &Column, found: &MySqlTypeInfo) -> bool {
+    let name = found.name();
+    let word = name.strip_suffix(" UNSIGNED").unwrap_or(name);
+    let is_whole =
+        matches!(word, "BOOLEAN" | "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT");
+    let is_from_zero = word != name || word == "YEAR";
+    let has_bytes = matches!(
+        word,
+        "BINARY"
+            | "VARBINARY"
+            | "TINYBLOB"
+            | "BLOB"
+            | "MEDIUMBLOB"
+            | "LONGBLOB"
+            | "GEOMETRY"
+            | "BIT"
+    );
+    // Texts whose collation compares bytes are named like bytes.
+    let is_text = <str as sqlx::Type<sqlx::MySql>>::compatible(found)
+        || matches!(word, "JSON" | "SET" | "NULL");
+    match column.kind {
+        Kind::Null => true,
+        // What is computed has no type of its own for this.
+        Kind::Bool if column.native.is_empty() => is_whole,
+        Kind::Bool => matches!(word, "BOOLEAN" | "TINYINT" | "BIT"),
+        Kind::Int64 => is_whole && !is_from_zero,
+        Kind::UInt64 => (is_whole || word == "YEAR") && is_from_zero,
+        Kind::Decimal { .. } | Kind::Number => word == "DECIMAL",
+        Kind::Float32 => word == "FLOAT",
+        Kind::Float64 => word == "DOUBLE",
+        Kind::Date => word == "DATE",
+        Kind::Time => word == "TIME",
+        Kind::DateTime => word == "DATETIME",
+        Kind::Instant => word == "TIMESTAMP",
+        Kind::Bytes => has_bytes && !is_text,
+        Kind::Text => is_text,
+        Kind::Json | Kind::Uuid | Kind::Other | Kind::List => is_text || has_bytes,
+    }
+}
+
 fn cell(out: &mut Vec<u8>, kind: Kind, cell: MySqlValueRef<'_>) -> Result<(), BoxDynError> {
-    Ok(value(out, kind, <&[u8] as Decode<sqlx::MySql>>::decode(cell)?)?)
+    match <&[u8] as Decode<sqlx::MySql>>::decode(cell) {
+        Ok(bytes) => value(out, kind, bytes)?,
+        // Without bytes it is null. The library says the same of days that are all zero, which
+        // the database neither sorts nor compares so.
+        Err(_) => json::null(out),
+    }
+    Ok(())
 }
 
 /// Bytes that are no value of their type.
@@ -145,9 +196,18 @@ fn value(out: &mut Vec<u8>, kind: Kind, bytes: &[u8]) -> Result<(), Unread> {
         Kind::Float64 => json::fraction(out, f64::from_le_bytes(fixed(bytes)?)),
         // Decimals come as their digits.
         Kind::Decimal { .. } | Kind::Number => out.extend_from_slice(bytes),
-        Kind::Date => json::day(out, days(bytes)?),
-        Kind::DateTime => json::moment(out, moment(bytes)?, ""),
-        Kind::Instant => json::moment(out, moment(bytes)?, "Z"),
+        Kind::Date => match days(bytes)? {
+            Some(days) => json::day(out, days),
+            None => undated(out, bytes, None)?,
+        },
+        Kind::DateTime | Kind::Instant => {
+            let ending = if kind == Kind::Instant { "Z" } else { "" };
+            let clock = clock(bytes.get(5..).unwrap_or_default())?;
+            match days(bytes)? {
+                Some(days) => json::moment(out, days * DAY_MICROS + clock, ending),
+                None => undated(out, bytes, Some((clock, ending)))?,
+            }
+        }
         Kind::Time => json::time(out, time(bytes)?),
         Kind::Json => match std::str::from_utf8(bytes) {
             Ok(text) => json::verbatim(out, text),
@@ -183,26 +243,46 @@ fn whole_from_zero(bytes: &[u8]) -> Result<u64, Unread> {
     })
 }
 
-/// The day of a moment: behind a length, the year in two bytes, month and day.
-fn days(bytes: &[u8]) -> Result<i64, Unread> {
-    let [_, low, high, month, day, ..] = *bytes else { return Err(Unread) };
-    let year = i32::from(u16::from_le_bytes([low, high]));
-    let day = chrono::NaiveDate::from_ymd_opt(year, month.into(), day.into()).ok_or(Unread)?;
-    Ok(day.signed_duration_since(chrono::NaiveDate::default()).num_days())
+/// Year, month and day of a moment: behind a length, the year in two bytes. Without them all is
+/// zero.
+fn date(bytes: &[u8]) -> Result<(u16, u8, u8), Unread> {
+    match *bytes {
+        [0] => Ok((0, 0, 0)),
+        [_, low, high, month, day, ..] => Ok((u16::from_le_bytes([low, high]), month, day)),
+        _ => Err(Unread),
+    }
 }
 
-/// Microseconds from 1970-01-01: behind the day come hour, minute, second, and microseconds,
-/// unless all that follows is zero.
-fn moment(bytes: &[u8]) -> Result<i64, Unread> {
-    let rest = bytes.get(5..).unwrap_or_default();
-    Ok(days(bytes)? * 86_400_000_000 + clock(rest)?)
+/// The day of a moment; none where a part of it is zero, which is no day of the calendar.
+fn days(bytes: &[u8]) -> Result<Option<i64>, Unread> {
+    let (year, month, day) = date(bytes)?;
+    if month == 0 || day == 0 {
+        return Ok(None);
+    }
+    let day = chrono::NaiveDate::from_ymd_opt(year.into(), month.into(), day.into());
+    let day = day.ok_or(Unread)?;
+    Ok(Some(day.signed_duration_since(chrono::NaiveDate::default()).num_days()))
+}
+
+/// A day whose month or day is zero, as it is stored; with the time of the day of a moment.
+fn undated(out: &mut Vec<u8>, bytes: &[u8], clock: Option<(i64, &str)>) -> Result<(), Unread> {
+    let (year, month, day) = date(bytes)?;
+    let mut text = format!("{year:04}-{month:02}-{day:02}");
+    if let Some((micros, ending)) = clock {
+        let mut time = Vec::new();
+        json::time(&mut time, micros);
+        let time = String::from_utf8(time).map_err(|_| Unread)?;
+        text = format!("{text}T{}{ending}", time.trim_matches('"'));
+    }
+    json::text(out, &text);
+    Ok(())
 }
 
 /// A time that may have more than a day: behind a length, whether it is negative, and days.
 fn time(bytes: &[u8]) -> Result<i64, Unread> {
     let [_, is_negative, a, b, c, d, rest @ ..] = bytes else { return Ok(0) };
     let days = i64::from(u32::from_le_bytes([*a, *b, *c, *d]));
-    let micros = days * 86_400_000_000 + clock(rest)?;
+    let micros = days * DAY_MICROS + clock(rest)?;
     Ok(if *is_negative == 1 { -micros } else { micros })
 }
 
@@ -236,6 +316,9 @@ mod tests {
             of(Kind::Instant, &[11, 0xe8, 7, 2, 29, 12, 0, 5, 0x20, 0xa1, 7, 0]),
             "\"2024-02-29T12:00:05.5Z\""
         );
+        assert_eq!(of(Kind::Date, &[0]), "\"0000-00-00\"");
+        assert_eq!(of(Kind::Instant, &[0]), "\"0000-00-00T00:00:00Z\"");
+        assert_eq!(of(Kind::DateTime, &[7, 0xe8, 7, 0, 0, 12, 0, 5]), "\"2024-00-00T12:00:05\"");
         assert_eq!(of(Kind::Time, &[8, 1, 1, 0, 0, 0, 2, 3, 4]), "\"-26:03:04\"");
     }
 

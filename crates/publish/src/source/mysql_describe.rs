@@ -5,7 +5,8 @@
 
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{
-    AssertSqlSafe, Column as _, Decode, Executor, Row, SqlSafeStr, Statement as _, TypeInfo,
+    AssertSqlSafe, Column as _, Connection, Decode, Executor, Row, SqlSafeStr, Statement as _,
+    TypeInfo,
 };
 
 use super::mysql::failed;
@@ -49,6 +50,9 @@ const REFERRED: &str = "SELECT CAST(CONSTRAINT_NAME AS CHAR), CAST(TABLE_SCHEMA 
     FROM information_schema.KEY_COLUMN_USAGE \
     WHERE REFERENCED_TABLE_SCHEMA = COALESCE(?, DATABASE()) AND REFERENCED_TABLE_NAME = ? \
     ORDER BY TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION";
+
+/// How the type of a column begins whose values are sorted by their place in a list of texts.
+pub(crate) const ENUMERATION: &str = "enum";
 
 /// What a table or view has.
 pub(super) async fn table(
@@ -99,6 +103,8 @@ pub(super) async fn query(
     sql: &str,
 ) -> Result<Description, SourceError> {
     let sql = AssertSqlSafe(format!("SELECT * FROM ({sql}\n) AS t")).into_sql_str();
+    // One that is prepared tells of the columns as they were.
+    connection.clear_cached_statements().await.map_err(failed)?;
     let prepared = connection.prepare(sql).await.map_err(failed)?;
     let columns = prepared.columns().iter().map(|column| {
         let declared = column.type_info().name().to_ascii_lowercase();
@@ -112,7 +118,12 @@ pub(super) async fn query(
             "boolean" => Kind::Bool,
             data_type => kind(data_type, rest, (0, 0)),
         };
-        Column::new(column.name(), kind)
+        let mut found = Column::new(column.name(), kind);
+        // An enumeration comes like any text of a fixed length, and is told apart by nothing.
+        if kind == Kind::Text && matches!(data_type, "enum" | "char" | "binary") {
+            found.native = ENUMERATION.to_owned();
+        }
+        found
     });
     Ok(Description::of_columns(columns.collect()))
 }

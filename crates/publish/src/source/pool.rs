@@ -72,6 +72,8 @@ pub(super) struct Pool<D: Driver> {
     clock: Arc<dyn Clock>,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<D::Connection>>,
+    /// How often the waiting connections were forgotten: one that was out then is not taken back.
+    age: AtomicU64,
     /// Until when nothing is opened, in milliseconds of the clock; zero for never.
     down_until: AtomicU64,
 }
@@ -90,6 +92,7 @@ impl<D: Driver> Pool<D> {
             clock,
             permits: Arc::new(Semaphore::new(connections)),
             idle: Mutex::default(),
+            age: AtomicU64::new(0),
             down_until: AtomicU64::new(0),
         })
     }
@@ -100,6 +103,7 @@ impl<D: Driver> Pool<D> {
             Ok(permit) => permit,
             Err(_) => self.wait().await?,
         };
+        let age = self.age.load(Ordering::Acquire);
         let kept = self.idle().pop();
         let is_kept = kept.is_some();
         let connection = match kept {
@@ -111,11 +115,14 @@ impl<D: Driver> Pool<D> {
             permit: Some(permit),
             pool: Arc::clone(self),
             is_kept,
+            age,
         })
     }
 
-    /// Forgets the connections that wait: one of them turned out to be dead.
+    /// Forgets all connections: one of them turned out to be dead, or has statements of a table
+    /// that is another one now.
     pub(super) fn drop_idle(&self) {
+        self.age.fetch_add(1, Ordering::AcqRel);
         self.idle().clear();
     }
 
@@ -169,6 +176,7 @@ pub(super) struct Lease<D: Driver> {
     pool: Arc<Pool<D>>,
     /// Whether it was open before, and so may be dead by now.
     pub(super) is_kept: bool,
+    age: u64,
 }
 
 impl<D: Driver> Lease<D> {
@@ -179,17 +187,25 @@ impl<D: Driver> Lease<D> {
     /// The connection is free again: its statement has ended.
     pub(super) fn give_back(mut self) {
         if let Some(connection) = self.connection.take() {
-            self.pool.idle().push(connection);
+            let mut idle = self.pool.idle();
+            if self.pool.age.load(Ordering::Acquire) == self.age {
+                idle.push(connection);
+            }
         }
     }
 
-    /// Gives it back after what leaves a connection as it was, and closes it after all else.
-    pub(super) fn end<T>(self, outcome: &Result<T, SourceError>) {
+    /// Gives it back after what leaves a connection as it was. After all else it is closed, and
+    /// its statement is stopped before, where it may still run: whoever was to take its rows does
+    /// not, or could not read them.
+    pub(super) fn end<T>(mut self, outcome: &Result<T, SourceError>) {
         match outcome {
             Ok(_) | Err(SourceError::Constraint { .. } | SourceError::Missing { .. }) => {
                 self.give_back();
             }
-            Err(_) => drop(self),
+            Err(SourceError::Changed { .. } | SourceError::TooLarge { .. } | SourceError::Left) => {
+                drop(self)
+            }
+            Err(_) => drop(self.connection.take()),
         }
     }
 }

@@ -12,13 +12,13 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgValueRef};
-use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Executor};
+use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Executor, ValueRef};
 
 use super::database::{Address, InvalidAddress};
 use super::failure::{self, Meaning};
 use super::pool::Driver;
 use super::{
-    Description, Kind, Relation, Sink, SourceError, postgres_describe, postgres_values, run,
+    Description, Kind, Relation, Sink, SourceError, json, postgres_describe, postgres_values, run,
 };
 use crate::statement::{Dialect, Statement};
 
@@ -88,7 +88,8 @@ impl Driver for Postgres {
         let query = sqlx::query_with(sql, values);
         let rows = connection.connection.fetch_many(query);
         let rows = rows.map_ok(|next| next.map_left(|done| done.rows_affected()));
-        run::rows(rows, &statement.columns, sink, cell, failed).await
+        let values = run::Values { cell, fits: postgres_values::fits, failed };
+        run::rows(rows, &statement.columns, sink, values).await
     }
 
     async fn command(connection: &mut Opened, sql: &'static str) -> Result<(), SourceError> {
@@ -111,8 +112,11 @@ impl Driver for Postgres {
 pub(super) fn failed(error: sqlx::Error) -> SourceError {
     failure::running(error, |error| match error.code().as_deref() {
         Some("57014" | "55P03") => Meaning::Slow,
-        // An undefined column or table, or a prepared statement whose result is another now.
-        Some("42703" | "42P01" | "0A000" | "26000") => Meaning::Changed,
+        // An undefined column or table, no operator for a type that is another now, or a prepared
+        // statement whose result is another.
+        Some("42703" | "42P01" | "42883" | "42804" | "42846" | "0A000" | "26000") => {
+            Meaning::Changed
+        }
         Some("3F000") => Meaning::Missing,
         Some(code) if code.starts_with("08") || code.starts_with("57P") => Meaning::Unavailable,
         _ => Meaning::Other,
@@ -124,5 +128,9 @@ fn texts(arguments: &mut PgArguments, values: &[String]) -> Result<(), BoxDynErr
 }
 
 fn cell(out: &mut Vec<u8>, kind: Kind, value: PgValueRef<'_>) -> Result<(), BoxDynError> {
+    if value.is_null() {
+        json::null(out);
+        return Ok(());
+    }
     Ok(postgres_values::value(out, kind, value.as_bytes()?)?)
 }

@@ -5,7 +5,8 @@
 
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{
-    AssertSqlSafe, Column as _, Decode, Executor, Row, SqlSafeStr, Statement as _, TypeInfo,
+    AssertSqlSafe, Column as _, Connection, Decode, Executor, Row, SqlSafeStr, Statement as _,
+    TypeInfo,
 };
 
 use super::postgres::failed;
@@ -16,7 +17,7 @@ const TABLE: &str = "SELECT c.oid::bigint, c.relkind IN ('r', 'p') \
     FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1)";
 
 const COLUMNS: &str = "SELECT a.attname::text, b.oid::bigint, b.typelem::bigint, b.typtype::text, \
-    pg_catalog.format_type(a.atttypid, -1), \
+    pg_catalog.format_type(b.oid, -1), \
     CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, \
     NOT a.attnotnull, a.atthasdef OR a.attidentity <> '', \
     a.attgenerated <> '' OR a.attidentity = 'a', \
@@ -99,6 +100,8 @@ pub(super) async fn query(
     sql: &str,
 ) -> Result<Description, SourceError> {
     let sql = AssertSqlSafe(format!("SELECT * FROM ({sql}\n) AS t")).into_sql_str();
+    // One that is prepared tells of the columns as they were.
+    connection.clear_cached_statements().await.map_err(failed)?;
     let prepared = connection.prepare(sql).await.map_err(failed)?;
     let columns = prepared.columns().iter().map(|column| {
         let kind = of_name(column.type_info().name());
@@ -157,7 +160,7 @@ fn kind(base: i64, element: i64, class: &str, modifier: i32) -> Kind {
 }
 
 /// The numbers of the arrays of the types that [`of_element`] knows.
-const fn is_list(oid: u32) -> bool {
+pub(super) const fn is_list(oid: u32) -> bool {
     matches!(
         oid,
         1000 | 1001

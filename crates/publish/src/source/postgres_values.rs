@@ -4,7 +4,11 @@
 //! (https://www.postgresql.org/docs/current/protocol-overview.html), and its kind. Out: JSON. What
 //! never happens here: a number that passes through a float which it is not.
 
-use super::{Kind, json};
+use sqlx::postgres::PgTypeInfo;
+use sqlx::postgres::types::Oid;
+
+use super::postgres_describe::is_list;
+use super::{Column, Kind, json};
 
 /// From 1970-01-01 to 2000-01-01, from which PostgreSQL counts.
 const EPOCH_DAYS: i64 = 10_957;
@@ -37,6 +41,21 @@ pub(super) fn value(out: &mut Vec<u8>, kind: Kind, bytes: &[u8]) -> Result<(), U
         Kind::Text | Kind::Other | Kind::Null => json::text_bytes(out, bytes),
     }
     Ok(())
+}
+
+/// Whether values of a type are what is known of a column.
+pub(super) fn fits(column: &Column, found: &PgTypeInfo) -> bool {
+    let Some(Oid(number)) = found.oid() else { return false };
+    let kind = of_element(number);
+    match column.kind {
+        Kind::Null => true,
+        Kind::Decimal { .. } | Kind::Number => kind == Kind::Number,
+        Kind::List => is_list(number),
+        // An enumeration, or what is read as its text.
+        Kind::Text if !column.choices.is_empty() => matches!(kind, Kind::Text | Kind::Other),
+        Kind::Other => matches!(kind, Kind::Text | Kind::Other),
+        known => kind == known,
+    }
 }
 
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Unread> {

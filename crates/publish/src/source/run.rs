@@ -2,23 +2,33 @@
 //!
 //! In: values to bind, what the library streams back, and how a kind of database writes one value.
 //! Out: rows as JSON objects in the sink, and how many rows the statement touched. What never
-//! happens here: a connection that is left in the middle of an answer. What comes beyond a page, a
-//! row at most, is read and dropped, so that the next statement finds the connection free.
+//! happens here: a value that is read as what its column no longer is, since the first row tells
+//! what each is; or a connection that is left in the middle of an answer. What comes beyond a page,
+//! a row at most, is read and dropped, so that the next statement finds the connection free.
 
 use futures::{Stream, StreamExt, pin_mut};
 use sqlx::error::BoxDynError;
-use sqlx::{Arguments, ColumnIndex, Database, Either, Encode, Row, Type, ValueRef};
+use sqlx::{Arguments, ColumnIndex, Database, Either, Encode, Row, Type, TypeInfo};
 
-use super::{Column, Flow, Kind, Sink, SourceError, json};
+use super::{Column, Flow, Kind, Sink, SourceError};
 use crate::statement::Bound;
 
-/// The rows that a statement answers, into the sink; `cell` writes a value that is not null.
+/// How a kind of database tells of its values.
+pub(super) struct Values<DB: Database, C> {
+    /// Writes a value as JSON.
+    pub(super) cell: C,
+    /// Whether values of the type are what is known of the column.
+    pub(super) fits: fn(&Column, &DB::TypeInfo) -> bool,
+    /// What an error of the library means.
+    pub(super) failed: fn(sqlx::Error) -> SourceError,
+}
+
+/// The rows that a statement answers, into the sink.
 pub(super) async fn rows<R, C>(
     stream: impl Stream<Item = Result<Either<u64, R>, sqlx::Error>> + Send,
     columns: &[&Column],
     sink: &mut dyn Sink,
-    cell: C,
-    failed: fn(sqlx::Error) -> SourceError,
+    values: Values<R::Database, C>,
 ) -> Result<u64, SourceError>
 where
     R: Row,
@@ -26,7 +36,9 @@ where
     usize: ColumnIndex<R>,
 {
     pin_mut!(stream);
+    let Values { cell, fits, failed } = values;
     let mut touched = 0;
+    let mut is_first = true;
     let mut is_enough = false;
     while let Some(next) = stream.next().await {
         let row = match next.map_err(failed)? {
@@ -37,6 +49,9 @@ where
             Either::Right(_) if is_enough => continue,
             Either::Right(row) => row,
         };
+        if std::mem::take(&mut is_first) {
+            known(&row, columns, fits)?;
+        }
         write(sink.buffer(), &row, columns, &cell).map_err(failed)?;
         drop(row);
         match sink.row() {
@@ -48,7 +63,23 @@ where
     Ok(touched)
 }
 
-/// Writes a value that is not null, as JSON.
+/// A row's types are those of the columns.
+fn known<R: Row>(
+    row: &R,
+    columns: &[&Column],
+    fits: fn(&Column, &<R::Database as Database>::TypeInfo) -> bool,
+) -> Result<(), SourceError> {
+    for (column, found) in columns.iter().zip(row.columns()) {
+        let found = sqlx::Column::type_info(found);
+        if !fits(column, found) {
+            let reason = format!("`{}` is of the type {} now", column.name, found.name());
+            return Err(SourceError::Changed { reason });
+        }
+    }
+    Ok(())
+}
+
+/// Writes a value as JSON.
 pub(super) trait Cell<DB: Database>:
     Fn(&mut Vec<u8>, Kind, DB::ValueRef<'_>) -> Result<(), BoxDynError> + Send + Sync
 {
@@ -74,12 +105,7 @@ where
             out.push(b',');
         }
         out.extend_from_slice(&column.label);
-        let value = row.try_get_raw(at)?;
-        if value.is_null() {
-            json::null(out);
-        } else {
-            cell(out, column.kind, value).map_err(sqlx::Error::Decode)?;
-        }
+        cell(out, column.kind, row.try_get_raw(at)?).map_err(sqlx::Error::Decode)?;
     }
     out.push(b'}');
     Ok(())

@@ -7,7 +7,6 @@
 //!
 //! SQLite has no type for moments: a text is answered and compared as it stands.
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,10 +17,7 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow,
     SqliteValueRef,
 };
-use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Decode, Executor, Row, Statement as _, TypeInfo,
-    ValueRef,
-};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Decode, Executor, Row, TypeInfo, ValueRef};
 
 use super::database::{Address, InvalidAddress};
 use super::failure::{self, Meaning};
@@ -35,6 +31,9 @@ const BUSY_MAX: Duration = Duration::from_secs(5);
 const STEPS: i32 = 4_000;
 /// Statements that a connection keeps prepared.
 const PREPARED_MAX: usize = 256;
+
+/// What a query is called while its columns are asked for.
+const VIEW: &str = "_restway_described";
 
 /// How SQLite says that a name is not, or no longer, there.
 const NAMES_NOTHING: [&str; 2] = ["no such column", "no such table"];
@@ -53,13 +52,9 @@ pub(super) struct Opened {
 
 impl Sqlite {
     pub(super) fn new(address: &Address) -> Result<Self, InvalidAddress> {
-        let options = match address {
-            Address::File(path) => SqliteConnectOptions::new().filename(path),
-            Address::Url(url) => {
-                SqliteConnectOptions::from_str(url.expose()).map_err(|_| InvalidAddress)?
-            }
-        };
-        let options = options
+        let Address::File(path) = address else { return Err(InvalidAddress) };
+        let options = SqliteConnectOptions::new()
+            .filename(path)
             .create_if_missing(false)
             .busy_timeout(BUSY_MAX)
             .statement_cache_capacity(PREPARED_MAX)
@@ -108,7 +103,9 @@ impl Driver for Sqlite {
         let query = sqlx::query_with(sql, values);
         let rows = connection.connection.fetch_many(query);
         let rows = rows.map_ok(|next| next.map_left(|done| done.rows_affected()));
-        run::rows(rows, &statement.columns, sink, cell, failed).await
+        // A column holds what was put in: each value tells its class.
+        let values = run::Values { cell, fits: |_, _| true, failed };
+        run::rows(rows, &statement.columns, sink, values).await
     }
 
     async fn command(connection: &mut Opened, sql: &'static str) -> Result<(), SourceError> {
@@ -138,6 +135,10 @@ fn failed(error: sqlx::Error) -> SourceError {
 
 /// A value by its storage class: https://www.sqlite.org/datatype3.html
 fn cell(out: &mut Vec<u8>, kind: Kind, value: SqliteValueRef<'_>) -> Result<(), BoxDynError> {
+    if value.is_null() {
+        json::null(out);
+        return Ok(());
+    }
     let class = value.type_info().name().as_bytes().first().copied();
     match class {
         Some(b'I') => {
@@ -266,15 +267,19 @@ async fn references(
     Ok(found)
 }
 
-/// The columns of a query, with the types of the columns that they come from.
+/// The columns of a query, with the types of those that they come from, as a view of it has them;
+/// it is this connection's own and goes at once.
 async fn query(connection: &mut SqliteConnection, sql: &str) -> Result<Description, SourceError> {
-    let sql = AssertSqlSafe(format!("SELECT * FROM ({sql}\n) AS t"));
-    let prepared = connection.prepare(sqlx::SqlSafeStr::into_sql_str(sql)).await.map_err(failed)?;
-    let columns = prepared.columns().iter().map(|column| {
-        let declared = sqlx::Column::type_info(column).name().to_owned();
-        of_declared(sqlx::Column::name(column), if declared == "NULL" { "" } else { &declared })
-    });
-    Ok(Description::of_columns(columns.collect()))
+    let view = format!("CREATE TEMP VIEW {VIEW} AS SELECT * FROM ({sql}\n) AS t");
+    sqlx::raw_sql(AssertSqlSafe(view)).execute(&mut *connection).await.map_err(failed)?;
+    let text = "SELECT name, type FROM pragma_table_xinfo(?1, ?2)";
+    let rows = all(connection, text, VIEW, "temp").await;
+    let gone = AssertSqlSafe(format!("DROP VIEW temp.{VIEW}"));
+    sqlx::raw_sql(gone).execute(&mut *connection).await.map_err(failed)?;
+    let column =
+        |row: &SqliteRow| Ok(of_declared(&get::<String>(row, 0)?, &get::<String>(row, 1)?));
+    let columns: Result<Vec<Column>, SourceError> = rows?.iter().map(column).collect();
+    Ok(Description::of_columns(columns?))
 }
 
 /// The kind of a declared type, by the rules of affinity and the names in use.

@@ -9,7 +9,7 @@ use restway_model::definition::Piece;
 use super::dialect::Writer;
 use super::{Bound, Dialect, OUTER, Statement, condition};
 use crate::plan::{Condition, Value};
-use crate::source::{Column, Relation};
+use crate::source::{Column, Kind, Relation};
 
 /// A column and what it gets; nothing is null.
 #[derive(Debug, Clone)]
@@ -65,7 +65,8 @@ pub(crate) fn insert<'a>(
 /// The number that the database gave the row that was just inserted.
 pub(crate) fn given_number(key: &Column) -> Statement<'_> {
     let mut writer = Writer::new(Dialect::Mysql);
-    writer.push("SELECT CAST(LAST_INSERT_ID() AS SIGNED) AS ");
+    let sign = if key.kind == Kind::UInt64 { "UNSIGNED" } else { "SIGNED" };
+    writer.push(&format!("SELECT CAST(LAST_INSERT_ID() AS {sign}) AS "));
     writer.name(&key.name);
     writer.statement(vec![key], &[])
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Statement;
 use crate::plan::Value;
-use crate::source::{Column, Kind, Relation};
+use crate::source::{Column, ENUMERATION, Kind, Relation};
 
 /// The SQL of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,13 +102,31 @@ impl Writer {
         }
     }
 
-    /// A column as rows are sorted by it. SQLite sorts what has no type by what it is.
+    /// A column as rows are sorted by it. SQLite sorts what has no type by what it is. An
+    /// enumeration of MySQL would be sorted by its list and compared by its text; as a part of a
+    /// text it is both by its text, in its own collation.
     pub(super) fn sortable(&mut self, alias: &str, column: &Column) {
-        if self.dialect == Dialect::Sqlite {
-            self.column(alias, column);
-        } else {
-            self.comparable(alias, column);
+        match self.dialect {
+            Dialect::Sqlite => self.column(alias, column),
+            Dialect::Mysql if column.native.starts_with(ENUMERATION) => {
+                self.push("CONCAT(");
+                self.column(alias, column);
+                self.push(")");
+            }
+            _ => self.comparable(alias, column),
         }
+    }
+
+    /// What tells the value of a column apart where its JSON does not: a text and bytes. SQLite
+    /// keeps either in any column.
+    pub(super) fn told_apart(&mut self, alias: &str, column: &Column) {
+        self.push("CASE typeof(");
+        self.column(alias, column);
+        self.push(") WHEN 'text' THEN 't' || ");
+        self.column(alias, column);
+        self.push(" WHEN 'blob' THEN 'b' || hex(");
+        self.column(alias, column);
+        self.push(") END");
     }
 
     /// A column as values are compared with it.
@@ -252,7 +270,13 @@ impl Writer {
             Dialect::Postgres => {
                 self.push("= ANY(CAST(");
                 self.bind(Bound::Texts(texts()));
-                self.push(&format!(" AS {}[]))", postgres_type(column)));
+                // Whole numbers of any length compare with each other, and a long one has no place
+                // in a short one's list.
+                let of_list = match column.kind {
+                    Kind::Int64 => "bigint",
+                    _ => postgres_type(column),
+                };
+                self.push(&format!(" AS {of_list}[]))"));
             }
             Dialect::Sqlite if column.kind != Kind::Bytes => {
                 self.push("IN (SELECT value FROM json_each(");

@@ -28,6 +28,9 @@ const OUTER: &str = "t";
 /// More rows than any table has: the largest number that all dialects take.
 const ROWS_MAX: u64 = i64::MAX as u64;
 
+/// What tells the values of the order apart, behind all that a page has of a row.
+static APART: LazyLock<Column> = LazyLock::new(|| Column::new("apart", Kind::Text));
+
 /// The one column of a count.
 static COUNT: LazyLock<Column> = LazyLock::new(|| Column::new("count", Kind::Int64));
 
@@ -52,7 +55,8 @@ pub(crate) fn page<'a>(dialect: Dialect, plan: &'a ListPlan<'a>) -> Statement<'a
     match plan.seek.place() {
         Some(place) => seek::page(&mut writer, plan, place, &columns),
         None => {
-            select(&mut writer, plan.relation, &columns);
+            chosen(&mut writer, &columns, &plan.order);
+            from(&mut writer, plan.relation);
             condition::filter(&mut writer, &plan.condition);
             ordered(&mut writer, &plan.order);
         }
@@ -62,7 +66,43 @@ pub(crate) fn page<'a>(dialect: Dialect, plan: &'a ListPlan<'a>) -> Statement<'a
         writer.push(" OFFSET ");
         writer.number(plan.offset);
     }
+    let mut columns = columns;
+    if dialect == Dialect::Sqlite {
+        columns.extend(plan.order.iter().map(|_| &*APART));
+    }
     writer.statement(columns, plan.arguments)
+}
+
+/// Of the values of a page's row, those that say where it lies.
+pub(crate) fn place<'t>(
+    dialect: Dialect,
+    plan: &ListPlan<'_>,
+    columns: &[&Column],
+    values: &[&'t str],
+) -> Option<Vec<&'t str>> {
+    let apart = columns.len().checked_sub(plan.order.len())?;
+    let value = |(at, order): (usize, &Order<'_>)| {
+        let own = columns.iter().position(|column| column.name == order.column.name)?;
+        match values.get(apart + at) {
+            Some(told) if dialect == Dialect::Sqlite && *told != "null" => Some(*told),
+            _ => values.get(own).copied(),
+        }
+    };
+    plan.order.iter().enumerate().map(value).collect()
+}
+
+/// What of a row a page needs.
+fn chosen(writer: &mut Writer, columns: &[&Column], order: &[Order<'_>]) {
+    for (at, column) in columns.iter().enumerate() {
+        writer.push(if at > 0 { ", " } else { "SELECT " });
+        writer.selected(OUTER, column);
+    }
+    if writer.dialect == Dialect::Sqlite {
+        for one in order {
+            writer.push(", ");
+            writer.told_apart(OUTER, one.column);
+        }
+    }
 }
 
 /// The fields of a list, and what else of a row is needed.
@@ -83,7 +123,8 @@ pub(crate) fn export<'a>(dialect: Dialect, plan: &'a ListPlan<'a>) -> Statement<
     condition::filter(&mut writer, &plan.condition);
     ordered(&mut writer, &plan.order);
     if plan.limit < u64::MAX || plan.offset > 0 {
-        writer.push(&format!(" LIMIT {}", plan.limit.min(ROWS_MAX)));
+        writer.push(" LIMIT ");
+        writer.number(plan.limit.min(ROWS_MAX));
     }
     if plan.offset > 0 {
         writer.push(" OFFSET ");
@@ -173,10 +214,7 @@ fn ordered(writer: &mut Writer, order: &[Order<'_>]) {
 }
 
 fn select(writer: &mut Writer, relation: &Relation, fields: &[&Column]) {
-    for (at, column) in fields.iter().enumerate() {
-        writer.push(if at > 0 { ", " } else { "SELECT " });
-        writer.selected(OUTER, column);
-    }
+    chosen(writer, fields, &[]);
     from(writer, relation);
 }
 

@@ -11,7 +11,7 @@
 //! What never happens here: reading what lies before the place.
 
 use super::dialect::Writer;
-use super::{Dialect, OUTER, condition, ordered, select};
+use super::{Dialect, OUTER, chosen, condition, from, ordered};
 use crate::plan::{ListPlan, Order, Value};
 use crate::source::Column;
 
@@ -42,18 +42,17 @@ pub(super) fn page(
     let order = plan.order.as_slice();
     let ranges = ranges(order, place);
     if is_row(writer.dialect, order) {
-        select(writer, plan.relation, columns);
+        chosen(writer, columns, order);
+        from(writer, plan.relation);
         filtered(writer, plan);
         row(writer, order, place);
     } else if ranges.len() == 1 || writer.dialect == Dialect::Lake {
-        select(writer, plan.relation, columns);
+        chosen(writer, columns, order);
+        from(writer, plan.relation);
         filtered(writer, plan);
         any(writer, &ranges, order, place);
     } else {
-        for (at, column) in columns.iter().enumerate() {
-            writer.push(if at > 0 { ", " } else { "SELECT " });
-            writer.selected(OUTER, column);
-        }
+        chosen(writer, columns, order);
         writer.push(" FROM (");
         for (at, one) in ranges.iter().enumerate() {
             writer.push(if at > 0 { " UNION ALL SELECT * FROM (" } else { "SELECT * FROM (" });
@@ -133,7 +132,7 @@ fn part(
         writer.push(if at > 0 { ", " } else { "SELECT " });
         writer.column(OUTER, column);
     }
-    super::from(writer, plan.relation);
+    from(writer, plan.relation);
     filtered(writer, plan);
     range(writer, one, &plan.order, place);
     ordered(writer, &plan.order);

@@ -165,3 +165,32 @@ fn related_rows_are_looked_for_and_not_joined() {
     "#]],
     );
 }
+
+/// How many rows are asked for changes a value and not the text.
+#[test]
+fn an_export_has_one_text_for_any_number_of_rows() {
+    let relation = Relation::Table(vec!["t".to_owned()]);
+    let id = column("id", Kind::Int64, "bigint");
+    let text = |dialect, limit, offset| {
+        let plan = ListPlan {
+            relation: &relation,
+            arguments: &[],
+            fields: vec![&id],
+            condition: Condition::All(Vec::new()),
+            order: vec![Order { column: &id, descends: false, nulls_first: false }],
+            offset,
+            limit,
+            seek: Seek::Offset { tells: false },
+            belongs: String::new(),
+            counts: None,
+            message: None,
+            notes: Vec::new(),
+        };
+        export(dialect, &plan).text
+    };
+    for dialect in [Dialect::Sqlite, Dialect::Postgres, Dialect::Mysql] {
+        assert_eq!(text(dialect, 3, 0), text(dialect, u64::MAX - 1, 0));
+        assert_eq!(text(dialect, 3, 7), text(dialect, u64::MAX, 9));
+        assert!(!text(dialect, u64::MAX, 0).contains("LIMIT"));
+    }
+}

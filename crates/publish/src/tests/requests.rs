@@ -13,7 +13,7 @@ fn requests_become_statements() {
                 t."name",
                 t."region"
               FROM "shop"."customers" AS t
-              ORDER BY t."region" ASC, t."id" ASC
+              ORDER BY t."region" ASC NULLS LAST, t."id" ASC NULLS LAST
               LIMIT 11
         "#]],
     );
@@ -32,7 +32,7 @@ fn requests_become_statements() {
                 t."name",
                 t."region"
               FROM "shop"."customers" AS t
-              ORDER BY t."region" ASC, t."id" ASC
+              ORDER BY t."region" ASC NULLS LAST, t."id" ASC NULLS LAST
               LIMIT 101 OFFSET 20
         "#]],
     );
@@ -43,7 +43,7 @@ fn requests_become_statements() {
                 t."name",
                 t."region"
               FROM "shop"."customers" AS t
-              ORDER BY t."region" ASC, t."id" ASC
+              ORDER BY t."region" ASC NULLS LAST, t."id" ASC NULLS LAST
               LIMIT 101
         "#]],
     );
@@ -61,7 +61,7 @@ fn requests_become_statements() {
                 t."extra",
                 t."_row_id"
               FROM "shop"."customers" AS t
-              ORDER BY t."name" DESC NULLS LAST, t."region" ASC, t."id" ASC
+              ORDER BY t."name" DESC NULLS LAST, t."region" ASC NULLS LAST, t."id" ASC NULLS LAST
               LIMIT 11
         "#]],
     );
@@ -74,7 +74,7 @@ fn requests_become_statements() {
                 t."id"
               FROM "shop"."customers" AS t
               WHERE t."odd ""name""" = $v1
-              ORDER BY t."region" ASC, t."id" ASC
+              ORDER BY t."region" ASC NULLS LAST, t."id" ASC NULLS LAST
               LIMIT 11
               1 = Text("x")
         "#]],
@@ -90,7 +90,7 @@ fn requests_become_statements() {
               AND t."extra" = $v2
               AND t."is_open" = CAST($v3 AS BOOLEAN)
               AND t."since" = arrow_cast(CAST($v4 AS VARCHAR), 'Timestamp(Microsecond, Some("UTC"))')
-              ORDER BY t."region" ASC, t."id" ASC
+              ORDER BY t."region" ASC NULLS LAST, t."id" ASC NULLS LAST
               LIMIT 11
               1 = Text("1.50")
               2 = Text("{}")
@@ -107,7 +107,7 @@ fn requests_become_statements() {
               FROM "shop"."customers" AS t
               WHERE t."name" = $v1
               AND FALSE
-              ORDER BY t."region" ASC, t."id" ASC
+              ORDER BY t."region" ASC NULLS LAST, t."id" ASC NULLS LAST
               LIMIT 11
               1 = Text("")
         "#]],
@@ -127,7 +127,7 @@ fn requests_become_statements() {
               OR contains(lower(CAST(t."since" AS VARCHAR)), lower(CAST($v1 AS VARCHAR)))
               OR contains(lower(CAST(t."is_open" AS VARCHAR)), lower(CAST($v1 AS VARCHAR)))
               OR contains(lower(CAST(t."extra" AS VARCHAR)), lower(CAST($v1 AS VARCHAR))))
-              ORDER BY t."region" ASC, t."id" ASC
+              ORDER BY t."region" ASC NULLS LAST, t."id" ASC NULLS LAST
               LIMIT 11
               1 = Text("Müller & co")
         "#]],
@@ -139,7 +139,7 @@ fn requests_become_statements() {
                 t."name",
                 t."region"
               FROM "shop"."customers" AS t
-              ORDER BY t."region" ASC, t."id" ASC
+              ORDER BY t."region" ASC NULLS LAST, t."id" ASC NULLS LAST
               LIMIT 11
         "#]],
     );

@@ -203,6 +203,10 @@ impl Database {
         run(self.kind, &self.url, sql).await;
     }
 
+    pub(crate) fn kind(&self) -> SourceKind {
+        self.kind
+    }
+
     pub(crate) fn source(&self, connections: u32) -> Arc<dyn Source> {
         source(self.kind, self.address.clone(), connections)
     }

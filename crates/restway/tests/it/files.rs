@@ -193,3 +193,20 @@ fn names_that_two_rows_share_and_keys_of_records_are_refused() {
         assert!(said.code == 2 && said.err.contains(wanted), "{wanted}: {}{}", said.out, said.err);
     }
 }
+
+#[test]
+fn the_row_of_a_file_holds_no_secret_of_its_address() {
+    const MARKER: &str = "hunter2hunter2";
+    let shelf = Shelf::start();
+    shelf.put("/docs", Item::new(r#"[{"id": 1}, {"id": 2}]"#));
+    shelf.put(&format!("/f/1?note={MARKER}"), Item::new("first"));
+    shelf.put(&format!("/f/2?note={MARKER}"), Item { status: 204, ..Item::new("") });
+    let resources = RESOURCES.replace("carry:", "query: { note: '${env.NOTE}' }\n    carry:");
+    let workspace = shelf.workspace(&resources);
+    let said = workspace.command(&["sync"]).env("NOTE", MARKER).output().expect("the binary runs");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let urls = workspace.rows("select url from shop.papers order by doc");
+    assert_eq!(urls.len(), 2);
+    assert!(urls.iter().all(|row| !row.to_string().contains(MARKER)), "{urls:?}");
+    assert!(urls[0].to_string().contains("/f/1"), "{urls:?}");
+}

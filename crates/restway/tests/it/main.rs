@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test that cannot read a file may say so badly")]
 
 mod access;
+mod apart;
 mod arrows;
 mod asking;
 mod bad_input;

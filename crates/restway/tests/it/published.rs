@@ -171,6 +171,9 @@ objects:
     assert_eq!(serving.get("/rest/v1/mixed/customers/7").0, 200);
     let (status, now) = serving.get("/rest/v1/mixed/now/7");
     assert_eq!((status, &now["item"]["id"]), (200, &json!(7)), "{now}");
+    let (_, document) = serving.get("/rest/v1/mixed/openapi.json");
+    let summary = &document["paths"]["/rest/v1/mixed/first"]["get"]["summary"];
+    assert_eq!(summary, "Items of first: The first");
     let (status, first) = serving.get("/rest/v1/mixed/first");
     assert_eq!((status, first["items"].as_array().map(Vec::len)), (200, Some(2)), "{first}");
     let (_, three) = serving.get("/rest/v1/mixed/first?upto=3&$count=true&$limit=1");
@@ -178,4 +181,85 @@ objects:
     let (status, wrong) = serving.get("/rest/v1/mixed/first?upto=x");
     assert_eq!(status, 400);
     assert_eq!(wrong["message"], json!("`upto` must be a whole number of 32 bits"));
+}
+
+/// A file of SQLite is in the workspace, however it is named, unless the app says otherwise.
+#[test]
+fn a_file_outside_is_published_only_where_the_app_says_so() {
+    let workspace = Workspace::new();
+    let elsewhere = tempfile::TempDir::new().expect("a folder");
+    let file = elsewhere.path().join("till.db");
+    let sql = "create table sales (id integer primary key); insert into sales values (1)";
+    in_sqlite(&file, sql);
+    in_sqlite(&workspace.path().join("own.db"), sql);
+    let app = |url: &str, more: &str| {
+        format!(
+            "app: mixed\nsources: {{ till: {{ type: sqlite, url: '{url}'{more} }} }}\n\
+             access: {{ anonymous: all }}\nobjects: {{ sales: {{ from: till.sales }} }}\n"
+        )
+    };
+    let outside = format!("sqlite:{}", file.display());
+    workspace.write("apps/mixed.yaml", &app(&outside, ""));
+    let refused = workspace.run(&["check"]);
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    assert!(refused.err.contains("outside of the workspace"), "{}", refused.err);
+    assert!(refused.err.contains("outside: true"), "{}", refused.err);
+    workspace.write("apps/mixed.yaml", &app("${env.TILL}", ""));
+    for url in [outside.as_str(), "sqlite://../till.db", "sqlite:own.db?mode=rwc", "postgres://x"] {
+        let mut serve = workspace.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let refused = serve.env("TILL", url).output().expect("it runs");
+        assert_eq!(refused.status.code(), Some(2), "{url}");
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.contains("the source `till` of the app `mixed`"), "{url}: {said}");
+        assert!(!said.contains("till.db"), "{said}");
+    }
+    for (more, url) in [(", outside: true", outside.as_str()), ("", "sqlite:own.db")] {
+        workspace.write("apps/mixed.yaml", &app("${env.TILL}", more));
+        let serving = Serving::start_with(&workspace, &[("TILL", url)]);
+        let (status, sales) = serving.get("/rest/v1/mixed/sales");
+        assert_eq!((status, &sales["items"]), (200, &json!([{"id": 1}])), "{sales}");
+    }
+}
+
+/// A caller who leaves before there is anything to send ends what was asked for him: the one
+/// connection of the source is free for the next.
+#[test]
+fn a_statement_ends_with_its_caller_before_the_first_byte() {
+    let workspace = Workspace::new();
+    in_sqlite(
+        &workspace.path().join("till.db"),
+        "create table sales (id integer primary key); insert into sales values (1)",
+    );
+    workspace.write(
+        "apps/mixed.yaml",
+        "app: mixed
+sources: { till: { type: sqlite, path: till.db, connections: 1 } }
+access: { anonymous: all }
+objects:
+  sales: { from: till.sales }
+  endless:
+    from:
+      source: till
+      sql: >-
+        with recursive e(x) as (select 1 union all select x + 1 from e) select max(x) as id from e
+    key: [id]
+",
+    );
+    let serving = Serving::start(&workspace);
+    for format in ["json", "ndjson"] {
+        assert_eq!(serving.get("/rest/v1/mixed/sales").0, 200);
+        let mut stream = TcpStream::connect(&serving.address).expect("it listens");
+        let request = format!(
+            "GET /rest/v1/mixed/endless?$format={format} HTTP/1.1\r\nHost: {}\r\n\r\n",
+            serving.address
+        );
+        stream.write_all(request.as_bytes()).expect("it is read");
+        // By now the statement is under way: these go by the same door, one after the other.
+        for _ in 0..50 {
+            assert_eq!(serving.get("/live").0, 200);
+        }
+        drop(stream);
+        let (status, sales) = serving.get("/rest/v1/mixed/sales");
+        assert_eq!(status, 200, "{format}: {sales}");
+    }
 }

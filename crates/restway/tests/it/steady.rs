@@ -95,6 +95,20 @@ fn what_was_left_out_is_counted_by_why() {
 }
 
 #[test]
+fn a_row_that_came_late_with_an_older_time_lands_within_the_lookback() {
+    let api = Api::start();
+    let workspace = Workspace::new();
+    let lookback = SINCE.replace("at,", "at, lookback: 1h,");
+    define(&workspace, &api, "load: merge\n    key: id", &lookback);
+    fill(&api, 1, 90);
+    workspace.ok(&["sync"]);
+    api.get().add_to_feed(500, Some(&minute(40)));
+    let said = workspace.json(&["sync"]);
+    assert_eq!(count(&workspace), (json!(91), json!(91)));
+    assert_eq!(detail(&said)["cursor_after"], json!(minute(90)));
+}
+
+#[test]
 fn another_load_or_key_lands_no_row_at_the_border_twice() {
     let api = Api::start();
     let workspace = Workspace::new();
@@ -202,6 +216,38 @@ fn a_run_that_was_killed_is_closed_by_whoever_comes_next() {
     let runs = workspace.json(&["runs"]);
     assert_eq!(runs["runs"][0]["status"], json!("failed"), "{runs}");
     assert!(runs["runs"][0].to_string().contains("run.interrupted"), "{runs}");
+}
+
+#[test]
+fn killed_while_files_are_joined_or_freed_a_table_keeps_its_rows() {
+    let api = Api::start();
+    let workspace = Workspace::new();
+    define(&workspace, &api, "load: append\n    key: id", SINCE);
+    for round in 1..=6 {
+        fill(&api, round * 10 - 9, round * 10);
+        workspace.ok(&["sync"]);
+        let arguments: &[&str] = match round % 2 {
+            0 => &["tables", "vacuum", "open.feed", "--older-than", "0s"],
+            _ => &["tables", "optimize", "open.feed"],
+        };
+        let files = || workspace.files(".restway/tables/open/feed");
+        let before = files();
+        let mut command = workspace.command(arguments);
+        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("the binary runs");
+        while files() == before && child.try_wait().expect("it is there").is_none() {
+            std::thread::yield_now();
+        }
+        child.kill().expect("it is killed, or gone");
+        child.wait().expect("it is gone");
+        assert_eq!(count(&workspace), (json!(round * 10), json!(round * 10)), "{arguments:?}");
+    }
+    workspace.ok(&["tables", "optimize", "open.feed"]);
+    workspace.ok(&["tables", "vacuum", "open.feed", "--older-than", "0s"]);
+    assert_eq!(count(&workspace), (json!(60), json!(60)));
+    let files = workspace.files(".restway/tables/open/feed");
+    let data = files.iter().filter(|file| file.extension().is_some_and(|it| it == "parquet"));
+    assert_eq!(data.count(), 1, "what was half done is gone: {files:?}");
 }
 
 #[test]

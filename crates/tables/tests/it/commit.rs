@@ -1,7 +1,7 @@
 //! What is visible when, and what a failure leaves.
 
 use restway_model::{Code, Event, Explain};
-use restway_tables::{LoadMode, StagedBatch};
+use restway_tables::{LoadMode, Moment, StagedBatch, Turn};
 
 use crate::support::{Fixture, landing, name, records};
 
@@ -210,4 +210,165 @@ async fn rows_that_another_writer_adds_meanwhile_stay_beside_those_of_a_batch() 
     fixture.lake.commit(&ours).await.expect("committed");
     fixture.lake.commit(&ours).await.expect("and once");
     assert_eq!(fixture.rows("select sum(a) as s from acme.items").await, ["{\"s\":43}"]);
+}
+
+/// The newest version of a table's log.
+fn newest(fixture: &Fixture, table: &str) -> std::path::PathBuf {
+    let log = fixture.root().join("acme").join(table).join("_delta_log");
+    let files = fs_err::read_dir(log).expect("a log").flatten().map(|entry| entry.path());
+    files.filter(|path| path.extension().is_some_and(|end| end == "json")).max().expect("a version")
+}
+
+/// What a disk leaves of the last write when the power goes: a part of it, which may end a line.
+fn cuts(text: &[u8]) -> Vec<usize> {
+    let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    let ends: Vec<usize> = ends.flat_map(|(at, _)| [at, at + 1]).collect();
+    [vec![0, text.len() / 3, text.len() / 2, text.len() - 1], ends].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_torn_or_empty_is_not_read_as_if_it_were_not_there() {
+    let fixture = Fixture::new();
+    fixture.land(1, LoadMode::Append, "{\"a\": 1}").await;
+    let staged = fixture.stage(landing(2, LoadMode::Append), "{\"a\": 2}").await.expect("staged");
+    fixture.lake.commit(&staged).await.expect("committed");
+    let newest = newest(&fixture, "items");
+    let text = fs_err::read(&newest).expect("a version");
+    assert_eq!(cuts(&text).len(), 8, "a line of the commit, one of its file, one of its number");
+    for keep in cuts(&text) {
+        fs_err::write(&newest, &text[..keep]).expect("written");
+        let lake = fixture.reopened();
+        let error = lake.query("select count(*) from acme.items", &[]).await.map(|_| ());
+        let error = error.expect_err("a row is missing");
+        assert_eq!(error.code(), Code::TableDamaged, "{keep}");
+        assert!(error.to_string().contains("is torn"), "{keep}: {error}");
+        assert!(error.hints().iter().any(|hint| hint.contains("tables drop acme.items")));
+        let error = lake.begin(landing(3, LoadMode::Append)).await.map(|_| ());
+        assert_eq!(error.expect_err("a row is missing").code(), Code::TableDamaged, "{keep}");
+        let error = lake.commit(&staged).await.expect_err("its version is there, and broken");
+        assert_eq!(error.code(), Code::TableDamaged, "{keep}");
+        assert_eq!(fixture.tables().await, ["acme.items table.damaged"]);
+    }
+    fs_err::write(&newest, &text).expect("written");
+    assert_eq!(fixture.tables().await, ["acme.items 2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_kind_of_version_is_read_when_it_is_torn() {
+    let fixture = Fixture::new();
+    let turn = |sequence| Turn {
+        stream: "acme.items".into(),
+        sequence,
+        run: restway_model::RunId("run-1".into()),
+    };
+    for sequence in 1..=3 {
+        fixture.land(sequence, LoadMode::Append, &format!("{{\"a\": {sequence}}}")).await;
+    }
+    let items = name("acme.items");
+    for step in ["compacted", "restored", "replaced"] {
+        match step {
+            "compacted" => drop(fixture.lake.compact(&items).await.expect("compacted")),
+            "restored" => {
+                let plan = fixture.lake.restore(&items, Moment::Version(1), turn(4)).await;
+                fixture.lake.revise(&plan.expect("planned").0).await.expect("restored");
+            }
+            _ => drop(fixture.land(5, LoadMode::Replace, "{\"b\": [1]}").await),
+        }
+        let newest = newest(&fixture, "items");
+        let text = fs_err::read(&newest).expect("a version");
+        for keep in cuts(&text) {
+            fs_err::write(&newest, &text[..keep]).expect("written");
+            let tables = fixture.tables().await;
+            assert_eq!(tables[0], "acme.items table.damaged", "{step}, {keep}");
+        }
+        fs_err::write(&newest, &text).expect("written");
+        fixture.lake.query("select * from acme.items", &[]).await.expect("rows");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_a_log_has_no_name_before_it_is_whole() {
+    let fixture = Fixture::new();
+    fixture.land(1, LoadMode::Append, "{\"a\": 1}").await;
+    let log = fixture.root().join("acme/items/_delta_log");
+    let names = || {
+        let entries = fs_err::read_dir(&log).expect("a log").flatten();
+        let mut names: Vec<_> =
+            entries.map(|it| it.file_name().into_string().expect("a name")).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    assert_eq!(before.len(), 2, "nothing else is left: {before:?}");
+    // What a process that died left beside an entry is no part of the log.
+    fs_err::write(log.join(".x.tmp"), "{\"commitInfo\": {").expect("written");
+    fixture.land(2, LoadMode::Append, "{\"a\": 2}").await;
+    assert_eq!(fixture.tables().await, ["acme.items 2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_that_commit_one_batch_at_once_land_it_once() {
+    let fixture = Fixture::new();
+    for sequence in 1..=12 {
+        let lines = format!("{{\"a\": {sequence}, \"l\": [1, 2]}}");
+        let batch = fixture.stage(landing(sequence, LoadMode::Append), &lines).await;
+        let batch = batch.expect("staged");
+        let others = [fixture.reopened(), fixture.reopened(), fixture.reopened()];
+        let (first, second, third) = tokio::join!(
+            others[0].commit(&batch),
+            others[1].commit(&batch),
+            others[2].commit(&batch)
+        );
+        // Each of them finds the number taken by its own batch, and takes that for its answer.
+        let all = [first, second, third].map(|committed| committed.expect("committed"));
+        for table in 0..2 {
+            let new = all.iter().filter(|committed| committed[table].is_new).count();
+            assert_eq!(new, 1, "{sequence}");
+        }
+    }
+    assert_eq!(fixture.tables().await, ["acme.items 12", "acme.items__l 24"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_is_half_done_loses_nothing() {
+    let fixture = Fixture::new();
+    let log = fixture.root().join("acme/items/_delta_log");
+    let is_checkpoint = |path: &std::path::PathBuf| path.to_string_lossy().contains("checkpoint");
+    let mut sequence = 0;
+    while sequence < 150 && !fixture.files().iter().any(is_checkpoint) {
+        sequence += 1;
+        fixture.land(sequence, LoadMode::Append, &format!("{{\"a\": {sequence}}}")).await;
+    }
+    let all = format!("acme.items {sequence}");
+    let pointer = log.join("_last_checkpoint");
+    let files: Vec<_> = fixture.files().into_iter().filter(is_checkpoint).collect();
+    assert!(files.len() == 2 && files.contains(&pointer), "{files:?}");
+    let checkpoint = files.iter().find(|file| **file != pointer).expect("a checkpoint");
+    let (bytes, said) =
+        (fs_err::read(checkpoint).expect("it"), fs_err::read(&pointer).expect("it"));
+    // Killed before it is pointed to, and before it is there.
+    fs_err::remove_file(&pointer).expect("it goes");
+    assert_eq!(fixture.tables().await, [all.as_str()]);
+    fs_err::remove_file(checkpoint).expect("it goes");
+    assert_eq!(fixture.tables().await, [all.as_str()]);
+    // Cut by a disk: it is refused, and never less than the table.
+    for keep in [0, bytes.len() / 2, bytes.len() - 1] {
+        fs_err::write(checkpoint, &bytes[..keep]).expect("written");
+        for pointed in [false, true] {
+            match pointed {
+                true => fs_err::write(&pointer, &said).expect("written"),
+                false => drop(fs_err::remove_file(&pointer)),
+            }
+            let tables = fixture.tables().await;
+            assert!(
+                tables == [all.as_str()] || tables == ["acme.items table.damaged"],
+                "{tables:?}"
+            );
+        }
+    }
+    // A pointer that is cut is not gone by.
+    fs_err::write(checkpoint, &bytes).expect("written");
+    fs_err::write(&pointer, &said[..said.len() / 2]).expect("written");
+    let tables = fixture.tables().await;
+    assert!(tables == [all.as_str()] || tables == ["acme.items table.damaged"], "{tables:?}");
 }

@@ -125,7 +125,7 @@ async fn what_cannot_be_restored_or_dropped_says_why() {
     assert_eq!(restored("acme.items", 2, 2).await, Code::TableConflict);
     assert_eq!(restored("acme.items__l", 1, 3).await, Code::ArgumentInvalid);
     assert_eq!(restored("acme.itms", 1, 3).await, Code::TableMissing);
-    let child = fixture.lake.dropped(&name("acme.items__l"), turn(3)).await;
+    let child = fixture.lake.dropped(&name("acme.items__l"), turn(3), Vec::new()).await;
     assert!(matches!(child, Err(TableError::ChildTable { .. })), "{child:?}");
 }
 
@@ -136,15 +136,37 @@ async fn a_resource_is_dropped_with_its_children_and_lands_anew() {
     let log = fixture.root().join("acme/broken/_delta_log");
     fs_err::create_dir_all(&log).expect("a folder");
     fs_err::write(log.join("00000000000000000000.json"), "{}").expect("a file");
-    let revision = fixture.lake.dropped(&name("acme.items"), turn(2)).await.expect("planned");
+    let revision =
+        fixture.lake.dropped(&name("acme.items"), turn(2), Vec::new()).await.expect("planned");
     assert_eq!(revision.tables().len(), 3);
     for _ in 0..2 {
         fixture.lake.revise(&revision).await.expect("dropped");
     }
     assert_eq!(fixture.tables().await, ["acme.broken table.damaged"]);
-    let broken = fixture.lake.dropped(&name("acme.broken"), turn(1)).await.expect("planned");
+    let broken =
+        fixture.lake.dropped(&name("acme.broken"), turn(1), Vec::new()).await.expect("planned");
     fixture.lake.revise(&broken).await.expect("dropped");
     let batch = fixture.stage(landing(3, LoadMode::Append), "{\"id\": \"x\"}").await;
     fixture.lake.commit(&batch.expect("staged")).await.expect("committed");
     assert_eq!(fixture.tables().await, ["acme.items 1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_cannot_be_read_goes_with_its_resource_and_not_alone() {
+    let fixture = Fixture::new();
+    fixture.land(1, LoadMode::Append, "{\"a\": 1, \"l\": [1]}").await;
+    let log = fixture.root().join("acme/items__l/_delta_log");
+    fs_err::write(log.join(format!("{:020}.json", 1)), "").expect("written");
+    let tables = fixture.tables().await;
+    assert_eq!(tables, ["acme.items 1", "acme.items__l table.damaged"]);
+    let list = name("acme.items__l");
+    let error = fixture.lake.table(&list).await.expect_err("it is torn");
+    assert!(error.hints().iter().any(|it| it.contains("`restway tables drop acme.items`")));
+    let alone = fixture.lake.dropped(&list, turn(2), Vec::new()).await;
+    assert_eq!(alone.expect_err("its records stay").code(), Code::ArgumentInvalid);
+    let restored = fixture.lake.restore(&name("acme.items"), Moment::Version(0), turn(2)).await;
+    assert_eq!(restored.map(|_| ()).expect_err("a part").code(), Code::TableDamaged);
+    let all = fixture.lake.dropped(&name("acme.items"), turn(2), Vec::new()).await;
+    fixture.lake.revise(&all.expect("planned")).await.expect("dropped");
+    assert!(fixture.files().is_empty(), "{:?}", fixture.files());
 }

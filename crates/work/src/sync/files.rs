@@ -176,6 +176,7 @@ impl Reader<'_> {
         let read = Event::PageRead { resource, page: 1, records: 1, bytes, total: None };
         self.workspace.observer.observe(&read);
         let (path, version) = (&task.path, &task.version);
+        let shown = |url: &str| self.workspace.redactor.redact(url).into_owned();
         let row = match downloaded {
             Downloaded::Unchanged => {
                 let mut row = known.cloned().unwrap_or_default();
@@ -183,11 +184,11 @@ impl Reader<'_> {
                 return Ok(Some(row));
             }
             Downloaded::None { status, url } => {
-                json!({ "path": path, "url": url, "status": status, "version": version })
+                json!({ "path": path, "url": shown(&url), "status": status, "version": version })
             }
             Downloaded::File(file) => json!({
                 "path": path,
-                "url": file.url,
+                "url": shown(&file.url),
                 "status": file.status,
                 "size": file.size,
                 "sha256": file.sha256,

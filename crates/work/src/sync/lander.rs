@@ -3,8 +3,8 @@
 //! In: whole pages, from walks side by side, each with the state that its part has after it. Out:
 //! committed batches. A batch is closed only where every record in it is covered by such a state,
 //! so whatever moment the process dies at, the next one goes on behind the last record that landed.
-//! A page that came in pieces, or after which nobody could go on, leaves its part open; until it is
-//! closed nothing is recorded.
+//! A page that came in pieces, or after which nobody could go on, leaves its part open; where rows
+//! that land again would be there twice, nothing is recorded until it is closed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -97,15 +97,14 @@ pub(super) struct Lander<'a> {
 }
 
 impl<'a> Lander<'a> {
-    /// Opens the resource's tables for a first batch; `landed` is what this sync has landed before,
-    /// and `maps` what it has found to be maps.
+    /// Opens the resource's tables for a first batch; `maps` is what this sync has found to be
+    /// maps.
     pub(super) async fn begin(
         workspace: &'a Workspace,
         run: &'a RunId,
         chosen: &'a Chosen,
         way: Way,
         maps: &'a [MapPath],
-        landed: Landed,
     ) -> Result<Self, WorkError> {
         let mut lander = Self {
             workspace,
@@ -121,10 +120,15 @@ impl<'a> Lander<'a> {
             pages: 0,
             records: 0,
             since: workspace.clock.monotonic(),
-            landed,
+            landed: Landed::default(),
         };
         lander.intake = Some(lander.next_intake().await?);
         Ok(lander)
+    }
+
+    /// Counts on from what this sync has landed before.
+    pub(super) fn goes_on_after(&mut self, landed: Landed) {
+        self.landed = landed;
     }
 
     /// Takes pages until the walks are over; records a batch at each checkpoint.
@@ -165,7 +169,7 @@ impl<'a> Lander<'a> {
         }
         match state {
             None => {
-                if count > 0 {
+                if count > 0 && self.way.adds() {
                     self.open.insert((part, window));
                 }
             }
@@ -180,7 +184,7 @@ impl<'a> Lander<'a> {
     }
 
     /// Records what is covered after the walks have ended, `is_whole` when all of them did well.
-    pub(super) async fn finish(mut self, is_whole: bool) -> Result<Landed, WorkError> {
+    pub(super) async fn finish(&mut self, is_whole: bool) -> Result<(), WorkError> {
         let is_nothing = self.records == 0 && self.states.is_empty();
         let may_record = match self.way.is_stepwise {
             true => self.open.is_empty() && (is_whole || !is_nothing),
@@ -190,10 +194,10 @@ impl<'a> Lander<'a> {
             self.record(is_whole).await?;
         }
         // What is not covered is read again; its files go with the intake.
-        Ok(self.landed)
+        Ok(())
     }
 
-    /// What was landed, where something kept the rest from it.
+    /// What was landed, whatever kept the rest from it.
     pub(super) fn landed(self) -> Landed {
         self.landed
     }

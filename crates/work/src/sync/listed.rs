@@ -14,7 +14,7 @@ use super::parents::quoted;
 use crate::{WorkError, Workspace};
 
 /// The name under which the state lies; no part of a resource is called so.
-const STATE: &str = "deletes.resource";
+pub(super) const STATE: &str = "deletes.resource";
 
 /// What is taken out with the first batch, and what is recorded with every one.
 #[derive(Debug, Default)]

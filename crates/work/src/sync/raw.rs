@@ -117,13 +117,19 @@ impl Workspace {
             return Err(WorkError::NothingKept { run: from });
         }
         let lock = self.store.lock()?;
-        self.recover().await?;
+        let mut unfinished = self.recover().await?;
         self.store.close_abandoned_runs(&lock).await?;
         let subject = format!("{} from {from}", subject(selection));
         self.in_run(RunKind::Sync, subject, async |run| {
             let mut reports = Vec::with_capacity(chosen.len());
             for one in &chosen {
-                let replayed = self.replay_one(run, one, &from, stop);
+                let waits = unfinished.take(&one.table);
+                let replayed = async {
+                    match waits {
+                        Some(error) => one.refused(error),
+                        None => self.replay_one(run, one, &from, stop).await,
+                    }
+                };
                 reports.push(self.written_down(run, replayed).await?);
             }
             Ok(reports)
@@ -178,6 +184,9 @@ impl Workspace {
         }
         let runs = self.to_replay(chosen, from).await?;
         let stream = chosen.table.to_string();
+        if mode == LoadMode::Merge {
+            self.is_landed(&chosen.table).await?;
+        }
         let sequence = self.store.next_sequence(&stream).await?;
         let intake = self.lake.begin(landing(self, run, chosen, mode, sequence)).await?;
         let (workspace, one, stop) = (self.clone(), chosen.clone(), stop.clone());

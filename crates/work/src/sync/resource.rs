@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::lander::{Landed, Lander, Page, Way};
+use super::listed;
 use super::parents::{Parent, request_columns};
 use super::reader::{Part, ReadPart, Reader};
 use super::sieve::Sifted;
@@ -129,7 +130,8 @@ impl Workspace {
                     );
                     self.warn_about(&chosen.table, message);
                     maps.push(path);
-                    if chosen.settings.load == Load::Replace {
+                    // What earlier batches were read from stays: they landed.
+                    if landed.batches == 0 {
                         self.forget_raw(run, chosen);
                         raw = self.raw_keeper(run, chosen);
                     }
@@ -151,22 +153,23 @@ impl Workspace {
         let &Attempt { run, chosen, is_full, maps, .. } = attempt;
         let raw = attempt.raw.clone();
         let way = self.way(chosen, is_full).await?;
-        let (parts, done) = self.unfinished(chosen, way).await?;
+        let (parts, done) = self.unfinished(chosen, way, maps.is_empty()).await?;
         progress.parts = parts.len();
-        let before = std::mem::take(landed);
-        let mut lander = Lander::begin(self, run, chosen, way, maps, before).await?;
+        let mut lander = Lander::begin(self, run, chosen, way, maps).await?;
+        lander.goes_on_after(std::mem::take(landed));
         let (sender, receiver) = mpsc::channel(self.limits.channel_batches_max);
         let (walked, taken) = tokio::join!(
             self.read_all(chosen, way, parts, (sender, raw), stop, progress),
             lander.take_all(receiver)
         );
-        // The tables' own error says why nobody takes pages any more.
-        if let Err(error) = taken {
-            *landed = lander.landed();
-            return Err(error);
-        }
         let is_whole = walked.is_ok() && progress.failed.is_empty();
-        *landed = lander.finish(is_whole).await?;
+        // The tables' own error says why nobody takes pages any more.
+        let ended = match taken {
+            Ok(()) => lander.finish(is_whole).await,
+            Err(error) => Err(error),
+        };
+        *landed = lander.landed();
+        ended?;
         landed.is_kept |= done > 0;
         if is_whole {
             self.check_key(chosen).await;
@@ -179,10 +182,11 @@ impl Workspace {
     /// that starts over reads everything and keeps the rows that are there.
     async fn way(&self, chosen: &Chosen, is_full: bool) -> Result<Way, WorkError> {
         let settings = &chosen.settings;
-        let stream = chosen.table.to_string();
         let is_one_batch = settings.load == Load::Replace || settings.deletes.absent;
-        let has_states = !is_one_batch && self.store.count_states(&stream).await? > 0;
-        let is_gone = has_states && !is_full && !self.has_all(&chosen.table, &stream).await?;
+        let goes_on = !is_one_batch && !is_full;
+        let is_gone = goes_on
+            && !self.is_landed(&chosen.table).await?
+            && self.store.count_states(&chosen.table.to_string()).await? > 0;
         if is_gone {
             let message = "its table is gone; everything is read anew".to_owned();
             self.warn_about(&chosen.table, message);
@@ -199,11 +203,15 @@ impl Workspace {
         Ok(Way { mode, is_stepwise: !is_whole, keeps_states })
     }
 
-    /// Whether there is a table, with every batch that its states tell of. One that lacks some was
-    /// put back by somebody: the sync would go on behind rows that are not there.
-    async fn has_all(&self, table: &TableName, stream: &str) -> Result<bool, WorkError> {
-        let Some(landed) = self.lake.landed(table, stream).await? else { return Ok(false) };
-        let recorded = self.store.next_sequence(stream).await? - 1;
+    /// Whether there is a table, with every batch that was recorded for it.
+    ///
+    /// # Errors
+    /// [`WorkError::TableBehind`] where it lacks some, because somebody put it back: what adds to it
+    /// would go on behind rows that are not there.
+    pub(crate) async fn is_landed(&self, table: &TableName) -> Result<bool, WorkError> {
+        let stream = table.to_string();
+        let Some(landed) = self.lake.landed(table, &stream).await? else { return Ok(false) };
+        let recorded = self.store.next_sequence(&stream).await?.saturating_sub(1);
         if landed < recorded {
             return Err(WorkError::TableBehind { table: table.clone(), landed, recorded });
         }
@@ -211,11 +219,13 @@ impl Workspace {
     }
 
     /// The parts that are to be read, each with its state, and how many were read before; says
-    /// where the sync goes on.
+    /// where the sync goes on. Only a sync's first attempt begins anew: what a later one finds done
+    /// may have been done by the first.
     async fn unfinished(
         &self,
         chosen: &Chosen,
         way: Way,
+        is_first: bool,
     ) -> Result<(Vec<(Part, PartState)>, usize), WorkError> {
         let stream = chosen.table.to_string();
         let all = self.with_files(chosen, way, self.parts(chosen).await?).await?;
@@ -235,7 +245,8 @@ impl Workspace {
             parts.push((part, state));
         }
         let left = parts.iter().filter(|(_, state)| !state.is_done);
-        if left.clone().count() < count && left.clone().all(|(_, state)| is_given_up(state)) {
+        let is_stuck = left.clone().count() < count && left.clone().all(|it| is_given_up(&it.1));
+        if is_stuck && is_first {
             self.begin_anew(&stream, &mut parts).await?;
         }
         parts.retain(|(_, state)| !state.is_done);
@@ -254,6 +265,9 @@ impl Workspace {
         parts: &mut [(Part, PartState)],
     ) -> Result<(), WorkError> {
         let mut changes = StateChanges { resets: true, ..StateChanges::default() };
+        // What is listed as gone is none of the parts: its rows count once.
+        let listed = self.store.stream_state(stream, listed::STATE).await?;
+        changes.parts.extend(listed.map(|kept| (listed::STATE.to_owned(), Some(kept))));
         for (part, state) in parts {
             if std::mem::take(&mut state.is_done) {
                 continue;
@@ -332,7 +346,7 @@ impl Workspace {
                     if let Err(error) = &read
                         && !has_one
                         && way.is_stepwise
-                        && !reader.done.is_open
+                        && !(way.adds() && reader.done.is_open)
                         && is_of_one_part(error.code())
                     {
                         // Who does not take it any more says why itself.
@@ -352,7 +366,7 @@ impl Workspace {
             if let Err(error) = read {
                 let is_own = !has_one
                     && way.is_stepwise
-                    && !done.is_open
+                    && !(way.adds() && done.is_open)
                     && is_of_one_part(error.code())
                     && progress.failed.len() < FAILED_PARTS_MAX;
                 if !is_own {

@@ -8,7 +8,9 @@
 //!
 //! A page and the state after it go to the lander under one lock: a state is never ahead of the
 //! pages that it covers. Windows near now are not read here but one after the other: how far they
-//! reach depends on the api's clock, which is known only from its answers.
+//! reach depends on the api's clock, which is known only from its answers. A state has room for so
+//! many windows beyond the cursor; when it is full, the lines that have nothing to read wait until
+//! the cursor has moved.
 
 use std::sync::Arc;
 
@@ -17,7 +19,7 @@ use futures::future::join_all;
 use restway_model::Cursor;
 use restway_model::definition::Incremental;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use super::reader::{Part, ReadPart, Reader, WINDOWS_MAX};
 use super::sieve::Highest;
@@ -51,6 +53,17 @@ pub(super) struct Windows {
     begun: usize,
     /// One of them failed: no other is begun.
     is_failed: bool,
+    /// Told when a window has ended.
+    ended: Arc<Notify>,
+}
+
+/// What there is for a line to do.
+enum Turn {
+    Read(Box<Next>),
+    /// The state is full: a window that is being read must end first.
+    Wait,
+    /// What follows is not for here.
+    End,
 }
 
 /// A window that is to be read.
@@ -81,6 +94,7 @@ impl Windows {
             window.is_done = true;
             window.walk = None;
         }
+        self.ended.notify_waiters();
         while let Some(first) = self.state.ahead.first_entry() {
             let Some(to) = first.get().leg.to.filter(|_| first.get().is_done) else { break };
             first.remove();
@@ -99,24 +113,31 @@ impl Windows {
         Highest { cursor, ahead, ..Highest::default() }
     }
 
-    /// The next window that is to be read; none where what follows is not for here.
-    fn next(&mut self, incremental: &Incremental) -> Option<Next> {
+    /// The next window that is to be read.
+    fn next(&mut self, incremental: &Incremental) -> Turn {
         while !self.is_failed && self.begun < WINDOWS_MAX {
-            let start = self.edge.cursor.as_ref().and_then(Cursor::instant)?;
+            let Some(start) = self.edge.cursor.as_ref().and_then(Cursor::instant) else { break };
             let known = self.state.ahead.get(&start).cloned();
-            let window = known.or_else(|| self.begin(incremental, start))?;
-            let edge = self.at(window.leg.to?);
+            let Some(window) = known.or_else(|| self.following(incremental, start)) else { break };
+            let Some(to) = window.leg.to else { break };
+            let is_behind = self.state.ahead.range(start..).next().is_some();
+            if !is_behind && self.state.ahead.len() >= AHEAD_MAX {
+                return Turn::Wait;
+            }
+            self.state.ahead.entry(start).or_insert_with(|| window.clone());
+            let edge = self.at(to);
             let low = std::mem::replace(&mut self.edge, edge);
             if !window.is_done {
                 self.begun += 1;
-                return Some(Next { start, leg: window.leg, walk: window.walk, low });
+                let (leg, walk) = (window.leg, window.walk);
+                return Turn::Read(Box::new(Next { start, leg, walk, low }));
             }
         }
-        None
+        Turn::End
     }
 
-    /// Begins the window at `start`, up to the one that was begun behind it.
-    fn begin(&mut self, incremental: &Incremental, start: DateTime<Utc>) -> Option<Ahead> {
+    /// The window at `start`, up to the one that was begun behind it; none that is not for here.
+    fn following(&self, incremental: &Incremental, start: DateTime<Utc>) -> Option<Ahead> {
         let is_first = self.begun == 0;
         let mut leg = Leg::next(incremental, self.edge.cursor.as_ref(), is_first, self.now)?;
         let follows = self.state.ahead.range(start..).next().map(|(start, _)| *start);
@@ -127,12 +148,8 @@ impl Windows {
         let settle = incremental.settle.and_then(|it| TimeDelta::from_std(it.0).ok());
         let latest = self.now - CLOCKS_APART - settle.unwrap_or_default();
         let is_past = follows.is_some() || leg.to.is_some_and(|to| to <= latest);
-        if leg.is_last || !is_past || self.state.ahead.len() >= AHEAD_MAX {
-            return None;
-        }
-        let window = Ahead { leg, walk: None, is_done: false };
-        self.state.ahead.insert(start, window.clone());
-        Some(window)
+        let is_for_here = is_past && !leg.is_last;
+        is_for_here.then_some(Ahead { leg, walk: None, is_done: false })
     }
 }
 
@@ -149,7 +166,8 @@ impl Reader<'_> {
         let of = format!("{} as {format}", incremental.cursor);
         let state = PartState { reached: Kept::of(&reached), of: Some(of), walk: None, ..state };
         let (edge, now) = (reached.clone(), self.workspace.clock.now());
-        let windows = Windows { state, edge, now, begun: 0, is_failed: false };
+        let ended = Arc::default();
+        let windows = Windows { state, edge, now, begun: 0, is_failed: false, ended };
         let windows = Arc::new(Mutex::new(windows));
         let lines = (0..self.at_once.max(1)).map(|_| self.line(incremental, &windows));
         let mut failed = None;
@@ -180,8 +198,20 @@ impl Reader<'_> {
         windows: &Arc<Mutex<Windows>>,
     ) -> (Result<(), WorkError>, ReadPart) {
         let mut done = ReadPart::default();
+        let ended = Arc::clone(&windows.lock().await.ended);
         loop {
-            let Some(next) = windows.lock().await.next(incremental) else { return (Ok(()), done) };
+            // Who asks to be told before it looks misses no end.
+            let mut told = std::pin::pin!(ended.notified());
+            told.as_mut().enable();
+            let turn = windows.lock().await.next(incremental);
+            let next = match turn {
+                Turn::Read(next) => *next,
+                Turn::Wait => {
+                    told.await;
+                    continue;
+                }
+                Turn::End => return (Ok(()), done),
+            };
             let mut reader = self.of_window(next.start, Arc::clone(windows));
             let half = next.walk.filter(|half| reader.is_current(half));
             let read = reader.leg(incremental, next.leg, next.low, half).await;
@@ -192,6 +222,7 @@ impl Reader<'_> {
             if let Err(error) = read {
                 // The others go on to their ends: what they read is theirs.
                 windows.lock().await.is_failed = true;
+                ended.notify_waiters();
                 return (Err(error), done);
             }
             done.windows += 1;
@@ -248,12 +279,13 @@ mod tests {
     /// A reading that begins at noon of January 6th.
     fn windows(state: PartState, incremental: &Incremental) -> Windows {
         let edge = Highest { cursor: incremental.first(), ..Highest::default() };
-        Windows { state, edge, now: instant("2026-01-06T12:00:00Z"), begun: 0, is_failed: false }
+        let (now, ended) = (instant("2026-01-06T12:00:00Z"), Arc::default());
+        Windows { state, edge, now, begun: 0, is_failed: false, ended }
     }
 
     fn begun(windows: &mut Windows, incremental: &Incremental) -> Vec<String> {
         let mut said = Vec::new();
-        while let Some(next) = windows.next(incremental) {
+        while let Turn::Read(next) = windows.next(incremental) {
             let to = next.leg.to.expect("an end");
             said.push(format!("{} {}", next.start.format("%d"), to.format("%d")));
         }
@@ -289,7 +321,7 @@ mod tests {
         }
         // The window before those that are done ends before another is begun.
         let mut again = windows(before.state(), &incremental);
-        again.next(&incremental).expect("the first");
+        assert!(matches!(again.next(&incremental), Turn::Read(_)), "the first");
         again.ends(instant("2026-01-01T00:00:00Z"));
         assert_eq!(begun(&mut again, &incremental), ["02 03", "04 05"]);
         again.ends(instant("2026-01-02T00:00:00Z"));
@@ -298,5 +330,27 @@ mod tests {
         last.state.ahead.entry(instant("2026-01-04T00:00:00Z")).and_modify(|it| it.is_done = true);
         last.ends(instant("2026-01-04T00:00:00Z"));
         assert_eq!(last.edge.cursor, Some(Cursor::Instant(instant("2026-01-05T00:00:00Z"))));
+    }
+
+    #[test]
+    fn a_full_state_is_waited_for_and_gaps_in_it_are_filled() {
+        let incremental =
+            Incremental { start: Some(StartValue::Text("2024-01-01".into())), ..daily(1) };
+        let mut full = windows(PartState::default(), &incremental);
+        assert_eq!(begun(&mut full, &incremental).len(), AHEAD_MAX);
+        assert!(matches!(full.next(&incremental), Turn::Wait), "there are 477 days more");
+        full.ends(instant("2024-01-02T00:00:00Z"));
+        assert!(matches!(full.next(&incremental), Turn::Wait), "the cursor did not move");
+        let mut state = full.state();
+        full.ends(instant("2024-01-01T00:00:00Z"));
+        assert_eq!(begun(&mut full, &incremental).len(), 2);
+        // A window that is missing in front of full ones is not left out.
+        let first = state.ahead.remove(&instant("2024-01-01T00:00:00Z")).expect("the first");
+        state.ahead.insert(instant("2025-06-01T00:00:00Z"), Ahead { is_done: true, ..first });
+        let mut again = windows(state, &incremental);
+        let Turn::Read(next) = again.next(&incremental) else { panic!("a gap is filled") };
+        assert_eq!(next.start, instant("2024-01-01T00:00:00Z"));
+        again.is_failed = true;
+        assert!(matches!(again.next(&incremental), Turn::End));
     }
 }
