@@ -364,7 +364,8 @@ impl Publisher {
         }
         let tags = plan.tags.then(|| {
             let shown = std::mem::replace(&mut plan.fields, whole.columns.iter().collect());
-            Tags { shown, version: object.writing.version.as_deref() }
+            let members = whole.columns.len();
+            Tags { shown, version: object.writing.version.as_deref(), members }
         });
         let page = reading.page(object, &plan, tags.as_ref(), around.seal).await;
         let page = timing.lap("query", page)?;

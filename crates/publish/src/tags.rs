@@ -9,13 +9,15 @@
 
 use crate::refusal::Refusal;
 use crate::respond;
-use crate::source::{Column, Page, json};
+use crate::source::{Column, Page, first, json};
 use crate::write::{Row, tag};
 
 /// What is shown of the rows of a list, and what tells their versions.
 pub(crate) struct Tags<'a> {
     pub(crate) shown: Vec<&'a Column>,
     pub(crate) version: Option<&'a str>,
+    /// The members of a row that are its table's columns; a page has its place behind them.
+    pub(crate) members: usize,
 }
 
 impl Tags<'_> {
@@ -24,7 +26,8 @@ impl Tags<'_> {
         let mut body = respond::list_head();
         for at in 0..rows {
             let text = page.text(if turned { rows - 1 - at } else { at });
-            let row = Row::read(text.as_bytes().to_vec())?;
+            let text: String = first(text, self.members).collect();
+            let row = Row::read(text.into_bytes())?;
             let mut shown = row.only(&self.shown);
             let tag = tag(&row.version(self.version), &shown);
             shown.pop();
