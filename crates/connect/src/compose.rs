@@ -1,4 +1,4 @@
-//! Compose: from a call of a webhook and its values to a request.
+//! Compose: from a call of a webhook, or a row of an export, and its values to a request.
 //!
 //! In: the definition of a call, the parameters and the answers so far. Out: a [`Request`] with
 //! everything in it but the api's credentials. Values go into a path and a query percent-encoded,
@@ -8,14 +8,14 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use restway_model::definition::{ApiFile, WebhookCall, WebhookPart};
+use restway_model::definition::{ApiFile, CallPart, CallRequest, Idempotency, WebhookCall};
 use restway_model::{Name, SafeUrl, Template, Values};
 use serde_json::Value;
 use url::Url;
 
 use crate::error::CallError;
 use crate::multipart::{self, FormPart};
-use crate::plan::{append_query, filled, form_pairs, homes, query_texts, resource_url};
+use crate::plan::{append_query, form_pairs, homes, json_text, query_texts, resource_url};
 use crate::request::{Body, Expected, Request};
 use crate::values::{Marks, NoValues, WithEnv};
 use crate::{Connector, authorize, curl, plan_failure};
@@ -23,11 +23,15 @@ use crate::{Connector, authorize, curl, plan_failure};
 /// The most bytes of one answer: it is kept whole for the calls and outputs after it.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
-/// A call of a webhook and what it is made from.
+/// A call and what it is made from.
 pub struct CallParts<'a> {
-    /// Its definition.
-    pub call: &'a WebhookCall,
-    /// What `${param.…}` and `${calls.…}` are.
+    /// What it sends.
+    pub call: &'a CallRequest,
+    /// What keeps the api from doing it twice.
+    pub idempotency: Option<&'a Idempotency>,
+    /// When it is sent again.
+    pub again: Again,
+    /// What `${param.…}`, `${calls.…}` and `${row.…}` are.
     pub values: &'a dyn Values,
     /// The attachment that a parameter is, if it was given.
     pub attachment: &'a dyn Fn(&Name) -> Option<Attachment>,
@@ -35,6 +39,24 @@ pub struct CallParts<'a> {
     pub absent: &'a dyn Fn(&str) -> bool,
     /// The idempotency key, when the definition has none of its own.
     pub key: String,
+}
+
+/// When a call that brought no good answer is sent again, as `retry` of its api says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// Never: it may have been done, and doing it twice does more than once.
+    Never,
+    /// After a rate limit, which says that it was not done (RFC 6585, section 4).
+    WhenLimited,
+    /// Whenever that may help.
+    Always,
+}
+
+impl Again {
+    /// When a webhook's call is.
+    pub const fn of(call: &WebhookCall) -> Self {
+        if call.is_repeatable() { Self::Always } else { Self::Never }
+    }
 }
 
 /// A file that goes out with a call.
@@ -47,7 +69,7 @@ pub struct Attachment {
 }
 
 impl Connector {
-    /// The request of a webhook's call, for [`Connector::call`].
+    /// The request of a call, for [`Connector::call`].
     ///
     /// # Errors
     /// A `${…}` without a value, or a definition that makes no request.
@@ -59,7 +81,7 @@ impl Connector {
         compose(&homes, parts, &in_url, &elsewhere)
     }
 
-    /// The request of a webhook's call as a curl line. Nothing is sent and no secret is looked up:
+    /// The request of a call as a curl line. Nothing is sent and no secret is looked up:
     /// what has no value yet stands as it is written.
     ///
     /// # Errors
@@ -96,7 +118,7 @@ fn compose(
     for (name, value) in &call.headers {
         request.headers.push((name.clone(), value.text(elsewhere)?));
     }
-    if let Some(idempotency) = &call.idempotency {
+    if let Some(idempotency) = parts.idempotency {
         let key = match &idempotency.key {
             Some(key) => key.text(in_url)?,
             None => parts.key.clone(),
@@ -111,7 +133,8 @@ fn compose(
     if let Some(content_type) = content_type.filter(|_| !request.has_header("content-type")) {
         request.headers.push(("content-type".into(), content_type));
     }
-    request.repeatable = call.is_repeatable();
+    request.repeatable = parts.again == Again::Always;
+    request.waits_for_limits = parts.again != Again::Never;
     request.expected = Expected::SuccessOr(call.expect.clone());
     request.body_bytes_max = ANSWER_BYTES_MAX;
     Ok(request)
@@ -122,7 +145,9 @@ type BodyAndType = (Option<Body>, Option<String>);
 fn body(parts: &CallParts<'_>, values: &dyn Values) -> Result<BodyAndType, CallError> {
     let call = parts.call;
     if let Some(json) = &call.json {
-        return Ok((Some(Body::Json(filled(&present(json, parts.absent), values)?)), None));
+        let mut text = String::new();
+        json_text(&present(json, parts.absent), values, &mut text)?;
+        return Ok((Some(Body::JsonText(text)), None));
     }
     if let Some(fields) = &call.urlencoded {
         return Ok((Some(Body::Form(form_pairs(fields, values)?)), None));
@@ -169,7 +194,7 @@ fn present(json: &Value, absent: &dyn Fn(&str) -> bool) -> Value {
 
 /// A part of a form, as often as its value says.
 fn form_parts(
-    part: &WebhookPart,
+    part: &CallPart,
     parts: &CallParts<'_>,
     values: &dyn Values,
     all: &mut Vec<FormPart>,
@@ -245,7 +270,9 @@ mod tests {
             (name.as_str() == "doc").then(|| Attachment { name: "a\"b.pdf".into(), bytes })
         };
         let parts = CallParts {
-            call: &call,
+            call: &call.request,
+            idempotency: call.idempotency.as_ref(),
+            again: Again::of(&call),
             values: &values,
             attachment: &attachment,
             absent: &|name| name == "gone",

@@ -299,6 +299,9 @@ pub enum Failure {
         /// The bound.
         bound: u64,
     },
+    /// It was not let go.
+    #[error("the request was not sent, because the run ends")]
+    Stayed,
     /// A file that a call reads or writes.
     #[error("the answer's file could not be written ({problem})")]
     File {

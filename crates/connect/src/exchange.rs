@@ -255,7 +255,9 @@ impl Exchange {
         // Some apis say 403 when a rate limit is reached, and mean it only with a reset beside it.
         let is_limited = status == 429 || (status == 403 && declared.is_some());
         let is_passing = is_limited || self.target.retry.status.contains(&status);
-        if !is_passing || !self.request.repeatable {
+        let may_repeat =
+            self.request.repeatable || (status == 429 && self.request.waits_for_limits);
+        if !is_passing || !may_repeat {
             return Decision::GiveUp;
         }
         self.scheduled(declared.map_or(Cause::Passing, Cause::Declared))

@@ -17,6 +17,11 @@ use tokio::sync::Mutex;
 use crate::places::{Place, Places};
 
 const CONCURRENCY_DEFAULT: u16 = 4;
+
+/// How many requests an api has under way at once.
+pub(crate) fn places(limits: &ApiLimits) -> usize {
+    usize::from(limits.concurrency.unwrap_or(CONCURRENCY_DEFAULT).max(1))
+}
 /// Longer waits are told.
 const WAIT_UNTOLD_MAX: Duration = Duration::from_secs(1);
 
@@ -80,7 +85,7 @@ struct Window {
 
 impl Gate {
     pub(crate) fn new(limits: &ApiLimits) -> Self {
-        let concurrency = usize::from(limits.concurrency.unwrap_or(CONCURRENCY_DEFAULT).max(1));
+        let concurrency = places(limits);
         let windows = limits.rate.iter().map(|rate| Window { rate: *rate, calls: VecDeque::new() });
         Self {
             places: Places::new(concurrency),

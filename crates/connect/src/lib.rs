@@ -73,6 +73,7 @@ mod excerpt;
 mod outputs;
 
 mod ahead;
+mod doubt;
 mod download;
 mod held;
 mod issuer;
@@ -106,7 +107,7 @@ use restway_model::{
 };
 
 pub use clock::SystemClock;
-pub use compose::{Attachment, CallParts};
+pub use compose::{Again, Attachment, CallParts};
 pub use csv_file::CsvFile;
 pub use curl::curl_line;
 pub use download::{Download, Downloaded, FetchedFile, KnownFile};
@@ -121,7 +122,7 @@ pub use page::PageMark;
 pub use person::{LoggedOut, PersonLogin, PersonTask};
 pub use proxy::Proxies;
 pub use raw::{RawKeeper, TakeRecords};
-pub use request::{Answer, Attempt, Body, Expected, Manner, Redirects, Request, Timeouts};
+pub use request::{Answer, Attempt, Body, Expected, Leave, Manner, Redirects, Request, Timeouts};
 pub use restway_model::InvalidEgress;
 pub use sent::Spent;
 pub use tape::Tape;
@@ -342,6 +343,11 @@ impl Connector {
     /// A variable that is not set, or a URL that cannot be called.
     pub fn base_url(&self, api: &ApiFile) -> Result<SafeUrl, CallError> {
         plan::base_url(api, &self.lookup(&NoValues, false)).map(SafeUrl::new)
+    }
+
+    /// How many requests to the api may be under way at once; more would wait for each other.
+    pub fn places(&self, api: &ApiFile) -> usize {
+        gate::places(&api.limits)
     }
 
     pub(crate) fn target(&self, api: &ApiFile) -> Result<Arc<Target>, CallError> {

@@ -299,12 +299,7 @@ pub(crate) fn plain_text(value: &Value) -> String {
 /// A JSON body with the templates in its texts replaced.
 pub(crate) fn filled(json: &Value, values: &dyn Values) -> Result<Value, CallError> {
     match json {
-        Value::String(text) => {
-            let template: Template = text.parse().map_err(|error| {
-                CallError::invalid(format!("the text `{text}` in `json`"), format!("has {error}"))
-            })?;
-            Ok(template.value(values)?)
-        }
+        Value::String(text) => Ok(template_in(text)?.value(values)?),
         Value::Array(items) => {
             let items: Result<Vec<Value>, _> =
                 items.iter().map(|item| filled(item, values)).collect();
@@ -319,6 +314,43 @@ pub(crate) fn filled(json: &Value, values: &dyn Values) -> Result<Value, CallErr
         }
         other => Ok(other.clone()),
     }
+}
+
+/// The same as text, in which a number has every digit of where it comes from.
+pub(crate) fn json_text(
+    json: &Value,
+    values: &dyn Values,
+    out: &mut String,
+) -> Result<(), CallError> {
+    match json {
+        Value::String(text) => out.push_str(&template_in(text)?.json(values)?),
+        Value::Array(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                out.push_str(if at == 0 { "" } else { "," });
+                json_text(item, values, out)?;
+            }
+            out.push(']');
+        }
+        Value::Object(members) => {
+            out.push('{');
+            for (at, (name, value)) in members.iter().enumerate() {
+                out.push_str(if at == 0 { "" } else { "," });
+                out.push_str(&Value::from(name.as_str()).to_string());
+                out.push(':');
+                json_text(value, values, out)?;
+            }
+            out.push('}');
+        }
+        other => out.push_str(&other.to_string()),
+    }
+    Ok(())
+}
+
+fn template_in(text: &str) -> Result<Template, CallError> {
+    text.parse().map_err(|error| {
+        CallError::invalid(format!("the text `{text}` in `json`"), format!("has {error}"))
+    })
 }
 
 /// Sets a query parameter: in place of those of that name. The others stay as they are written.
@@ -421,6 +453,9 @@ mod tests {
         assert_eq!(url.query(), Some("a=x&a=2&c=n%3D7%26&d="));
         let json = json!({"n": "${param.n}", "t": ["x ${param.n}"], "${param.n}": null});
         let expected = json!({"n": 7, "t": ["x 7"], "${param.n}": null});
+        let mut text = String::new();
+        json_text(&json, &Fixed, &mut text).expect("values");
+        assert_eq!(text, expected.to_string());
         assert_eq!(filled(&json, &Fixed).ok(), Some(expected));
     }
 

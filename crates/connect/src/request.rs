@@ -5,6 +5,7 @@
 //! hop anew. Its own headers may hold secrets all the same, so its `Debug` shows their names only.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,10 @@ pub struct Request {
     pub body: Option<Body>,
     /// Whether sending it twice does what sending it once does.
     pub repeatable: bool,
+    /// Whether it is sent again after a rate limit even where it is not repeatable otherwise.
+    pub waits_for_limits: bool,
+    /// What must have been done before it goes out, after every wait and login; asked each time.
+    pub leave: Option<Leave>,
     /// Whether its answer is kept, and asked whether it still holds before it is sent again.
     pub keeps: bool,
     /// The statuses that are an answer and not an error.
@@ -47,6 +52,9 @@ pub struct Request {
     /// How it is sent, where that is not the api's to say.
     pub manner: Manner,
 }
+
+/// Asked at the last moment before a request goes out; if the answer is no, it does not.
+pub type Leave = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
 
 /// How one request is sent. What is not given is as the api and the process have it.
 #[derive(Clone, Default)]
@@ -91,11 +99,18 @@ impl Request {
             headers: Vec::new(),
             body: None,
             repeatable: method.is_idempotent(),
+            waits_for_limits: false,
+            leave: None,
             keeps: false,
             expected: Expected::Success,
             body_bytes_max: CALL_BYTES_MAX,
             manner: Manner::default(),
         }
+    }
+
+    /// The body as a person may read it, secrets in it too; files are named.
+    pub fn payload(&self) -> String {
+        self.body.as_ref().map(|body| body.upload().shown()).unwrap_or_default()
     }
 
     /// The request as it is sent, for showing: with what the wire adds.
@@ -145,6 +160,8 @@ impl fmt::Debug for Request {
 pub enum Body {
     /// JSON, sent as `application/json`.
     Json(Value),
+    /// The same as text, sent as it stands.
+    JsonText(String),
     /// Pairs, sent as `application/x-www-form-urlencoded`.
     Form(Vec<(String, String)>),
     /// Any text, sent with the content type among the request's headers.
@@ -161,7 +178,7 @@ impl Body {
         match self {
             Self::Json(value) => Bytes::from(value.to_string()).into(),
             Self::Form(pairs) => Bytes::from(form(pairs)).into(),
-            Self::Text(text) => Bytes::from(text.clone()).into(),
+            Self::Text(text) | Self::JsonText(text) => Bytes::from(text.clone()).into(),
             Self::Upload(upload) => upload.clone(),
             Self::Bytes(bytes) => bytes.clone().into(),
         }
@@ -169,7 +186,7 @@ impl Body {
 
     pub(crate) const fn content_type(&self) -> Option<&'static str> {
         match self {
-            Self::Json(_) => Some("application/json"),
+            Self::Json(_) | Self::JsonText(_) => Some("application/json"),
             Self::Form(_) => Some("application/x-www-form-urlencoded"),
             Self::Text(_) | Self::Upload(_) | Self::Bytes(_) => None,
         }

@@ -53,6 +53,13 @@ impl Values for Lookup<'_> {
             _ => self.others.value(scope, name),
         }
     }
+
+    fn json(&self, scope: Scope, name: &str) -> Result<String, String> {
+        match scope {
+            Scope::Secret | Scope::Env => self.value(scope, name).map(|value| value.to_string()),
+            _ => self.others.json(scope, name),
+        }
+    }
 }
 
 /// Marks in place of values, for showing: no secret and no variable is looked up.
@@ -95,6 +102,14 @@ impl Values for Marks<'_> {
             _ => self.others.value(scope, name).ok(),
         };
         Ok(known.unwrap_or_else(|| self.mark(scope, name)))
+    }
+
+    fn json(&self, scope: Scope, name: &str) -> Result<String, String> {
+        let known = match scope {
+            Scope::Secret | Scope::Env => None,
+            _ => self.others.json(scope, name).ok(),
+        };
+        Ok(known.unwrap_or_else(|| self.mark(scope, name).to_string()))
     }
 }
 

@@ -42,6 +42,8 @@ const ROUTES_MAX: usize = 8;
 /// A body that brings less than this for as long as an answer may take is as good as silent.
 const BYTES_PER_SECOND_MIN: u64 = 1024;
 
+/// What did not happen where no connection came about in time.
+pub(crate) const NO_CONNECTION: &str = "no connection";
 /// What did not happen when a try reached its end.
 pub(crate) const TOTAL: &str = "the answer has not ended";
 
@@ -519,7 +521,7 @@ fn send_failure(error: reqwest::Error, connect_timeout: Duration) -> Failure {
     if error.is_dns() {
         Failure::Dns { problem }
     } else if error.is_timeout() && error.is_connect() {
-        Failure::Timeout { what: "no connection", after: connect_timeout }
+        Failure::Timeout { what: NO_CONNECTION, after: connect_timeout }
     } else if error.is_connect() {
         Failure::Connect { problem }
     } else if error.is_builder() {

@@ -10,7 +10,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::definition::Method;
-use crate::{Code, ColumnType, Counts, Name, RunId, RunKind, RunStatus, SafeUrl, TableName};
+use crate::{
+    Code, ColumnType, Counts, Name, RowCounts, RowState, RunId, RunKind, RunStatus, SafeUrl,
+    TableName,
+};
 
 /// Who needs to read of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -85,6 +88,22 @@ pub enum Event {
     ServerListening { url: String },
     /// The server answered.
     RequestAnswered { method: String, path: String, status: u16, duration: Duration },
+    /// The rows of an export are all known, and those that are left are sent.
+    ExportStarted { export: TableName, rows: u64 },
+    /// A row of an export was answered or not: which, what was sent for it, redacted and cut, and
+    /// what became of it.
+    RowSettled {
+        export: TableName,
+        row: u64,
+        key: String,
+        payload: String,
+        outcome: RowState,
+        status: Option<u16>,
+        attempts: u64,
+        duration: Duration,
+    },
+    /// An export's rows were sent, or as many as could be.
+    ExportEnded { export: TableName, status: RunStatus, rows: RowCounts, duration: Duration },
     /// Something that a person should know and that stops nothing.
     Warned { about: String, message: String },
 }
@@ -97,6 +116,7 @@ impl Event {
                 Level::Warn
             }
             Self::RunEnded { status: RunStatus::Failed | RunStatus::Partly, .. }
+            | Self::ExportEnded { status: RunStatus::Failed | RunStatus::Partly, .. }
             | Self::ResourceEnded { status: RunStatus::Failed | RunStatus::Partly, .. } => {
                 Level::Warn
             }
@@ -109,8 +129,12 @@ impl Event {
             | Self::TableCommitted { .. }
             | Self::RateWaited { .. }
             | Self::JobWaited { .. }
+            | Self::ExportStarted { .. }
+            | Self::ExportEnded { .. }
             | Self::ServerListening { .. } => Level::Info,
+            Self::RowSettled { outcome, .. } if *outcome != RowState::Done => Level::Info,
             Self::TokenReceived { .. }
+            | Self::RowSettled { .. }
             | Self::PageRead { .. }
             | Self::FilesStaged { .. }
             | Self::BatchRecorded { .. } => Level::Debug,

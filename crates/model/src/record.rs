@@ -42,6 +42,17 @@ impl Records {
         Self { body, spans, refused: Vec::new() }
     }
 
+    /// Texts that are each one complete JSON value, one behind the other.
+    pub fn of_texts(texts: &[String]) -> Self {
+        let mut spans = Vec::with_capacity(texts.len());
+        let mut start = 0;
+        for text in texts {
+            spans.push(start..start + text.len());
+            start += text.len();
+        }
+        Self::new(Bytes::from(texts.concat()), spans)
+    }
+
     /// The same records, and what was refused among them.
     #[must_use]
     pub fn with_refused(mut self, refused: Vec<Refused>) -> Self {

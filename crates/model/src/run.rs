@@ -29,6 +29,8 @@ pub enum RunKind {
     Tables,
     /// A local file that became a table.
     Import,
+    /// Rows of a query that were sent to an api.
+    Export,
 }
 
 impl RunKind {
@@ -40,6 +42,7 @@ impl RunKind {
             Self::Webhook => "webhook",
             Self::Tables => "tables",
             Self::Import => "import",
+            Self::Export => "export",
         }
     }
 }

@@ -26,6 +26,8 @@ pub enum Scope {
     Parent,
     /// The answer of an earlier call of the same webhook: `${calls.id.path}`.
     Calls,
+    /// The row that an export sends: `${row.column}`.
+    Row,
     /// The bounds of what is asked for now: `${window.start}`, `${window.end}`.
     Window,
     /// How far the syncs before came: `${state.cursor}`.
@@ -37,12 +39,13 @@ pub enum Scope {
 }
 
 impl Scope {
-    const ALL: [Scope; 9] = [
+    const ALL: [Scope; 10] = [
         Scope::Secret,
         Scope::Env,
         Scope::Param,
         Scope::Parent,
         Scope::Calls,
+        Scope::Row,
         Scope::Window,
         Scope::State,
         Scope::Job,
@@ -57,6 +60,7 @@ impl Scope {
             Self::Param => "param",
             Self::Parent => "parent",
             Self::Calls => "calls",
+            Self::Row => "row",
             Self::Window => "window",
             Self::State => "state",
             Self::Job => "job",
@@ -88,7 +92,7 @@ pub enum InvalidTemplate {
     #[error("`${{{0}}}` is not `${{scope.name}}`")]
     Shape(String),
     /// A scope that does not exist.
-    #[error("there is no scope `{scope}`; there are secret, env, param, parent, calls, window, state, job and request{}",
+    #[error("there is no scope `{scope}`; there are secret, env, param, parent, calls, row, window, state, job and request{}",
         .suggestion.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default())]
     Scope {
         /// The word before the dot.
@@ -117,6 +121,14 @@ pub trait Values {
     /// # Errors
     /// Why there is none, to be read after the name (`is not set`), without the value of anything.
     fn value(&self, scope: Scope, name: &str) -> Result<Value, String>;
+
+    /// The same as JSON text, in which a number has every digit that it has where it comes from.
+    ///
+    /// # Errors
+    /// As [`Values::value`].
+    fn json(&self, scope: Scope, name: &str) -> Result<String, String> {
+        self.value(scope, name).map(|value| value.to_string())
+    }
 }
 
 impl FromStr for Template {
@@ -203,6 +215,19 @@ impl Template {
         }
     }
 
+    /// The same as [`Template::value`], as JSON text with every digit.
+    ///
+    /// # Errors
+    /// The first reference without a value.
+    pub fn json(&self, values: &dyn Values) -> Result<String, TemplateError> {
+        match self.pieces.as_slice() {
+            [Piece::Reference { scope, name }] => {
+                values.json(*scope, name).map_err(|problem| missing(*scope, name, problem))
+            }
+            _ => Ok(Value::String(self.text(values)?).to_string()),
+        }
+    }
+
     /// The text with every reference replaced.
     ///
     /// # Errors
@@ -237,11 +262,11 @@ impl Template {
 }
 
 fn look_up(values: &dyn Values, scope: Scope, name: &str) -> Result<Value, TemplateError> {
-    values.value(scope, name).map_err(|problem| TemplateError {
-        scope: scope.as_str(),
-        name: name.to_owned(),
-        problem,
-    })
+    values.value(scope, name).map_err(|problem| missing(scope, name, problem))
+}
+
+fn missing(scope: Scope, name: &str, problem: String) -> TemplateError {
+    TemplateError { scope: scope.as_str(), name: name.to_owned(), problem }
 }
 
 impl fmt::Display for Template {

@@ -93,6 +93,11 @@ pub(crate) enum Command {
         restway sync acme.projects acme.issues --json\n  \
         restway sync acme.orders --replay 01a200bb-b3aa")]
     Sync(Sync),
+    /// Send the rows of a query to an API, and keep what became of each
+    #[command(after_help = "Examples:\n  restway export acme.rename_accounts --dry-run\n  \
+        restway export acme.rename_accounts\n  \
+        restway export acme.rename_accounts --resume 01a200bb-b3aa")]
+    Export(Export),
     /// Ask the tables with SQL
     #[command(after_help = "Examples:\n  restway query 'select count(*) from acme.projects'\n  \
         restway query --format csv -o teams.csv 'select * from acme.teams'\n  \
@@ -113,7 +118,8 @@ pub(crate) enum Command {
     /// Check every definition file and print every problem at once
     #[command(after_help = "Examples:\n  restway check\n  restway -C shop check --json")]
     Check,
-    /// Print the requests of a sync or a webhook as curl lines, without sending them or showing a secret
+    /// Print the requests of a sync, a webhook or an export as curl lines, without sending them or
+    /// showing a secret
     #[command(after_help = "Examples:\n  restway plan acme\n  restway plan acme.issues")]
     Plan(Plan),
     /// Keep the credentials of the workspace
@@ -370,6 +376,24 @@ pub(crate) struct Sync {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The export, as `api.export`
+    pub(crate) name: String,
+    /// Print the first requests as curl lines and count the rows, without sending anything or
+    /// showing a secret
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) dry_run: bool,
+    /// Go on with a run: send the rows of its query that were not sent, and those that were refused
+    #[arg(long, value_name = "RUN")]
+    pub(crate) resume: Option<String>,
+    /// Send the ambiguous rows again, too: only when you have looked that the api did not do them
+    #[arg(long, requires = "resume")]
+    pub(crate) ambiguous: bool,
+    #[command(flatten)]
+    pub(crate) tape: TapeArguments,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Query {
     /// One SELECT; `-` reads it from standard input
     pub(crate) sql: String,
@@ -502,7 +526,7 @@ pub(crate) struct Serve {
 
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
-    /// Apis (`acme`), resources (`acme.issues`) and webhooks (`acme.create`)
+    /// Apis (`acme`), resources (`acme.issues`), webhooks (`acme.create`) and exports
     #[arg(required = true)]
     pub(crate) what: Vec<String>,
 }

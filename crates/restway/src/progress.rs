@@ -1,4 +1,4 @@
-//! Progress: bars on a terminal, plain lines elsewhere, from the events of a sync.
+//! Progress: bars on a terminal, plain lines elsewhere, from the events of a sync or an export.
 //!
 //! In: events. Out: for each resource under way its rows, bytes and rate, what is left where the
 //! api tells how many there are, and what it waits for. A terminal shows that in a bar, which needs
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use restway_model::{Clock, Counts, Event, Name, Observer, RunStatus, TableName};
+use restway_model::{Clock, Counts, Event, Name, Observer, RowCounts, RunStatus, TableName};
 
 use crate::printer::{Color, Printer};
 use crate::text_table::{bytes, count};
@@ -68,7 +68,7 @@ impl Progress {
         self.resources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn started(&self, resource: &TableName) {
+    fn started(&self, resource: &TableName, total: Option<u64>) {
         let bar = self.bars.add(ProgressBar::no_length());
         bar.set_style(style("{spinner:.cyan} {prefix} {msg}"));
         bar.set_prefix(resource.to_string());
@@ -76,7 +76,7 @@ impl Progress {
             bar.enable_steady_tick(TICK);
         }
         let now = self.clock.monotonic();
-        let shown = Shown { bar, records: 0, bytes: 0, total: None, started: now, said: now };
+        let shown = Shown { bar, records: 0, bytes: 0, total, started: now, said: now };
         self.resources().insert(resource.clone(), shown);
     }
 
@@ -85,12 +85,13 @@ impl Progress {
         let Some(shown) = resources.get_mut(resource) else { return };
         shown.records += records;
         shown.bytes += read;
+        let total = total.or(shown.total);
         if let Some(total) = total.filter(|_| shown.bar.length().is_none()) {
             shown.bar.set_length(total);
             let bar = "{spinner:.cyan} {prefix} {bar:24.cyan} {percent:>3}% {msg} eta {eta}";
             shown.bar.set_style(style(bar));
         }
-        shown.total = total.or(shown.total);
+        shown.total = total;
         shown.bar.set_position(shown.records);
         let now = self.clock.monotonic();
         let text = shown.text(now);
@@ -116,6 +117,31 @@ impl Progress {
     }
 
     fn ended(&self, resource: &TableName, status: RunStatus, counts: &Counts, took: Duration) {
+        let (records, pages, read) =
+            (count(counts.records), count(counts.pages), bytes(counts.bytes));
+        let what = format!("{records} records  {pages} pages  {read}");
+        self.is_over(resource, status, &what, took);
+    }
+
+    fn export_ended(
+        &self,
+        export: &TableName,
+        status: RunStatus,
+        rows: &RowCounts,
+        took: Duration,
+    ) {
+        let mut what = format!("{} done", count(rows.done));
+        for (word, rows) in
+            [("refused", rows.refused), ("ambiguous", rows.ambiguous), ("left", rows.waiting)]
+        {
+            if rows > 0 {
+                what.push_str(&format!("  {} {word}", count(rows)));
+            }
+        }
+        self.is_over(export, status, &what, took);
+    }
+
+    fn is_over(&self, resource: &TableName, status: RunStatus, what: &str, took: Duration) {
         if let Some(shown) = self.resources().remove(resource) {
             shown.bar.finish_and_clear();
         }
@@ -124,13 +150,7 @@ impl Progress {
             RunStatus::Partly => self.printer.paint(Color::Yellow, "!"),
             _ => self.printer.paint(Color::Red, "✗"),
         };
-        let line = format!(
-            "{mark} {resource}  {} records  {} pages  {}  {:.2} s",
-            count(counts.records),
-            count(counts.pages),
-            bytes(counts.bytes),
-            took.as_secs_f64()
-        );
+        let line = format!("{mark} {resource}  {what}  {:.2} s", took.as_secs_f64());
         if self.shows_bars {
             let _ = self.bars.println(line);
         } else {
@@ -152,8 +172,11 @@ impl Progress {
 impl Shown {
     /// Rows, bytes and the rate so far.
     fn text(&self, now: Duration) -> String {
-        let (records, read) = (count(self.records), bytes(self.bytes));
-        format!("{records} rows  {read}  {}/s", count(self.rate(now)))
+        let (records, rate) = (count(self.records), count(self.rate(now)));
+        match self.bytes {
+            0 => format!("{records} rows  {rate}/s"),
+            read => format!("{records} rows  {}  {rate}/s", bytes(read)),
+        }
     }
 
     #[expect(
@@ -186,9 +209,14 @@ fn style(template: &str) -> ProgressStyle {
 impl Observer for Progress {
     fn observe(&self, event: &Event) {
         match event {
-            Event::ResourceStarted { resource } => self.started(resource),
+            Event::ResourceStarted { resource } => self.started(resource, None),
             Event::PageRead { resource, records, bytes, total, .. } => {
                 self.page(resource, *records, *bytes, *total);
+            }
+            Event::ExportStarted { export, rows } => self.started(export, Some(*rows)),
+            Event::RowSettled { export, .. } => self.page(export, 1, 0, None),
+            Event::ExportEnded { export, status, rows, duration } => {
+                self.export_ended(export, *status, rows, *duration);
             }
             Event::ResourceEnded { resource, status, counts, duration } => {
                 self.ended(resource, *status, counts, *duration);

@@ -86,6 +86,20 @@ impl Store {
             .map_err(StoreError::during("number a batch"))
     }
 
+    /// Whether a run has recorded a batch of the stream.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub async fn has_batch_of(&self, stream: &str, run: &RunId) -> Result<bool, StoreError> {
+        let found: i64 = sqlx::query_scalar(sql::BATCH_OF_RUN)
+            .bind(stream)
+            .bind(&run.0)
+            .fetch_one(self.pool())
+            .await
+            .map_err(StoreError::during("look for a run's batch"))?;
+        Ok(found > 0)
+    }
+
     /// From where a part of the stream goes on.
     ///
     /// # Errors

@@ -152,7 +152,7 @@ mod tests {
 
         let refused = bench.try_open().await.err().unwrap();
         assert_eq!(refused.code(), Code::StoreNewer);
-        assert!(matches!(refused, StoreError::Newer { found: 99, known: 8 }), "{refused}");
+        assert!(matches!(refused, StoreError::Newer { found: 99, known: 9 }), "{refused}");
     }
 
     #[tokio::test]

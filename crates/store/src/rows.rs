@@ -52,8 +52,8 @@ impl Columns<'_> {
 
     pub(crate) fn kind(&self) -> Result<RunKind, StoreError> {
         let text: String = self.get("kind")?;
-        let known =
-            [RunKind::Call, RunKind::Sync, RunKind::Webhook, RunKind::Tables, RunKind::Import];
+        use RunKind::{Call, Export, Import, Sync, Tables, Webhook};
+        let known = [Call, Sync, Webhook, Tables, Import, Export];
         let known = known.into_iter().find(|kind| kind.as_str() == text);
         known.ok_or(StoreError::Unreadable { what: "kind", value: text })
     }

@@ -215,7 +215,8 @@ impl Store {
     pub async fn close_abandoned_runs(&self, _held: &WorkspaceLock) -> Result<u64, StoreError> {
         let now = self.now();
         let syncs = self.abandon(RunKind::Sync, Code::Interrupted, now).await?
-            + self.abandon(RunKind::Import, Code::Interrupted, now).await?;
+            + self.abandon(RunKind::Import, Code::Interrupted, now).await?
+            + self.abandon(RunKind::Export, Code::Interrupted, now).await?;
         let kept = self.abandon(RunKind::Tables, Code::Interrupted, now).await?;
         let calls = self.abandon(RunKind::Call, Code::Interrupted, now - CALL_ABANDONED_AFTER);
         Ok(syncs + kept + calls.await?)

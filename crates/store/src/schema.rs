@@ -198,8 +198,49 @@ create table api_key (
 create index api_key_user on api_key (user_name);
 ";
 
+/// Exports: the rows of a query on their way to an api, until they are done, and the runs that sent
+/// them. A row's content is null when it is done; its outcome stays until it is in the tables.
+const EXPORTS: &str = "
+create table export_outbox (
+    outbox_id integer primary key,
+    export text not null,
+    key_types text,
+    row_total integer not null default 0,
+    forgotten_at text
+) strict;
+
+create table export_run (
+    run_id text primary key references run (run_id),
+    outbox_id integer not null references export_outbox (outbox_id),
+    done integer not null default 0,
+    refused integer not null default 0,
+    ambiguous integer not null default 0,
+    waiting integer not null default 0,
+    landed_at text
+) strict;
+create index export_run_outbox on export_run (outbox_id);
+create index export_run_open on export_run (run_id) where landed_at is null;
+
+create table export_row (
+    outbox_id integer not null references export_outbox (outbox_id),
+    position integer not null check (position >= 1),
+    row_key text not null,
+    idempotency_key text not null,
+    state text not null,
+    content text,
+    attempts integer not null default 0,
+    status integer,
+    response text,
+    error_code text,
+    error text,
+    sent_at text,
+    is_landed integer not null default 0,
+    primary key (outbox_id, position)
+) strict, without rowid;
+";
+
 const STEPS: &[&str] =
-    &[FIRST, TOKENS, WEBHOOKS, WEBHOOK_VERSIONS, REJECTS, STATES, UNCHANGED, ACCOUNTS];
+    &[FIRST, TOKENS, WEBHOOKS, WEBHOOK_VERSIONS, REJECTS, STATES, UNCHANGED, ACCOUNTS, EXPORTS];
 
 /// Brings the database up to this version's schema.
 pub(crate) async fn migrate(pool: &SqlitePool, now: &str) -> Result<(), StoreError> {

@@ -28,7 +28,7 @@ statements! {
     /// The runs of one kind that started before an instant and were never ended.
     RUN_UNDER_WAY = "select count(*) from run where status = 'running' and kind = $1";
     RUN_LEFT = "select exists (select 1 from run where status = 'running'
-        and kind in ('sync', 'import', 'tables'))";
+        and kind in ('sync', 'import', 'tables', 'export'))";
     RUN_ABANDON = "update run set status = 'failed', ended_at = $3, error_code = $4,
             error_message = $5
         where status = 'running' and kind = $1 and started_at < $2";
@@ -72,7 +72,59 @@ statements! {
     WEBHOOK_FORGET_INPUTS = "update webhook_run set inputs = null, kept_until = null
         where kept_until <= $1";
 
+    // Exports.
+    OUTBOX_ADD = "insert into export_outbox (export) values ($1) returning outbox_id";
+    OUTBOX_FILLED = "update export_outbox set key_types = $2, row_total = $3 where outbox_id = $1";
+    EXPORT_BEGIN = "insert into export_run (run_id, outbox_id) values ($1, $2)";
+    EXPORT_FIND = "select e.*, o.export, o.key_types, o.row_total, o.forgotten_at
+        from export_run e join export_outbox o on o.outbox_id = e.outbox_id
+        where e.run_id = $1";
+    EXPORT_OPEN = "select e.run_id from export_run e
+        join export_outbox o on o.outbox_id = e.outbox_id
+        where e.landed_at is null and o.export = $1 order by e.run_id limit $2";
+    EXPORT_LANDED = "update export_run set landed_at = $2, done = $3, refused = $4,
+            ambiguous = $5, waiting = $6
+        where run_id = $1";
+    /// Rows that landed with an earlier run and were not sent since are none of this one's.
+    ROW_COUNTS = "select state, count(*) as row_count from export_row
+        where outbox_id = $1 and is_landed = $2 group by state";
+    ROW_ADD = "insert into export_row (outbox_id, position, row_key, idempotency_key, state, content)
+        values ($1, $2, $3, $4, 'waiting', $5)";
+    ROW_TWICE = "select row_key from export_row where outbox_id = $1
+        group by row_key having count(*) > 1 limit 1";
+    ROW_NEXT = "select position, row_key, idempotency_key, content, attempts from export_row
+        where outbox_id = $1 and position > $2 and state = 'waiting'
+        order by position limit $3";
+    ROW_SENDING = "update export_row set state = 'sending'
+        where outbox_id = $1 and position = $2";
+    ROW_SETTLE = "update export_row set state = $3, attempts = attempts + $4, status = $5,
+            response = $6, error_code = $7, error = $8, sent_at = $9,
+            content = case when $3 = 'done' then null else content end
+        where outbox_id = $1 and position = $2";
+    ROW_CUT_OFF = "update export_row set state = 'ambiguous', attempts = attempts + 1,
+            error_code = $2, error = $3, sent_at = $4
+        where outbox_id = $1 and state = 'sending'";
+    ROW_AGAIN = "update export_row set state = 'waiting', is_landed = 0, status = null,
+            response = null, error_code = null, error = null
+        where outbox_id = $1 and (state = 'refused' or (state = 'ambiguous' and $2))";
+    ROW_OUTCOMES = "select * from export_row
+        where outbox_id = $1 and position > $2 and is_landed = 0
+            and state in ('done', 'refused', 'ambiguous')
+        order by position limit $3";
+    ROW_FORGET_DONE = "delete from export_row where outbox_id = $1 and state = 'done'";
+    ROW_LANDED = "update export_row set is_landed = 1
+        where outbox_id = $1 and state in ('refused', 'ambiguous')";
+    ROW_DROP = "delete from export_row where outbox_id = $1";
+    /// The outboxes that nobody has gone on with since then.
+    OUTBOX_FORGET = "update export_outbox set forgotten_at = $2
+        where forgotten_at is null and outbox_id in (
+            select e.outbox_id from export_run e join run r on r.run_id = e.run_id
+            group by e.outbox_id having max(r.started_at) < $1)";
+    ROW_FORGET_OLD = "delete from export_row where outbox_id in (
+        select outbox_id from export_outbox where forgotten_at is not null)";
+
     // Batches.
+    BATCH_OF_RUN = "select count(*) from batch where stream = $1 and run_id = $2";
     BATCH_NEXT = "select coalesce(max(sequence), 0) + 1 from batch where stream = $1";
     BATCH_RECORD = "insert into batch
             (stream, sequence, run_id, resource, row_count, body, recorded_at)

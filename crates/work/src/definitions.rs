@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use restway_model::definition::{self, ApiFile, AppFile, Definition, Problem, WorkspaceFile};
+use restway_model::definition::{
+    self, ApiFile, AppFile, Definition, ExportFrom, Problem, WorkspaceFile,
+};
 use restway_model::{Name, nearest};
 
 use crate::WorkError;
@@ -86,6 +88,11 @@ impl Definitions {
                 // An api whose file is broken is not one that is missing.
                 if of_files.is_empty() {
                     problems.extend(definition::misbound(file, text, app, api));
+                }
+            }
+            for export in apis.iter().flat_map(|(_, _, api)| api.exports.values()) {
+                if let Some(ExportFrom::Saved(name)) = export.source() {
+                    crate::publish::saved(folder, &name)?;
                 }
             }
         }

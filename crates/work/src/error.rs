@@ -9,7 +9,7 @@ use restway_model::{Code, Explain, Name, Place, RunId, TableName};
 use restway_store::StoreError;
 use restway_tables::TableError;
 
-use crate::WebhookError;
+use crate::{ExportError, WebhookError};
 
 /// Why something could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,9 @@ pub enum WorkError {
     /// A webhook brought no outputs.
     #[error(transparent)]
     Webhook(Box<WebhookError>),
+    /// An export did not begin, or ended before all its rows were sent.
+    #[error(transparent)]
+    Export(Box<ExportError>),
     /// No workspace here.
     #[error("no `restway.yaml` in {} or above it", .start.display())]
     NoWorkspace {
@@ -280,6 +283,12 @@ fn problems_line(problems: &[Problem]) -> String {
     }
 }
 
+impl From<ExportError> for WorkError {
+    fn from(error: ExportError) -> Self {
+        Self::Export(Box::new(error))
+    }
+}
+
 impl WorkError {
     /// Whether an api was out, so that asking again later may well do.
     pub fn is_outage(&self) -> bool {
@@ -301,6 +310,7 @@ impl Explain for WorkError {
             Self::Table(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Webhook(error) => error.code(),
+            Self::Export(error) => error.code(),
             Self::NoWorkspace { .. } => Code::WorkspaceMissing,
             Self::Exists { .. } => Code::WorkspaceExists,
             Self::Definitions(_) => Code::DefinitionInvalid,
@@ -340,6 +350,7 @@ impl Explain for WorkError {
             Self::Table(error) => error.hints(),
             Self::Store(error) => error.hints(),
             Self::Webhook(error) => error.hints(),
+            Self::Export(error) => error.hints(),
             Self::NoWorkspace { .. } => {
                 vec!["make one with `restway init`, or name its folder with `-C DIR`".into()]
             }

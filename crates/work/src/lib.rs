@@ -8,6 +8,7 @@
 
 mod definitions;
 mod error;
+mod export;
 mod folder;
 mod identities;
 mod import;
@@ -24,6 +25,7 @@ mod workspace;
 
 pub use definitions::{ApiDefinition, AppDefinition, Definitions};
 pub use error::WorkError;
+pub use export::{ExportAsked, ExportError, ExportPlan, ExportReport};
 pub use folder::{find_folder, init};
 pub use identities::WorkspaceIdentities;
 pub use import::{FileContent, FileImport};

@@ -211,7 +211,7 @@ pub(crate) fn saved_queries(
 }
 
 /// A saved query, `queries/NAME.sql`.
-fn saved(folder: &Path, name: &Name) -> Result<Saved, WorkError> {
+pub(crate) fn saved(folder: &Path, name: &Name) -> Result<Saved, WorkError> {
     let file = format!("queries/{name}.sql");
     let opened = match fs_err::File::open(folder.join(&file)) {
         Ok(opened) => opened,

@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use restway_model::definition::{Contract, Deletes, MaxRejects, Method, REQUESTS};
 use restway_model::{Code, ColumnType, Event, Name, Observer, Records, RunId, SafeUrl, TableName};
@@ -213,7 +212,7 @@ impl Workspace {
         };
         let mut intake = self.lake.begin(landing).await?;
         let staged = tokio::task::spawn_blocking(move || {
-            intake.push(&records(&rows), &[])?;
+            intake.push(&Records::of_texts(&rows), &[])?;
             intake.finish()
         });
         let staged = staged.await??;
@@ -271,15 +270,4 @@ impl Workspace {
         };
         serde_json::to_string(&row).unwrap_or_default()
     }
-}
-
-/// Rows, one behind the other.
-fn records(rows: &[String]) -> Records {
-    let mut spans = Vec::with_capacity(rows.len());
-    let mut start = 0;
-    for row in rows {
-        spans.push(start..start + row.len());
-        start += row.len();
-    }
-    Records::new(Bytes::from(rows.concat()), spans)
 }

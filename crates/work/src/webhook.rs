@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use restway_connect::{Answer, CallError, CallParts, Turns};
+use restway_connect::{Again, Answer, CallError, CallParts, Turns};
 use restway_model::definition::{ApiFile, ApiLimits, History, Webhook, WebhookCall};
 use restway_model::{
     Code, Counts, Event, Explain, Name, RunId, RunKind, RunStatus, SafeUrl, Timespan, nearest,
@@ -214,12 +214,15 @@ impl Workspace {
         let known = Known { folder: &self.folder, redactor: &self.redactor };
         let inputs = Inputs::take(webhook, name, given, absent, known)?;
         let lines = webhook.calls.iter().map(|call| {
-            let values = inputs.planned();
-            let attachment = |name: &Name| inputs.planned_attachment(name);
-            let key = "${run}".to_owned();
-            let absent = |name: &str| inputs.is_absent(name);
-            let parts =
-                CallParts { call, values: &values, attachment: &attachment, absent: &absent, key };
+            let parts = CallParts {
+                call: &call.request,
+                idempotency: call.idempotency.as_ref(),
+                again: Again::of(call),
+                values: &inputs.planned(),
+                attachment: &|name: &Name| inputs.planned_attachment(name),
+                absent: &|name: &str| inputs.is_absent(name),
+                key: "${run}".to_owned(),
+            };
             Ok(self.connector.compose_line(api, &parts)?)
         });
         lines.collect()
@@ -325,12 +328,8 @@ impl<'a> Chain<'a> {
                     self.answers.push((call, answer));
                 }
                 Err(cause) => {
-                    let attempts = match &cause {
-                        CallError::Exchange { attempts, .. } => u64::from(*attempts),
-                        _ => 0,
-                    };
-                    let code = cause.code().as_str();
-                    self.write_down(call, begun, None, Some((code, attempts))).await;
+                    let failed = (cause.code().as_str(), cause.attempts());
+                    self.write_down(call, begun, None, Some(failed)).await;
                     return Err(WebhookError::Failed {
                         webhook: self.name.to_owned(),
                         call: call.id.clone(),
@@ -347,11 +346,15 @@ impl<'a> Chain<'a> {
         let request = {
             let redactor = &self.workspace.redactor;
             let values = answers::Known { inputs: self.inputs, answers: &self.answers, redactor };
-            let attachment = |name: &Name| self.inputs.attachment(name);
-            let key = format!("{}-{}", self.key, call.id);
-            let absent = |name: &str| self.inputs.is_absent(name);
-            let parts =
-                CallParts { call, values: &values, attachment: &attachment, absent: &absent, key };
+            let parts = CallParts {
+                call: &call.request,
+                idempotency: call.idempotency.as_ref(),
+                again: Again::of(call),
+                values: &values,
+                attachment: &|name: &Name| self.inputs.attachment(name),
+                absent: &|name: &str| self.inputs.is_absent(name),
+                key: format!("{}-{}", self.key, call.id),
+            };
             self.workspace.connector.compose(self.api, &parts)?
         };
         self.workspace.connector.call(self.api, request).await
@@ -377,8 +380,8 @@ impl<'a> Chain<'a> {
         });
         let record = WebhookCallRecord {
             id: call.id.to_string(),
-            method: call.method.as_str().to_owned(),
-            path: workspace.redactor.redact(call.path.source()).into_owned(),
+            method: call.request.method.as_str().to_owned(),
+            path: workspace.redactor.redact(call.request.path.source()).into_owned(),
             status: answer.map(|answer| answer.status),
             attempts,
             milliseconds: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
@@ -420,7 +423,7 @@ impl<'a> Chain<'a> {
             call: call.id.clone(),
             status: answer.status,
             writes: call.writes(),
-            is_repeatable: call.idempotency.is_some() || call.method.is_idempotent(),
+            is_repeatable: call.idempotency.is_some() || call.request.method.is_idempotent(),
         });
         done.collect()
     }

@@ -6,7 +6,7 @@
 use restway_model::{Code, Explain, MissingSecret, TemplateError};
 
 use super::{CallError, Failure};
-use crate::wire::TOTAL;
+use crate::wire::{NO_CONNECTION, TOTAL};
 
 impl Failure {
     pub(crate) fn code(&self) -> Code {
@@ -44,6 +44,7 @@ impl Failure {
             Self::PageLoop { .. } => Code::PageLoop,
             Self::PageBound { .. } => Code::PageBound,
             Self::PageTarget { .. } => Code::PageTarget,
+            Self::Stayed => Code::Interrupted,
             Self::Spool(error) if error.kind() == std::io::ErrorKind::StorageFull => Code::DiskFull,
             Self::Spool(_) | Self::File { .. } => Code::FileFailed,
         }
@@ -65,7 +66,7 @@ impl Failure {
             }
             Self::ProxyRefused { .. } => "ask whoever runs the proxy whether it may reach the host",
             Self::ViaProxy { failure, .. } => match failure.as_ref() {
-                Self::Connect { .. } | Self::Timeout { what: "no connection", .. } => {
+                Self::Connect { .. } | Self::Timeout { what: NO_CONNECTION, .. } => {
                     "check `proxy.url` or the environment's proxy, and that the proxy is up"
                 }
                 other => return other.hints(),
@@ -117,6 +118,7 @@ impl Failure {
             | Self::Status { .. }
             | Self::Invalid { .. }
             | Self::File { .. }
+            | Self::Stayed
             | Self::Keeper(_) => return Vec::new(),
         };
         vec![hint.to_owned()]

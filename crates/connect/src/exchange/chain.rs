@@ -209,6 +209,11 @@ impl Exchange {
             sought.ask(&mut outgoing.headers);
         }
         credential.apply(&mut outgoing.url, &mut outgoing.headers);
+        if let Some(leave) = &self.request.leave
+            && !leave().await
+        {
+            return Err(Failure::Stayed);
+        }
         let mut sent = self.sent(hop, &url, begun);
         let sending = self.connector.wire().send(outgoing).await;
         let mut incoming = sending.inspect_err(|failure| {

@@ -10,7 +10,9 @@ use super::files::Files;
 use super::format::{Archive, ArchiveEntry, Format, FormatEntry};
 use super::landing::{Contract, Deletes, Load, MaxRejects};
 use super::paging::{Paginate, PaginateEntry};
-use super::{Auth, Checkpoint, Domain, Incremental, Job, Live, Proxy, ResourceBody, Tls, Webhook};
+use super::{
+    Auth, Checkpoint, Domain, Export, Incremental, Job, Live, Proxy, ResourceBody, Tls, Webhook,
+};
 use crate::{ColumnType, Condition, Name, Rate, RecordPath, Template, Timespan};
 
 /// A REST API: where it is, how to log in, and its resources.
@@ -52,6 +54,10 @@ pub struct ApiFile {
     /// Named, typed calls that a person or a program runs: `restway call api.webhook`.
     #[serde(default)]
     pub webhooks: BTreeMap<Name, Webhook>,
+    /// Queries whose rows are sent to the api: `restway export api.export`. What became of each row
+    /// is in the table of that name.
+    #[serde(default)]
+    pub exports: BTreeMap<Name, Export>,
 }
 
 /// How fast and how parallel an api may be called.
@@ -344,6 +350,7 @@ impl ApiFile {
             defaults: Defaults::default(),
             resources: BTreeMap::new(),
             webhooks: BTreeMap::new(),
+            exports: BTreeMap::new(),
         }
     }
 

@@ -258,6 +258,7 @@ impl Meaning for ApiFile {
         }
         self.check_cycles(finder);
         self.check_webhooks(finder);
+        self.check_exports(finder);
     }
 }
 
@@ -356,7 +357,7 @@ impl ApiFile {
     }
 
     /// A path that would leave the api, as far as it can be told without values.
-    fn check_path(&self, finder: &mut Finder<'_>, place: &[&str], path: &Template) {
+    pub(super) fn check_path(&self, finder: &mut Finder<'_>, place: &[&str], path: &Template) {
         let text = path.source().split('?').next().unwrap_or("");
         let dots = |segment: &str| matches!(segment, "." | "..");
         if text.split('/').any(|part| dots(&part.to_ascii_lowercase().replace("%2e", "."))) {

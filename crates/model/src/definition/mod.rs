@@ -12,6 +12,8 @@ mod binding;
 mod body;
 mod decode;
 mod deprecated;
+mod export;
+mod export_meaning;
 mod files;
 mod foreign;
 mod format;
@@ -27,6 +29,8 @@ mod paging;
 mod param;
 mod problem;
 mod proxy;
+mod request;
+mod request_meaning;
 mod shown;
 mod tls;
 mod unused;
@@ -51,6 +55,8 @@ pub use auth::{
 pub use binding::{Binding, CallerOutput, misbound};
 pub use body::ResourceBody;
 pub use deprecated::Deprecated;
+pub use export::{Export, ExportFrom, OnError};
+pub use export_meaning::{DEAD_LETTERS, OUTCOME_COLUMNS};
 pub use files::Files;
 pub use foreign::foreign_value;
 pub use format::{
@@ -68,11 +74,9 @@ pub use paging::{Paginate, PaginateEntry, PaginateKind, Slot};
 pub use param::{Param, ValueProblem, ValueType};
 pub use problem::Problem;
 pub use proxy::Proxy;
+pub use request::{CallPart, CallRequest, Idempotency};
 pub use tls::{Tls, TlsVersion};
-pub use webhook::{
-    CALLS_MAX, History, Idempotency, Output, OutputEntry, TIMEOUT_MAX, Webhook, WebhookCall,
-    WebhookPart,
-};
+pub use webhook::{CALLS_MAX, History, Output, OutputEntry, TIMEOUT_MAX, Webhook, WebhookCall};
 pub use workspace::{Egress, Forwarding, Issuer, Metadata, REQUESTS, Serve, WorkspaceFile};
 pub use writing::{OwnEvent, Piece, Rule, Severity, pieces};
 

@@ -3,7 +3,7 @@
 //! In: an api. Out: sentences for whoever checks it. These are no errors: a caller may still send
 //! a parameter that a call needed once.
 
-use super::{ApiFile, QueryValue, WebhookCall};
+use super::{ApiFile, WebhookCall};
 use crate::{Name, Scope, Template};
 
 impl ApiFile {
@@ -23,27 +23,13 @@ impl ApiFile {
 
 /// Whether a call has a parameter anywhere.
 fn uses(call: &WebhookCall, param: &Name) -> bool {
-    let parts = || call.multipart.iter().flatten();
-    let is_file = call.file.iter().chain(parts().filter_map(|part| part.file.as_ref()));
-    let queries = call.query.values().chain(call.urlencoded.iter().flat_map(|own| own.values()));
-    let queries = queries.chain(parts().filter_map(|part| part.value.as_ref()));
-    let mut templates: Vec<Template> = queries.filter_map(text).cloned().collect();
-    templates.push(call.path.clone());
-    templates.extend(call.headers.values().cloned());
-    templates.extend(parts().filter_map(|part| part.filename.clone()));
-    templates.extend([&call.text, &call.xml, &call.html].into_iter().flatten().cloned());
+    let request = &call.request;
+    let parts = request.multipart.iter().flatten();
+    let mut files = request.file.iter().chain(parts.filter_map(|part| part.file.as_ref()));
+    let mut templates = request.templates().unwrap_or_default();
     templates.extend(call.idempotency.iter().filter_map(|own| own.key.clone()));
-    let json = call.json.as_ref().map(super::body::texts).unwrap_or_default();
-    templates.extend(json.into_iter().filter_map(|text| text.parse().ok()));
     let refers = |template: &Template| {
         template.references().any(|(scope, name)| scope == Scope::Param && name == param.as_str())
     };
-    is_file.into_iter().any(|file| file == param) || templates.iter().any(refers)
-}
-
-const fn text(value: &QueryValue) -> Option<&Template> {
-    match value {
-        QueryValue::Text(template) => Some(template),
-        _ => None,
-    }
+    files.any(|file| file == param) || templates.iter().any(refers)
 }

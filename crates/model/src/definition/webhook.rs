@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::{Method, Param, QueryValue, ValueType};
-use crate::{CallPath, Name, Rate, Template, Timespan};
+use super::{CallRequest, Idempotency, Method, Param, ValueType};
+use crate::{CallPath, Name, Rate, Timespan};
 
 /// The most calls of one webhook.
 pub const CALLS_MAX: usize = 20;
@@ -81,39 +80,12 @@ pub enum History {
 pub struct WebhookCall {
     /// The name that outputs and later calls know its answer by: `${calls.ID.path}`.
     pub id: Name,
-    /// The method.
-    pub method: Method,
-    /// The path below `base_url`, or a whole URL on the same origin.
-    pub path: Template,
-    /// Headers. `authorization` only with a token of an earlier call, at an api without `auth`.
-    #[serde(default)]
-    pub headers: BTreeMap<String, Template>,
-    /// Query parameters; a lone null leaves one out, a lone list repeats it.
-    #[serde(default)]
-    pub query: BTreeMap<String, QueryValue>,
-    /// A JSON body; texts in it may hold `${…}`, and a lone `${…}` keeps its type.
-    pub json: Option<Value>,
-    /// A body of form fields, `application/x-www-form-urlencoded`.
-    pub urlencoded: Option<BTreeMap<String, QueryValue>>,
-    /// A `multipart/form-data` body (RFC 7578), part by part in this order.
-    pub multipart: Option<Vec<WebhookPart>>,
-    /// A plain text body; values go in as they are.
-    pub text: Option<Template>,
-    /// An XML body; values go in with `&`, `<`, `>` and quotes escaped.
-    pub xml: Option<Template>,
-    /// An HTML body; values go in with `&`, `<`, `>` and quotes escaped.
-    pub html: Option<Template>,
-    /// The parameter of type attachment whose bytes are the body.
-    pub file: Option<Name>,
-    /// Says that a POST, PUT, PATCH or DELETE changes nothing at the api.
-    #[serde(default)]
-    pub safe: bool,
+    /// What is sent.
+    #[serde(flatten)]
+    pub request: CallRequest,
     /// How the api is kept from doing the call twice; a call that has it is sent again as `retry`
     /// says, while others that change something are sent once.
     pub idempotency: Option<Idempotency>,
-    /// Further statuses than 2xx that are an answer.
-    #[serde(default)]
-    pub expect: Vec<u16>,
     /// Whether the history may keep the answer, and the answer be shown. Values that later calls
     /// take from an answer that is not kept are masked like secrets.
     #[serde(default = "yes")]
@@ -127,41 +99,14 @@ const fn yes() -> bool {
 impl WebhookCall {
     /// Whether the call changes something at the api: safe methods do not (RFC 9110, 9.2.1).
     pub const fn writes(&self) -> bool {
-        !self.safe && !matches!(self.method, Method::Get | Method::Head | Method::Options)
+        let request = &self.request;
+        !request.safe && !matches!(request.method, Method::Get | Method::Head | Method::Options)
     }
 
     /// Whether it may be sent again without a person's word.
     pub const fn is_repeatable(&self) -> bool {
         !self.writes() || self.idempotency.is_some()
     }
-}
-
-/// A part of a form: a text, or an attachment.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct WebhookPart {
-    /// The field's name.
-    pub name: String,
-    /// The text; a lone null leaves the part out, a lone list repeats it.
-    pub value: Option<QueryValue>,
-    /// The parameter of type attachment whose bytes are sent; one that is not given leaves the part
-    /// out.
-    pub file: Option<Name>,
-    /// The file's name for the api; the attachment's own without it.
-    pub filename: Option<Template>,
-    /// The part's content type; by the ending of the file's name without it, none for a text.
-    #[serde(rename = "content-type")]
-    pub content_type: Option<String>,
-}
-
-/// A key by which the api knows a call that it has done already.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Idempotency {
-    /// The header that carries the key, such as `Idempotency-Key`.
-    pub header: String,
-    /// The key; the run's id and the call's without it, so that each run counts anew.
-    pub key: Option<Template>,
 }
 
 /// Where an output is: the place alone, or the place and a type.

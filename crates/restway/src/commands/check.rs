@@ -30,20 +30,42 @@ pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
         "apis": definitions.apis.len(),
         "resources": resources,
         "webhooks": definitions.apis.iter().flat_map(|one| webhooks(&one.api)).collect::<Vec<_>>(),
+        "exports": definitions.apis.iter().flat_map(|one| exports(&one.api)).collect::<Vec<_>>(),
         "apps": definitions.apps.len(),
         "objects": objects,
         "warnings": warnings,
     }));
     warnings.iter().for_each(|warning| context.printer.aside(&format!("warning: {warning}")));
     let hooks: usize = definitions.apis.iter().map(|one| one.api.webhooks.len()).sum();
-    let hooks = if hooks == 0 { String::new() } else { format!(" and {hooks} webhooks") };
+    let sent: usize = definitions.apis.iter().map(|one| one.api.exports.len()).sum();
+    let mut others = String::new();
+    for (many, what) in [(hooks, "webhooks"), (sent, "exports")] {
+        if many > 0 {
+            others.push_str(&format!(" and {many} {what}"));
+        }
+    }
     context.printer.line(&format!(
-        "{} {} apis with {resources} resources{hooks}, {} apps with {objects} objects",
+        "{} {} apis with {resources} resources{others}, {} apps with {objects} objects",
         context.printer.paint(Color::Green, "ok:"),
         definitions.apis.len(),
         definitions.apps.len(),
     ));
     Ok(Exit::Done)
+}
+
+/// The exports of an api.
+fn exports(api: &ApiFile) -> Vec<Value> {
+    let one = |(name, export): (&restway_model::Name, &restway_model::definition::Export)| {
+        json!({
+            "name": format!("{}.{name}", api.api),
+            "title": export.title,
+            "description": export.description,
+            "key": export.key(),
+            "method": export.request.method.as_str(),
+            "is_repeatable": export.is_repeatable(),
+        })
+    };
+    api.exports.iter().map(one).collect()
 }
 
 /// The webhooks of an api: what a program must know to run one.

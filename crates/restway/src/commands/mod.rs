@@ -5,6 +5,7 @@ mod auth;
 mod call;
 mod check;
 mod demo;
+mod export;
 mod import;
 mod init;
 mod plan;
@@ -32,6 +33,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Fai
         Command::Import(arguments) => import::run(context, &arguments).await,
         Command::Call(arguments) => call::run(context, &arguments).await,
         Command::Sync(arguments) => sync::run(context, &arguments).await,
+        Command::Export(arguments) => export::run(context, &arguments).await,
         Command::Query(arguments) => query::run(context, &arguments).await,
         Command::Tables(arguments) => tables::run(context, &arguments).await,
         Command::Runs(arguments) => runs::run(context, &arguments).await,

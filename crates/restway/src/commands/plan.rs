@@ -1,4 +1,4 @@
-//! `restway plan`: the requests of a sync or a webhook, as curl lines without secrets.
+//! `restway plan`: the requests of a sync, a webhook or an export, as curl lines without secrets.
 
 use restway_work::{Absent, Given, Selection};
 use serde_json::json;
@@ -12,6 +12,8 @@ pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit, Fai
     let workspace = context.workspace_with(Wanted { apis, ..Wanted::default() }).await?;
     let (webhooks, what): (Vec<String>, Vec<String>) =
         arguments.what.iter().cloned().partition(|word| workspace.webhook(word).is_ok());
+    let (exports, what): (Vec<String>, Vec<String>) =
+        what.into_iter().partition(|word| workspace.has_export(word));
     let mut plans = Vec::new();
     if !what.is_empty() {
         for (resource, curl) in workspace.plan(&Selection(what))? {
@@ -21,6 +23,10 @@ pub(super) async fn run(context: &Context, arguments: &Plan) -> Result<Exit, Fai
     for webhook in webhooks {
         let lines = workspace.plan_webhook(&webhook, Given::default(), Absent::Shown)?;
         plans.extend(lines.into_iter().map(|line| ("webhook", webhook.clone(), line)));
+    }
+    for export in exports {
+        let line = workspace.plan_export_row(&export)?;
+        plans.push(("export", export, line));
     }
     let json: Vec<_> =
         plans.iter().map(|(kind, name, curl)| json!({ *kind: name, "curl": curl })).collect();

@@ -1,6 +1,6 @@
 //! `restway runs`: what was done.
 
-use restway_store::{RunDetail, RunError, RunRecord, WebhookRecord};
+use restway_store::{ExportRecord, RunDetail, RunError, RunRecord, WebhookRecord};
 use serde_json::{Value, json};
 
 use crate::arguments::{Runs, RunsCommand};
@@ -18,7 +18,8 @@ pub(super) async fn run(context: &Context, arguments: &Runs) -> Result<Exit, Fai
                 .with_hint("`restway runs` lists them")
         })?;
         let webhook = store.webhook(&detail.run.id).await?;
-        show(context, &detail, webhook.as_ref());
+        let export = store.export(&detail.run.id).await?;
+        show(context, &detail, webhook.as_ref(), export.as_ref());
         return Ok(Exit::Done);
     }
     let runs = store.runs(arguments.limit, None).await?;
@@ -57,7 +58,12 @@ fn seconds(run: &RunRecord) -> String {
     took.map_or(String::new(), |took| format!("{:.2}", took.num_milliseconds() as f64 / 1e3))
 }
 
-fn show(context: &Context, detail: &RunDetail, webhook: Option<&WebhookRecord>) {
+fn show(
+    context: &Context,
+    detail: &RunDetail,
+    webhook: Option<&WebhookRecord>,
+    export: Option<&ExportRecord>,
+) {
     let run = &detail.run;
     let mut json = record_json(run);
     json["resources"] = detail
@@ -78,6 +84,9 @@ fn show(context: &Context, detail: &RunDetail, webhook: Option<&WebhookRecord>) 
     if let Some(webhook) = webhook {
         json["webhook"] = super::webhook::record_json(webhook);
     }
+    if let Some(export) = export {
+        json["export"] = super::export::record_json(export);
+    }
     context.printer.json(&json);
     context.printer.line(&format!(
         "run {}: {} {}, {}",
@@ -91,6 +100,10 @@ fn show(context: &Context, detail: &RunDetail, webhook: Option<&WebhookRecord>) 
     }
     if let Some(webhook) = webhook {
         super::webhook::show(context, webhook);
+        return;
+    }
+    if let Some(export) = export {
+        super::export::show(context, &run.id, export);
         return;
     }
     let heads = [

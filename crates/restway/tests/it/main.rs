@@ -13,6 +13,8 @@ mod bad_input;
 mod bindings;
 mod commands;
 mod demo;
+mod desk;
+mod exports;
 mod files;
 mod formats;
 mod httpbin;

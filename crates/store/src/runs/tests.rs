@@ -166,11 +166,11 @@ async fn what_a_newer_version_wrote_is_refused_by_name() {
     let bench = Bench::new();
     let store = bench.open().await;
     let run = store.start_run(RunKind::Call, "acme").await.unwrap();
-    sqlx::raw_sql("update run set kind = 'export'").execute(store.pool()).await.unwrap();
+    sqlx::raw_sql("update run set kind = 'teleport'").execute(store.pool()).await.unwrap();
     let refused = store.run(&run.0).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "the metadata store holds `export` as kind, which cannot be read"
+        "the metadata store holds `teleport` as kind, which cannot be read"
     );
 }
 

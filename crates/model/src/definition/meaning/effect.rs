@@ -26,9 +26,10 @@ pub(super) fn check(api: &ApiFile, finder: &mut Finder<'_>) {
             finder.report(&path, "nothing is kept that could be removed", Some(hint));
         }
         for (at, call) in webhook.calls.iter().enumerate() {
-            if call.safe && matches!(call.method, Method::Get | Method::Head | Method::Options) {
+            let method = call.request.method;
+            if call.request.safe && matches!(method, Method::Get | Method::Head | Method::Options) {
                 let path = ["webhooks", name.as_str(), "calls", &at.to_string(), "safe"];
-                let message = format!("{} changes nothing in any case", call.method.as_str());
+                let message = format!("{} changes nothing in any case", method.as_str());
                 finder.report(&path, message, Some("leave `safe` out".to_owned()));
             }
         }

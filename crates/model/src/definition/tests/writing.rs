@@ -28,10 +28,10 @@ objects:
             10:15+6 not an id -- write letters, digits and hyphens: it stands in a header
             10:27+1 reading has no rules
             10:27+1 there is no event `ship`
-            10:66+30 `${nothing}` is not `${row.…}` or `${item.…}`
+            10:66+30 `${nothing}` is not `${row.…}`, `${item.…}` or `${caller.…}`
             12:14+1 a reference stands between quotes -- leave the quotes out: the value is bound
             13:15+1 `insert` has a meaning of its own
-            13:15+1 `${id}` is not `${row.…}` or `${item.…}`
+            13:15+1 `${id}` is not `${row.…}`, `${item.…}` or `${caller.…}`
             14:56+4 `teams` can only be read -- only tables of databases in `sources` are written to
             14:75+4 `teams` can only be read -- only tables of databases in `sources` are written to
         "#]],
