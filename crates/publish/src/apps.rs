@@ -11,6 +11,7 @@ use restway_model::definition::{self, AppFile, Object, Origin, Param};
 use restway_model::{Code, Explain, Name};
 
 use crate::access::Grants;
+use crate::deprecation;
 use crate::plan::{Objects, Published};
 use crate::source::{Relation, Source};
 use crate::statement::Dialect;
@@ -102,6 +103,7 @@ pub(crate) fn objects(app: &App, lake: &Arc<dyn Source>) -> Result<Objects, Publ
         if object.key.is_empty() && !has_its_own {
             return Err(PublishError::NoKey { app: app_name, object: object_name });
         }
+        let deprecated = object.deprecated.as_ref().or(app.file.deprecated.as_ref());
         let published = Published {
             source,
             relation,
@@ -111,6 +113,7 @@ pub(crate) fn objects(app: &App, lake: &Arc<dyn Source>) -> Result<Objects, Publ
             default_fields: object.default_fields.clone(),
             grants: Grants::of(&app.file, name),
             writing: Writing::of(object),
+            deprecation: deprecated.map(deprecation::headers),
         };
         objects.insert(object_name, published);
     }

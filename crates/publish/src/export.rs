@@ -10,10 +10,11 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use restway_model::Clock;
 
+use crate::columnar::Columnar;
 use crate::form::Form;
 use crate::outlet::Outlet;
 use crate::respond::Response;
-use crate::source::{Answering, Flow, Sink, SourceError};
+use crate::source::{Answering, Column, Flow, Sink, SourceError};
 
 /// Bytes of a piece; one row may make it longer.
 const PIECE_BYTES: usize = 64 << 10;
@@ -25,6 +26,9 @@ pub(crate) struct Export<'a> {
     outlet: &'a mut dyn Outlet,
     clock: &'a dyn Clock,
     form: Form,
+    columnar: Option<Columnar>,
+    /// A row that could not be written in the form; it ends the rows.
+    unfit: Option<SourceError>,
     /// Taken when the first piece goes out.
     head: Option<Response>,
     buffer: Vec<u8>,
@@ -39,11 +43,22 @@ impl<'a> Export<'a> {
         clock: &'a dyn Clock,
         form: Form,
         head: Response,
-        before: Vec<u8>,
+        columns: &[&Column],
         rows_max: u64,
-    ) -> Self {
-        let start = before.len();
-        Self { outlet, clock, form, head: Some(head), buffer: before, start, rows: 0, rows_max }
+    ) -> Result<Self, SourceError> {
+        let buffer = form.head(columns);
+        Ok(Self {
+            outlet,
+            clock,
+            form,
+            columnar: Columnar::new(form, columns)?,
+            unfit: None,
+            head: Some(head),
+            start: buffer.len(),
+            buffer,
+            rows: 0,
+            rows_max,
+        })
     }
 
     /// Whether a part of the answer is out.
@@ -53,7 +68,11 @@ impl<'a> Export<'a> {
 
     /// All rows were there.
     pub(crate) async fn finish(&mut self) -> Result<(), SourceError> {
-        self.buffer.extend(self.form.end(self.rows));
+        let end = match &mut self.columnar {
+            Some(columnar) => columnar.end()?,
+            None => self.form.end(self.rows),
+        };
+        self.buffer.extend(end);
         self.flush().await
     }
 }
@@ -64,7 +83,15 @@ impl Sink for Export<'_> {
     }
 
     fn row(&mut self) -> Flow {
-        self.form.row(&mut self.buffer, self.start);
+        match &mut self.columnar {
+            None => self.form.row(&mut self.buffer, self.start),
+            Some(columnar) => {
+                if let Err(error) = columnar.row(&mut self.buffer, self.start) {
+                    self.unfit = Some(error);
+                    return Flow::Full;
+                }
+            }
+        }
         self.start = self.buffer.len();
         self.rows += 1;
         if self.rows >= self.rows_max {
@@ -78,6 +105,9 @@ impl Sink for Export<'_> {
 
     fn flush(&mut self) -> Answering<'_, ()> {
         Box::pin(async move {
+            if let Some(error) = self.unfit.take() {
+                return Err(error);
+            }
             if let Some(head) = self.head.take() {
                 self.outlet.begin(head);
             }

@@ -2,8 +2,10 @@
 //!
 //! In: what a caller accepts, and rows as JSON text. Out: a [`Form`], and the rows in it. Rows of
 //! NDJSON are the source's own text, each in one line, and behind the last comes a line
-//! `{"$end":true,"count":n}`, by which a caller tells a whole answer from one that was cut. In CSV (RFC 4180) null is an
-//! empty field and the empty text `""`; JSON within is JSON.
+//! `{"$end":true,"count":n}`, by which a caller tells a whole answer from one that was cut. In CSV
+//! (RFC 4180) null is an empty field and the empty text `""`; JSON within is JSON. Arrow and
+//! Parquet are written by the room that knows them, from the same text, each value in its column's
+//! own type.
 //!
 //! What never happens here: a value that is parsed and printed again.
 
@@ -19,18 +21,27 @@ pub(crate) enum Form {
     Ndjson,
     /// A table with a header.
     Csv,
+    /// A stream of Arrow's batches.
+    Arrow,
+    /// A Parquet file.
+    Parquet,
 }
 
 /// What `$format` may be.
-pub(crate) const FORMATS: [&str; 3] = ["json", "ndjson", "csv"];
+pub(crate) const FORMATS: [&str; 5] = ["json", "ndjson", "csv", "arrow", "parquet"];
 
 impl Form {
+    /// Those without an envelope.
+    pub(crate) const STREAMS: [Self; 4] = [Self::Ndjson, Self::Csv, Self::Arrow, Self::Parquet];
+
     /// By the word of `$format`.
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name {
             "json" => Some(Self::Envelope),
             "ndjson" => Some(Self::Ndjson),
             "csv" => Some(Self::Csv),
+            "arrow" => Some(Self::Arrow),
+            "parquet" => Some(Self::Parquet),
             _ => None,
         }
     }
@@ -45,6 +56,8 @@ impl Form {
                 "application/json" | "application/*" | "*/*" => Self::Envelope,
                 "application/x-ndjson" | "application/jsonl" => Self::Ndjson,
                 "text/csv" => Self::Csv,
+                "application/vnd.apache.arrow.stream" => Self::Arrow,
+                "application/vnd.apache.parquet" => Self::Parquet,
                 _ => continue,
             };
             let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(1_000, thousandths);
@@ -61,6 +74,8 @@ impl Form {
             Self::Envelope => "application/json; charset=utf-8",
             Self::Ndjson => "application/x-ndjson; charset=utf-8",
             Self::Csv => "text/csv; charset=utf-8; header=present",
+            Self::Arrow => "application/vnd.apache.arrow.stream",
+            Self::Parquet => "application/vnd.apache.parquet",
         }
     }
 
@@ -101,7 +116,7 @@ impl Form {
     pub(crate) fn end(self, rows: u64) -> Vec<u8> {
         match self {
             Self::Ndjson => format!("{{\"$end\":true,\"count\":{rows}}}\n").into_bytes(),
-            Self::Envelope | Self::Csv => Vec::new(),
+            Self::Envelope | Self::Csv | Self::Arrow | Self::Parquet => Vec::new(),
         }
     }
 }
@@ -151,6 +166,8 @@ mod tests {
             ("application/json;q=0.5, Text/CSV;q=0.8", Form::Csv),
             ("application/x-ndjson, */*;q=0.1", Form::Ndjson),
             ("text/csv;q=0", Form::Envelope),
+            ("application/vnd.apache.arrow.stream", Form::Arrow),
+            ("application/vnd.apache.parquet, text/csv;q=0.9", Form::Parquet),
         ] {
             assert_eq!(Form::accepted(&Headers::from([("accept", accept)])), expected, "{accept}");
         }

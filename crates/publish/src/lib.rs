@@ -26,9 +26,12 @@
 
 mod access;
 mod apps;
+mod columnar;
+mod deprecation;
 mod export;
 mod form;
 mod headers;
+mod methods;
 mod openapi;
 mod outlet;
 mod plan;
@@ -39,7 +42,9 @@ mod request;
 mod respond;
 mod source;
 mod statement;
+mod tags;
 mod timing;
+mod value;
 mod webhooks;
 mod write;
 

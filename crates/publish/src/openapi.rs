@@ -5,14 +5,17 @@
 //! statuses that `refusal` knows. What never happens here: a closed object, a promise that a row
 //! keeps a type which its table does not have yet, or silence about columns that nobody tells.
 
+mod parts;
+mod schema;
 mod writes;
 
 use serde_json::{Map, Value, json};
 
-use crate::form::FORMATS;
+use crate::form::{FORMATS, Form};
 use crate::plan::{self, Bounds, LIMIT_DEFAULT, LIST_PARAMETERS};
 use crate::query::Described;
 use crate::source::{Column, Kind};
+use schema::{refusal, row, validation, value};
 
 /// The document of an app.
 pub(crate) fn document(app: &str, objects: &[Described<'_>], bounds: Bounds) -> Value {
@@ -25,14 +28,25 @@ pub(crate) fn document(app: &str, objects: &[Described<'_>], bounds: Bounds) -> 
         writes::add(described, &path, &mut paths, (&mut of_list, &mut of_item));
         paths.insert(path.clone(), of_list);
         paths.insert(format!("{path}/{{key}}"), of_item);
+        parts::add(described, bounds, &path, &mut paths);
+        let own = paths.iter_mut().filter(|(other, _)| {
+            let rest = other.strip_prefix(path.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        own.for_each(|(_, item)| parts::deprecate(described, item));
         schemas.insert(name.to_owned(), row(&described.description.columns));
+        schemas.extend(writes::schemas(described));
     }
     // Objects are named in lower case, so this cannot be one of them.
     schemas.insert("Refusal".to_owned(), refusal());
     schemas.insert("Validation".to_owned(), validation());
     json!({
         "openapi": "3.1.0",
-        "info": { "title": app, "version": "1" },
+        "info": {
+            "title": app,
+            "version": "1",
+            "description": "Each path answers `OPTIONS` with what can be done there.",
+        },
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -45,31 +59,21 @@ pub(crate) fn document(app: &str, objects: &[Described<'_>], bounds: Bounds) -> 
 }
 
 /// Members of an envelope that are there only for those who asked.
-const SOMETIMES: [&str; 3] = ["next", "prev", "countKind"];
+const SOMETIMES: [&str; 4] = ["next", "nextOffset", "prev", "countKind"];
 
 fn list(described: &Described<'_>, bounds: Bounds) -> Value {
-    let mut parameters: Vec<Value> =
-        LIST_PARAMETERS.iter().map(|name| collection_parameter(name, bounds)).collect();
+    let mut parameters: Vec<Value> = LIST_PARAMETERS
+        .iter()
+        .filter(|name| described.exports || **name != "$format")
+        .map(|name| collection_parameter(name, described, bounds))
+        .collect();
     parameters.extend(arguments(described));
-    let can_filter = |column: &&Column| !column.name.starts_with('$') && column.kind != Kind::List;
-    parameters.extend(described.description.columns.iter().filter(can_filter).map(|column| {
-        json!({
-            "name": column.name,
-            "in": "query",
-            "description": "Only items whose field equals this.",
-            "schema": value(column.kind),
-        })
-    }));
-    let envelope = json!({
-        "count": { "type": ["integer", "null"], "minimum": 0 },
-        "items": { "type": "array", "maxItems": bounds.limit_max, "items": reference(described.name) },
-        "next": { "type": ["string", "null"] },
-        "prev": { "type": ["string", "null"] },
-        "countKind": { "enum": ["exact", "estimated", "atLeast"] },
-        "message": { "type": ["string", "null"] },
-        "validations": { "type": "array", "items": reference("Validation") },
-        "status": { "const": 200 },
-    });
+    parameters.extend(filters(described));
+    let mut answers = responses(&envelope(described.name, bounds));
+    for form in Form::STREAMS.into_iter().filter(|_| described.exports) {
+        let essence = form.media_type().split(';').next().unwrap_or_default();
+        answers["200"]["content"][essence] = json!({});
+    }
     json!({
         "get": {
             "operationId": format!("list_{}", described.name),
@@ -81,13 +85,44 @@ fn list(described: &Described<'_>, bounds: Bounds) -> Value {
             ),
             "security": security(described),
             "parameters": parameters,
-            "responses": responses(&envelope),
+            "responses": answers,
         }
     })
 }
 
+/// Each field as a filter; what JSON equals is seldom asked for, and can be.
+fn filters<'a>(described: &'a Described<'_>) -> impl Iterator<Item = Value> + 'a {
+    let can_filter = |column: &&Column| {
+        !column.name.starts_with('$') && !matches!(column.kind, Kind::List | Kind::Json)
+    };
+    described.description.columns.iter().filter(can_filter).map(|column| {
+        json!({
+            "name": column.name,
+            "in": "query",
+            "description": "Only items whose field equals this.",
+            "schema": value(column.kind),
+        })
+    })
+}
+
+/// A page.
+fn envelope(name: &str, bounds: Bounds) -> Value {
+    json!({
+        "count": { "type": ["integer", "null"], "minimum": 0 },
+        "items": { "type": "array", "maxItems": bounds.limit_max, "items": reference(name) },
+        "next": { "type": ["string", "null"] },
+        "nextOffset": { "type": "integer", "minimum": 1 },
+        "prev": { "type": ["string", "null"] },
+        "countKind": { "enum": ["exact", "estimated", "atLeast"] },
+        "message": { "type": ["string", "null"] },
+        "validations": { "type": "array", "items": reference("Validation") },
+        "status": { "const": 200 },
+    })
+}
+
 /// Said of an object whose columns are not known.
-const UNTOLD: &str = " What columns it has is not known now: its table is not there, or its database does not answer.";
+const UNTOLD: &str = " What columns it has is not known now: its table is not there, \
+    or its database does not answer.";
 
 /// What an operation answers; under the title that the query behind it has.
 fn summary(described: &Described<'_>, what: &str) -> String {
@@ -109,7 +144,7 @@ fn key_parameter(described: &Described<'_>) -> Value {
 }
 
 fn item(described: &Described<'_>) -> Value {
-    let mut parameters = vec![key_parameter(described), fields_parameter()];
+    let mut parameters = vec![key_parameter(described), fields_parameter(described)];
     parameters.extend(arguments(described));
     let envelope = json!({
         "item": reference(described.name),
@@ -149,7 +184,7 @@ fn arguments<'a>(described: &'a Described<'_>) -> impl Iterator<Item = Value> + 
     })
 }
 
-fn collection_parameter(name: &str, bounds: Bounds) -> Value {
+fn collection_parameter(name: &str, described: &Described<'_>, bounds: Bounds) -> Value {
     let limit_max = bounds.limit_max;
     let (description, schema) = match name {
         "$offset" => (
@@ -178,8 +213,8 @@ fn collection_parameter(name: &str, bounds: Bounds) -> Value {
             }),
         ),
         "$format" => (
-            "The form of the answer, which else is what `Accept` likes best. In `ndjson` and `csv` \
-             all rows stream."
+            "The form of the answer, which else is what `Accept` likes best. All forms but \
+             `json` stream all rows."
                 .to_owned(),
             json!({ "enum": FORMATS, "default": "json" }),
         ),
@@ -187,7 +222,7 @@ fn collection_parameter(name: &str, bounds: Bounds) -> Value {
             "Only items for which this holds, in a part of OData 4: `eq ne gt ge lt le in`, `and or \
              not`, `contains startswith endswith`, `other/any(x: x/field eq 1)`."
                 .to_owned(),
-            json!({ "type": "string", "minLength": 1 }),
+            json!({ "type": "string" }),
         ),
         "$after" => (
             "The items behind a place: empty for the first page, then `next` of the page before."
@@ -198,17 +233,28 @@ fn collection_parameter(name: &str, bounds: Bounds) -> Value {
             "The items before a place: `prev` of the page behind.".to_owned(),
             json!({ "type": "string" }),
         ),
-        _ => return fields_parameter(),
+        _ => return fields_parameter(described),
     };
     json!({ "name": name, "in": "query", "description": description, "schema": schema })
 }
 
-fn fields_parameter() -> Value {
+/// The fields as a list of names. `*` stands alone, and so for itself in no schema.
+fn fields_parameter(described: &Described<'_>) -> Value {
+    let names = described.description.columns.iter().map(|column| column.name.as_str());
+    let names: Vec<&str> = names.filter(|name| !name.contains(',')).collect();
     json!({
         "name": "$fields",
         "in": "query",
-        "description": "Fields to answer, separated by commas; `*` means all.",
-        "schema": { "type": "string" },
+        "description": "Fields to answer, separated by commas; `*` means all. In lists of a \
+            table `$etag` is among them: the tag of each item's version.",
+        "style": "form",
+        "explode": false,
+        "schema": {
+            "type": "array",
+            "items": { "enum": names },
+            "minItems": 1,
+            "uniqueItems": true,
+        },
     })
 }
 
@@ -236,70 +282,4 @@ fn responses(envelope: &Value) -> Value {
 
 fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
-}
-
-/// No field is required: which ones are there is for `$fields` to say.
-fn row(columns: &[Column]) -> Value {
-    let mut properties = Map::new();
-    for column in columns {
-        let mut schema = value(column.kind);
-        if let Some(Value::String(kind)) = schema.get("type").cloned() {
-            schema["type"] = json!([kind, "null"]);
-        }
-        properties.insert(column.name.clone(), schema);
-    }
-    json!({ "type": "object", "properties": properties })
-}
-
-fn value(kind: Kind) -> Value {
-    match kind {
-        Kind::Null | Kind::Json => json!({}),
-        Kind::Bool => json!({ "type": "boolean" }),
-        Kind::Int64 => json!({ "type": "integer", "format": "int64" }),
-        Kind::UInt64 => json!({ "type": "integer", "format": "uint64", "minimum": 0 }),
-        Kind::Decimal { .. } | Kind::Number => json!({ "type": "number" }),
-        Kind::Float32 => json!({ "type": "number", "format": "float" }),
-        Kind::Float64 => json!({ "type": "number", "format": "double" }),
-        Kind::Date => json!({ "type": "string", "format": "date" }),
-        Kind::Time | Kind::DateTime | Kind::Text | Kind::Other => json!({ "type": "string" }),
-        Kind::Instant => json!({ "type": "string", "format": "date-time" }),
-        Kind::Uuid => json!({ "type": "string", "format": "uuid" }),
-        Kind::Bytes => json!({ "type": "string", "contentEncoding": "base64" }),
-        Kind::List => json!({ "type": "array" }),
-    }
-}
-
-fn validation() -> Value {
-    json!({
-        "type": "object",
-        "properties": {
-            "validationId": { "type": "string" },
-            "message": { "type": "string" },
-            "severity": { "enum": ["error", "warning", "information"] },
-            "field": { "type": "string" },
-            "pointer": { "type": "string" },
-            "index": { "type": "integer", "minimum": 0 },
-        },
-        "required": ["validationId", "message", "severity"],
-    })
-}
-
-fn refusal() -> Value {
-    json!({
-        "type": "object",
-        "description": "The envelope of a list or an item without rows, and RFC 9457 beside it.",
-        "properties": {
-            "count": { "type": "null" },
-            "items": { "type": "array", "maxItems": 0 },
-            "item": { "type": "null" },
-            "message": { "type": "string" },
-            "validations": { "type": "array", "items": reference("Validation") },
-            "status": { "type": "integer", "minimum": 400, "maximum": 599 },
-            "type": { "type": "string", "format": "uri" },
-            "title": { "type": "string" },
-            "detail": { "type": "string" },
-            "code": { "type": "string" },
-        },
-        "required": ["message", "validations", "status", "type", "title", "detail", "code"],
-    })
 }

@@ -7,25 +7,29 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use restway_model::definition::AppEvent;
 use restway_model::{Clock, Event, Limits, Observer, Seal};
 
 use crate::access::{Allowed, Caller, Door, Gate, Identities, Nobody};
 use crate::apps::{App, PublishError, objects};
 use crate::export::Export;
 use crate::form::Form;
+use crate::methods;
 use crate::openapi;
 use crate::outlet::{Answered, Outlet, Whole};
 use crate::plan::{
-    self, Admitted, Apps, Arguments, Bounds, Circumstances, ListPlan, Objects, Published,
-    Reference, Related,
+    self, Admitted, Apps, Arguments, Bounds, Circumstances, Condition, ListPlan, Objects,
+    Published, Reference, Related, Wanted,
 };
 use crate::query::Reading;
 use crate::refusal::Refusal;
-use crate::request::{self, Request};
+use crate::request::{self, Intent, Request, Target};
 use crate::respond::{self, Response};
 use crate::source::{Column, Description, PAGE_BYTES_MAX, Relation, Source, SourceError};
 use crate::statement::Dialect;
+use crate::tags::Tags;
 use crate::timing::Timing;
+use crate::value;
 use crate::webhooks::Webhooks;
 use crate::write::{self, Preconditions, Row, UnderWay};
 
@@ -228,18 +232,18 @@ impl Publisher {
         let mut asked = timing.lap("request", request::parse(request))?;
         let passed = self.passed(&asked, &caller, request, standing);
         timing.lap("plan", passed)?;
-        if !asked.reads {
-            let (apps, reading) = (&self.apps, self.reading());
-            let (under_way, webhooks) = (&self.under_way, self.webhooks.as_deref());
-            let caller = &caller;
-            let writer = write::Writer { apps, reading, under_way, caller, webhooks };
-            return timing.lap("query", writer.answer(request, &asked).await).map(Reply::Whole);
+        if asked.intent != Intent::Read {
+            let told = self.unread(request, &asked, &caller).await;
+            return timing.lap("query", told).map(Reply::Whole);
         }
         let parameters = std::mem::take(&mut asked.parameters);
-        let admitted = timing.lap("plan", plan::admit(&self.apps, &asked, &caller))?;
-        let (object, allowed, objects, key) = match admitted {
-            Admitted::List { object, allowed, objects } => (object, allowed, Some(objects), None),
-            Admitted::Item { object, allowed, key } => (object, allowed, None, Some(key)),
+        let form = form(request, &asked.target, &parameters);
+        let event = if form == Form::Envelope { AppEvent::Filter } else { AppEvent::Export };
+        let admitted = timing.lap("plan", plan::admit(&self.apps, &asked, &caller, &event))?;
+        let (object, allowed, objects, wanted) = match admitted {
+            Admitted::Rows { object, allowed, objects, wanted } => {
+                (object, allowed, objects, wanted)
+            }
             Admitted::Document { app, objects } => {
                 plan::document(&parameters)?;
                 let tables = self.reading().described(objects, &caller).await;
@@ -261,7 +265,8 @@ impl Publisher {
             objects,
             allowed,
             caller,
-            key,
+            form,
+            wanted,
             arguments,
             parameters,
             preconditions,
@@ -276,6 +281,22 @@ impl Publisher {
         }
     }
 
+    /// A request that does not read: one that changes something, or wants to know what it could.
+    async fn unread(
+        &self,
+        request: &Request,
+        asked: &request::Asked,
+        caller: &Caller,
+    ) -> Result<Response, Refusal> {
+        let (apps, reading) = (&self.apps, self.reading());
+        if asked.intent == Intent::Know {
+            return methods::told(apps, &reading, &asked.target, caller).await;
+        }
+        let (under_way, webhooks) = (&self.under_way, self.webhooks.as_deref());
+        let writer = write::Writer { apps, reading, under_way, caller, webhooks };
+        writer.answer(request, asked).await
+    }
+
     /// Whether a caller who knows of the app may ask it now.
     fn passed(
         &self,
@@ -285,7 +306,11 @@ impl Publisher {
         standing: &mut Vec<(&'static str, String)>,
     ) -> Result<(), Refusal> {
         let Some(app) = asked.target.app() else { return Ok(()) };
-        plan::open_app(&self.apps, app, caller)?;
+        let (_, objects) = plan::open_app(&self.apps, app, caller)?;
+        let object = asked.target.object().and_then(|(_, name)| objects.get(name));
+        if let Some(object) = object.filter(|object| object.grants.has_any(caller)) {
+            standing.extend(object.deprecation.iter().flatten().cloned());
+        }
         self.gate.pass(app, caller, request.peer, self.clock.monotonic(), standing)
     }
 
@@ -296,45 +321,104 @@ impl Publisher {
         timing: &mut Timing<'_>,
         outlet: &mut dyn Outlet,
     ) -> Result<Reply, Refusal> {
-        let Read { object, allowed, caller, key, arguments, parameters, .. } = asked;
-        let reading = self.reading();
-        let whole = timing.lap("query", reading.describe(object).await)?;
+        let Read { object, allowed, caller, .. } = asked;
+        let whole = timing.lap("query", self.reading().describe(object).await)?;
         let rows = allowed.condition(&whole.columns, caller)?;
-        let description = allowed.visible(Arc::clone(&whole), &object.key);
-        match key {
-            None => {
-                let others = self.others(asked, &description).await;
-                let others = timing.lap("query", others)?;
-                let mut related = Vec::new();
-                for (reference, whole, visible) in &others {
-                    related.extend(reference.described(&description, whole, visible, caller)?);
-                }
-                let around = self.around(asked, &related);
-                let plan = plan::list(object, &description, arguments, parameters, &around);
-                let mut plan = timing.lap("plan", plan)?;
-                plan.condition = plan.condition.and(rows);
-                if around.form != Form::Envelope {
-                    return self.export(asked, &plan, around.form, outlet).await;
-                }
-                let page = reading.page(object, &plan, around.seal, respond::list_head()).await;
-                let page = timing.lap("query", page)?;
-                Ok(Reply::Whole(respond::list(page, &plan, asked.request)))
+        let visible = allowed.visible(Arc::clone(&whole), &object.key);
+        match asked.wanted {
+            Wanted::List | Wanted::Count => {
+                self.list(asked, &whole, &visible, rows, timing, outlet).await
             }
-            Some(key) => {
-                let plan = plan::item(object, &description, arguments, key, parameters);
-                let mut plan = timing.lap("plan", plan)?;
-                plan.key = plan.key.and(rows);
-                if whole.is_table && object.source.dialect() != Dialect::Lake {
-                    let all = whole.columns.iter().collect();
-                    let fields = std::mem::replace(&mut plan.fields, all);
-                    let item =
-                        timing.lap("query", reading.item(object, &plan, Vec::new()).await)?;
-                    return tagged(asked, item, &fields).map(Reply::Whole);
-                }
-                let item = reading.item(object, &plan, respond::item_head()).await;
-                Ok(Reply::Whole(respond::item(timing.lap("query", item)?)))
+            Wanted::Item(key) => {
+                self.item(asked, &whole, &visible, rows, key, timing).await.map(Reply::Whole)
+            }
+            Wanted::Value(key, column) => {
+                let at = (key, column);
+                self.value(asked, &whole, &visible, rows, at, timing).await.map(Reply::Whole)
             }
         }
+    }
+
+    async fn list<'a>(
+        &self,
+        asked: &Read<'_>,
+        whole: &'a Description,
+        visible: &'a Description,
+        rows: Option<Condition<'a>>,
+        timing: &mut Timing<'_>,
+        outlet: &mut dyn Outlet,
+    ) -> Result<Reply, Refusal> {
+        let (object, reading) = (asked.object, self.reading());
+        let others = self.others(asked, visible).await;
+        let others = timing.lap("query", others)?;
+        let mut related = Vec::new();
+        for (reference, whole, seen) in &others {
+            related.extend(reference.described(visible, whole, seen, &asked.caller)?);
+        }
+        let around = self.around(asked, &related);
+        let plan = plan::list(object, visible, &asked.arguments, &asked.parameters, &around);
+        let mut plan = timing.lap("plan", plan)?;
+        plan.condition = plan.condition.and(rows);
+        if asked.form != Form::Envelope {
+            return self.export(asked, &plan, asked.form, outlet).await;
+        }
+        let tags = plan.tags.then(|| {
+            let shown = std::mem::replace(&mut plan.fields, whole.columns.iter().collect());
+            let members = whole.columns.len();
+            Tags { shown, version: object.writing.version.as_deref(), members }
+        });
+        let page = reading.page(object, &plan, tags.as_ref(), around.seal).await;
+        let page = timing.lap("query", page)?;
+        Ok(Reply::Whole(respond::list(page, &plan, asked.request)))
+    }
+
+    async fn item<'a>(
+        &self,
+        asked: &Read<'_>,
+        whole: &'a Description,
+        visible: &'a Description,
+        rows: Option<Condition<'a>>,
+        key: &[String],
+        timing: &mut Timing<'_>,
+    ) -> Result<Response, Refusal> {
+        let (object, reading) = (asked.object, self.reading());
+        let plan = plan::item(object, visible, &asked.arguments, key, &asked.parameters);
+        let mut plan = timing.lap("plan", plan)?;
+        plan.key = plan.key.and(rows);
+        if plan::has_versions(object, whole) {
+            let fields = std::mem::replace(&mut plan.fields, whole.columns.iter().collect());
+            let item = timing.lap("query", reading.item(object, &plan, Vec::new()).await)?;
+            return tagged(asked, item, &fields);
+        }
+        let item = reading.item(object, &plan, respond::item_head()).await;
+        Ok(respond::item(timing.lap("query", item)?))
+    }
+
+    /// One value of an item; its version is the item's, or itself where items have none.
+    async fn value<'a>(
+        &self,
+        asked: &Read<'_>,
+        whole: &'a Description,
+        visible: &'a Description,
+        rows: Option<Condition<'a>>,
+        (key, name): (&[String], &str),
+        timing: &mut Timing<'_>,
+    ) -> Result<Response, Refusal> {
+        let object = asked.object;
+        plan::document(&asked.parameters)?;
+        let near = || restway_model::nearest(name, visible.columns.iter().map(|one| &*one.name));
+        let Some(column) = plan::column(&visible.columns, name) else {
+            return Err(Refusal::Unknown { near: near().map(str::to_owned) });
+        };
+        let mut plan = plan::item(object, visible, &asked.arguments, key, &[])?;
+        plan.key = plan.key.and(rows);
+        let has_versions = plan::has_versions(object, whole);
+        plan.fields = if has_versions { whole.columns.iter().collect() } else { vec![column] };
+        let item = self.reading().item(object, &plan, Vec::new()).await;
+        let row = Row::read(timing.lap("query", item)?)?;
+        let version = row.version(object.writing.version.as_deref().filter(|_| has_versions));
+        let raw = row.raw(name).unwrap_or("null");
+        value::answered(column, raw, &version, &asked.request.headers, &asked.preconditions)
     }
 
     /// The rows of a list without an envelope.
@@ -351,8 +435,9 @@ impl Publisher {
         if asked.request.method == "HEAD" {
             return Ok(Reply::Head(head));
         }
-        let before = form.head(&plan.fields);
-        let mut export = Export::new(outlet, &*self.clock, form, head, before, plan.limit);
+        let clock = &*self.clock;
+        let export = Export::new(outlet, clock, form, head, &plan.fields, plan.limit);
+        let mut export = export.map_err(|error| self.reading().refusal(error))?;
         let cut = self.reading().export(asked.object, plan, &mut export).await?;
         Ok(cut.map_or(Reply::Sent, Reply::Cut))
     }
@@ -367,9 +452,11 @@ impl Publisher {
         let texts: Vec<&str> =
             asked.parameters.iter().filter(is_naming).map(|(_, text)| text.as_str()).collect();
         let mut others = Vec::new();
-        let Some(objects) = asked.objects.filter(|_| !texts.is_empty()) else { return Ok(others) };
+        if texts.is_empty() {
+            return Ok(others);
+        }
         let (object, caller) = (asked.object, &asked.caller);
-        for reference in plan::references(objects, object, description, caller, &texts) {
+        for reference in plan::references(asked.objects, object, description, caller, &texts) {
             let whole = self.reading().describe(reference.object).await?;
             let visible = reference.allowed.visible(Arc::clone(&whole), &reference.object.key);
             others.push((reference, whole, visible));
@@ -379,14 +466,13 @@ impl Publisher {
 
     fn around<'a>(&'a self, asked: &Read<'_>, related: &'a [Related<'a>]) -> Circumstances<'a> {
         let request = asked.request;
-        let named = asked.parameters.iter().find(|(name, _)| name == "$format");
-        let form = named.and_then(|(_, name)| Form::named(name));
-        let form = form.unwrap_or_else(|| Form::accepted(&request.headers));
+        let form = asked.form;
+        let only_counts = matches!(asked.wanted, Wanted::Count);
         let preferences = request.headers.all("prefer").flat_map(|line| line.split([',', ';']));
         let is_lenient =
             preferences.map(str::trim).any(|word| word.eq_ignore_ascii_case("handling=lenient"));
         let seal = self.seal.as_deref();
-        Circumstances { bounds: self.bounds, seal, is_lenient, related, form }
+        Circumstances { bounds: self.bounds, seal, is_lenient, related, form, only_counts }
     }
 
     fn reading(&self) -> Reading<'_> {
@@ -416,6 +502,16 @@ impl Publisher {
     }
 }
 
+/// The form that is asked for; lists alone have others than the envelope.
+fn form(request: &Request, target: &Target, parameters: &[(String, String)]) -> Form {
+    if !matches!(target, Target::List { .. } | Target::Query { .. }) {
+        return Form::Envelope;
+    }
+    let named = parameters.iter().find(|(name, _)| name == "$format");
+    let form = named.and_then(|(_, name)| Form::named(name));
+    form.unwrap_or_else(|| Form::accepted(&request.headers))
+}
+
 /// What the stages made of a request.
 enum Reply {
     /// An answer as a whole.
@@ -437,8 +533,8 @@ fn tagged(asked: &Read<'_>, item: Vec<u8>, fields: &[&Column]) -> Result<Respons
     if asked.preconditions.wants_another(&version) {
         return Err(Refusal::Precondition { tag: Some(tag) });
     }
-    if asked.preconditions.has(&tag) {
-        return Ok(respond::bare(304, vec![("etag", tag)]));
+    if let Some(known) = asked.preconditions.known(&tag) {
+        return Ok(respond::bare(304, vec![("etag", known)]));
     }
     let mut body = respond::item_head();
     body.extend_from_slice(&shown);
@@ -459,11 +555,11 @@ struct Read<'a> {
     standing: Vec<(&'static str, String)>,
     object: &'a Published,
     /// The other objects of the app, which a list may name.
-    objects: Option<&'a Objects>,
+    objects: &'a Objects,
     allowed: Allowed<'a>,
     caller: Caller,
-    /// The parts of an item's key; none for a list.
-    key: Option<&'a [String]>,
+    form: Form,
+    wanted: Wanted<'a>,
     arguments: Arguments,
     parameters: Vec<(String, String)>,
     preconditions: Preconditions,

@@ -18,9 +18,10 @@ use crate::access::Caller;
 use crate::export::Export;
 use crate::plan::{self, Condition, Counts, ItemPlan, ListPlan, Objects, Published, Seek, Way};
 use crate::refusal::Refusal;
-use crate::respond::{Count, Listed};
-use crate::source::{Answering, Description, Page, SourceError, values};
+use crate::respond::{self, Count, Listed};
+use crate::source::{Answering, Column, Description, Page, SourceError, values};
 use crate::statement::{self, Statement};
+use crate::tags::Tags;
 
 /// How long rows may stream. PostgreSQL, MySQL and MariaDB have their own bound for a statement.
 const EXPORT_MAX: Duration = Duration::from_secs(600);
@@ -29,11 +30,36 @@ const EXPORT_MAX: Duration = Duration::from_secs(600);
 pub(crate) struct Described<'a> {
     pub(crate) name: &'a str,
     pub(crate) object: &'a Published,
+    /// What the caller may see of it.
     pub(crate) description: Arc<Description>,
+    whole: Arc<Description>,
+    caller: &'a Caller,
+    /// Whether the caller may have all rows of a list.
+    pub(crate) exports: bool,
     /// Why the relation's columns are not known now.
     pub(crate) untold: Option<Refusal>,
     /// What else the caller may do.
     pub(crate) writes: Vec<AppEvent>,
+}
+
+impl Described<'_> {
+    /// The columns of the key.
+    pub(crate) fn key(&self) -> &[String] {
+        plan::key_names(self.object, &self.whole)
+    }
+
+    /// The columns that the caller may write in an event; the key of an item that is there names
+    /// it, whoever may write it.
+    pub(crate) fn writable(&self, event: &AppEvent) -> Vec<Column> {
+        let Some(allowed) = self.object.grants.allowed(self.caller, event) else {
+            return Vec::new();
+        };
+        let names = |name: &String| *event != AppEvent::Insert && self.key().contains(name);
+        let columns = self.whole.columns.iter().filter(|column| {
+            names(&column.name) || !column.is_generated && allowed.writes(&column.name)
+        });
+        columns.cloned().collect()
+    }
 }
 
 /// The time that a caller may take.
@@ -68,35 +94,45 @@ impl Reading<'_> {
     pub(crate) async fn described<'a>(
         &self,
         objects: &'a Objects,
-        caller: &Caller,
+        caller: &'a Caller,
     ) -> Vec<Described<'a>> {
         let mut described = Vec::new();
         for (name, object) in objects {
             let Some(allowed) = object.grants.allowed(caller, &AppEvent::Filter) else { continue };
-            let (description, untold) = match self.describe(object).await {
+            let (whole, untold) = match self.describe(object).await {
                 Ok(description) => (description, None),
                 Err(refusal) => (Arc::default(), Some(refusal)),
             };
-            let description = allowed.visible(description, &object.key);
+            let description = allowed.visible(Arc::clone(&whole), &object.key);
             let writes = object.writing.events().into_iter();
             let writes = writes.filter(|event| object.grants.allowed(caller, event).is_some());
             let writes = writes.collect();
-            described.push(Described { name, object, description, untold, writes });
+            let exports = object.grants.allowed(caller, &AppEvent::Export).is_some();
+            described.push(Described {
+                name,
+                object,
+                description,
+                whole,
+                caller,
+                untold,
+                exports,
+                writes,
+            });
         }
         described
     }
 
-    /// The items of a page behind `head`, what the caller wants counted, and where the pages around
-    /// it are.
+    /// The items of a page, with their tags where they are wanted, what the caller wants counted,
+    /// and where the pages around it are.
     pub(crate) async fn page(
         &self,
         object: &Published,
         plan: &ListPlan<'_>,
+        tags: Option<&Tags<'_>>,
         seal: Option<&dyn Seal>,
-        head: Vec<u8>,
     ) -> Result<Listed, Refusal> {
         let limit = usize::try_from(plan.limit).unwrap_or(usize::MAX);
-        let mut page = Page::new(head, limit.saturating_add(1));
+        let mut page = Page::new(respond::list_head(), limit.saturating_add(1));
         let mut columns = Vec::new();
         if limit > 0 {
             let statement = statement::page(object.source.dialect(), plan);
@@ -139,7 +175,10 @@ impl Reading<'_> {
         let skips = (seal.is_some() && follows && next.is_none() && !plan.seek.tells())
             .then(|| plan.offset.saturating_add(plan.limit));
         let members = (columns.len() > plan.fields.len()).then_some(plan.fields.len());
-        let body = page.into_list(items, members, plan.seek.is_before());
+        let body = match tags {
+            Some(tags) => tags.list(&page, items, plan.seek.is_before())?,
+            None => page.into_list(items, members, plan.seek.is_before()),
+        };
         Ok(Listed { body, total, next, skips, prev })
     }
 

@@ -15,7 +15,7 @@ use crate::source::SourceError;
 /// At most so many problems of one request are told: each costs a search for the nearest name.
 const VALIDATIONS_MAX: usize = 20;
 /// The methods of what can only be read.
-pub(crate) const READS: &str = "GET, HEAD";
+pub(crate) const READS: &str = "GET, HEAD, OPTIONS";
 /// At most so many characters of the caller's own text are repeated.
 const REPEATED_MAX: usize = 40;
 
@@ -180,6 +180,8 @@ pub(crate) enum Refusal {
     MediaType,
     /// The item is another one by now; its tag, if there is one.
     Precondition { tag: Option<String> },
+    /// The part of a value that was asked for is not in it.
+    Range { length: usize },
     /// A change must say which version it changes.
     NoPrecondition,
     /// A change would touch more items than it may.
@@ -210,6 +212,7 @@ impl Refusal {
             Self::KeyReused => 422,
             Self::InFlight | Self::TooMany { .. } => 409,
             Self::MediaType => 415,
+            Self::Range { .. } => 416,
             Self::Precondition { .. } => 412,
             Self::NoPrecondition => 428,
             Self::Closed | Self::NotGood => 401,
@@ -233,6 +236,7 @@ impl Refusal {
             | Self::KeyReused
             | Self::InFlight
             | Self::MediaType
+            | Self::Range { .. }
             | Self::Precondition { .. }
             | Self::NoPrecondition
             | Self::TooMany { .. } => Code::RequestInvalid,
@@ -258,6 +262,7 @@ impl Refusal {
             Self::KeyReused => "The idempotency key was used before",
             Self::InFlight => "The same request is under way",
             Self::MediaType => "The body is of another type",
+            Self::Range { .. } => "No such part",
             Self::Precondition { .. } => "The item has changed",
             Self::NoPrecondition => "A version must be named",
             Self::TooMany { .. } => "Too many items",
@@ -330,6 +335,7 @@ impl Refusal {
             Self::MediaType => "the body is `application/json`, for lists also \
                  `application/x-ndjson` or `text/csv`, in UTF-8"
                 .to_owned(),
+            Self::Range { length } => format!("the value has {length} bytes"),
             Self::Precondition { .. } => {
                 "the item is not what the request's condition says: read it again".to_owned()
             }
@@ -371,6 +377,8 @@ impl Refusal {
                 return Some(("retry-after", seconds(*wait).to_string()));
             }
             Self::Method { allow } => ("allow", allow.as_str()),
+            // RFC 9110, 15.5.17.
+            Self::Range { length } => return Some(("content-range", format!("bytes */{length}"))),
             Self::Precondition { tag: Some(tag) } => ("etag", tag.as_str()),
             Self::InFlight => ("retry-after", "1"),
             Self::NotLanded(_) => ("retry-after", "30"),

@@ -42,7 +42,9 @@ impl Response {
 
     /// What HEAD answers: everything but the body, whose length is told.
     pub(crate) fn without_body(mut self) -> Self {
-        self.headers.push(("content-length", self.body.len().to_string()));
+        if ![204, 304].contains(&self.status) {
+            self.headers.push(("content-length", self.body.len().to_string()));
+        }
         self.body.clear();
         self
     }
@@ -95,11 +97,16 @@ pub(crate) struct Count {
 }
 
 /// A page of a list, as an envelope and its headers. The tokens of other pages are members where
-/// the caller pages by them; their addresses are headers always, so that a cut is never silent.
+/// the caller pages by them; their addresses are headers always, so that a cut is never silent. A
+/// list that was asked for in a body has no address, and its tokens are members always.
 pub(crate) fn list(listed: Listed, plan: &ListPlan<'_>, request: &Request) -> Response {
     let Listed { mut body, total, next, skips, prev } = listed;
+    let has_address = request.body.is_empty();
     body.push(b']');
-    if plan.seek.tells() {
+    if let Some(items) = skips.filter(|_| !has_address) {
+        body.extend_from_slice(format!(",\"nextOffset\":{items}").as_bytes());
+    }
+    if plan.seek.tells() || !has_address {
         let members = format!(",\"next\":{},\"prev\":{}", text(&next), text(&prev));
         body.extend_from_slice(members.as_bytes());
     }
@@ -120,6 +127,7 @@ pub(crate) fn list(listed: Listed, plan: &ListPlan<'_>, request: &Request) -> Re
     let pages = [("next", "$after", next), ("next", "$offset", skips), ("prev", "$before", prev)];
     let links: Vec<String> = pages
         .into_iter()
+        .filter(|_| has_address)
         .filter_map(|(relation, name, token)| {
             Some(format!("<{}>; rel=\"{relation}\"", address(request, name, &token?)))
         })

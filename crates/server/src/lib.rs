@@ -6,6 +6,8 @@
 //! - `listen`: sockets, their bounds, stopping in good order;
 //! - `guard`: who may ask at all (names of this machine, sizes, how many at once);
 //! - `routes`: which path is answered by whom;
+//! - `proxies`: who asks, by the word of proxies that are trusted;
+//! - `compress`: answers packed for callers who can unpack them;
 //! - `page`: the page at `/`, and the description of the server's own paths;
 //! - `metrics`: what was counted.
 //!
@@ -17,13 +19,16 @@
 //! connect (DNS rebinding), but cannot make it lie about the name. Beyond this machine it listens
 //! only when its caller says so, and then any name is good.
 
+mod compress;
 mod error;
 mod guard;
 mod listen;
 mod metrics;
 mod page;
+mod proxies;
 mod routes;
 mod rows;
 
 pub use error::ServerError;
 pub use listen::{Server, ServerSettings};
+pub use proxies::TrustedProxies;

@@ -30,6 +30,7 @@ use tokio::task::JoinSet;
 use crate::ServerError;
 use crate::guard::{Guard, is_loopback};
 use crate::metrics::Metrics;
+use crate::proxies::TrustedProxies;
 use crate::routes::{Peer, Shared, router};
 
 /// Accepting may fail so often in a row: the reason is then no passing one.
@@ -51,6 +52,8 @@ pub struct ServerSettings {
     pub observer: Arc<dyn Observer>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
+    /// Proxies that are believed when they say who asks.
+    pub proxies: TrustedProxies,
     /// Requests under way at once; one more is answered 503.
     pub requests_max: usize,
     /// Open connections; one more waits.
@@ -76,6 +79,7 @@ impl ServerSettings {
         Self {
             listen,
             beyond_loopback: false,
+            proxies: TrustedProxies::default(),
             publisher,
             observer,
             clock,
@@ -120,6 +124,7 @@ impl Server {
             clock: settings.clock.clone(),
             guard: Guard::new(address, settings.body_bytes_max),
             metrics: Metrics::default(),
+            proxies: settings.proxies,
             permits: Arc::new(Semaphore::new(settings.requests_max)),
         };
         let mut http = http1::Builder::new();

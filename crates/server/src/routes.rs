@@ -18,7 +18,7 @@ use axum::extract::{Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get};
@@ -31,7 +31,8 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::guard::{Guard, Unwelcome};
 use crate::metrics::Metrics;
-use crate::{page, rows};
+use crate::proxies::TrustedProxies;
+use crate::{compress, page, rows};
 
 /// Where published objects begin.
 const PUBLISHED: &str = "/rest/v1/";
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) guard: Guard,
+    pub(crate) proxies: TrustedProxies,
     pub(crate) metrics: Metrics,
     pub(crate) permits: Arc<Semaphore>,
 }
@@ -125,25 +127,27 @@ async fn published(State(shared): State<Arc<Shared>>, request: Request) -> Respo
         path: path.strip_prefix(PUBLISHED).unwrap_or(path).to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: headers(&head.headers),
-        peer: head.extensions.get::<Peer>().map(|peer| peer.0),
+        peer: shared.proxies.caller(&head),
         body: body.into(),
     };
     let publisher = shared.publisher.clone();
     let (mut pipe, mut ends) = rows::pipe();
-    let reads = matches!(asked.method.as_str(), "GET" | "HEAD");
+    let reads = asked.only_reads();
     let answered = tokio::spawn(async move {
         let answer = publisher.answer_to(&asked, &mut pipe).await;
         drop(permit);
         answer
     });
     let mut task = rows::Task { answered, reads };
-    if let Ok(head) = (&mut ends.head).await {
-        let mut response = sent(head);
+    let is_head = head.method == Method::HEAD;
+    let packed = |response| compress::packed(&head.headers, is_head, response);
+    if let Ok(begun) = (&mut ends.head).await {
+        let mut response = sent(begun);
         *response.body_mut() = rows::body(ends, task);
-        return response;
+        return packed(response);
     }
     let fault = match (&mut task.answered).await {
-        Ok(Answered::Whole(answer)) => return sent(answer),
+        Ok(Answered::Whole(answer)) => return packed(sent(answer)),
         Ok(Answered::Sent | Answered::Cut) => "an answer came without its head".to_owned(),
         Err(error) => format!("a handler stopped: {error}"),
     };
@@ -169,7 +173,7 @@ fn sent(answer: restway_publish::Response) -> Response {
         StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in answer.headers {
         let value = HeaderValue::try_from(value).expect("publish writes visible ASCII");
-        response.headers_mut().insert(HeaderName::from_static(name), value);
+        response.headers_mut().append(HeaderName::from_static(name), value);
     }
     if let Some(object) = answer.object {
         response.extensions_mut().insert(About(object));

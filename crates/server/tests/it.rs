@@ -51,7 +51,7 @@ const CUSTOMERS: [&str; 5] = [
 ];
 
 /// Headers that an answer may have.
-const HEADERS: [&str; 12] = [
+const HEADERS: [&str; 13] = [
     "allow",
     "cache-control",
     "connection",
@@ -60,6 +60,7 @@ const HEADERS: [&str; 12] = [
     "content-type",
     "date",
     "transfer-encoding",
+    "vary",
     "retry-after",
     "server-timing",
     "www-authenticate",

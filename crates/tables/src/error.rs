@@ -318,6 +318,14 @@ pub enum TableError {
         /// What to write instead.
         hint: Option<String>,
     },
+    /// A value does not fit the type of its column.
+    #[error("`{column}` has a value that its type, {kind}, cannot hold")]
+    ValueUnfit {
+        /// The column.
+        column: String,
+        /// Its type.
+        kind: String,
+    },
     /// A query needs more memory than it may have, and cannot put more of it on the disk.
     #[error("the query needs more memory than it may have")]
     QueryMemory {
@@ -399,7 +407,7 @@ impl Explain for TableError {
             Self::QueryInvalid { .. } => Code::QueryInvalid,
             Self::QueryMemory { .. } => Code::QueryMemory,
             Self::QueryFailed { source, .. } if is_disk_full(source.as_ref()) => Code::DiskFull,
-            Self::QueryFailed { .. } => Code::QueryFailed,
+            Self::QueryFailed { .. } | Self::ValueUnfit { .. } => Code::QueryFailed,
             Self::RowIdsUsedUp { .. } | Self::Internal(_) => Code::Internal,
         }
     }
@@ -424,6 +432,9 @@ impl Explain for TableError {
                 "let the column widen: `schema: { types: widen }`".into(),
                 "or put such records aside: `schema: { types: reject }`".into(),
             ],
+            Self::ValueUnfit { .. } => {
+                vec!["leave the field out, or take JSON, which has no types".into()]
+            }
             Self::TooManyRejects { .. } => {
                 vec!["mend the definition, or allow more: `max_rejects: 50%`".into()]
             }

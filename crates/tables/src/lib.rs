@@ -6,8 +6,9 @@
 //! and `convert` (columns that widen), `encode` and `write` (Parquet files), `stage` (the batch),
 //! `commit` (the Delta logs, on the disk by `log`). Asking is another: `query` (plan and run) over
 //! tables as they are or, by `moment` and `history`, were, and over `live` ones, of which `asked`
-//! tells what a statement needs; `answer` and `text` (write it out); `profile` and `sketch` (what
-//! columns hold). Keeping is the third: `compact`, `revise`, `vacuum`. `lake` is the door to all.
+//! tells what a statement needs; `answer` and `text` (write it out), `columnar` (rows of other
+//! sources); `profile` and `sketch` (what columns hold). Keeping is the third: `compact`, `revise`,
+//! `vacuum`. `lake` is the door to all.
 //!
 //! What never happens here: a request over the network, a secret, a decision what to sync. This
 //! is the only room that names Arrow, Parquet, DataFusion or Delta, and none of their types is in
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 mod answer;
 mod asked;
 mod build;
+mod columnar;
 mod commit;
 mod compact;
 mod contract;
@@ -62,6 +64,7 @@ mod write;
 
 pub use answer::{Answer, AnswerColumn, Format};
 pub use asked::Asked;
+pub use columnar::{ExactKind, RowsWriter};
 pub use compact::Compacted;
 pub use error::{Cause, TableError};
 pub use gone::Gone;

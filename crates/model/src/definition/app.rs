@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::access::{Access, AppLimits};
 use super::binding::Binding;
+use super::deprecated::Deprecated;
 use super::origin::{AppSource, From};
 use super::writing::{OwnEvent, Rule};
 use crate::Name;
@@ -28,6 +29,9 @@ pub struct AppFile {
     /// How often callers may ask.
     #[serde(default)]
     pub limits: AppLimits,
+    /// Since when and until when; for all objects that say nothing of their own.
+    #[serde(default)]
+    pub deprecated: Option<Deprecated>,
     /// The data objects, by the name in their URL.
     pub objects: BTreeMap<Name, Object>,
 }
@@ -63,4 +67,7 @@ pub struct Object {
     /// Whether `Idempotency-Key` is remembered, in a table `_restway_idempotency` of the database.
     #[serde(default)]
     pub idempotency: bool,
+    /// Since when it should not be used any more.
+    #[serde(default)]
+    pub deprecated: Option<Deprecated>,
 }

@@ -137,6 +137,7 @@ impl Meaning for WorkspaceFile {
             );
         }
         self.check_egress(finder);
+        self.check_proxies(finder);
         self.check_issuers(finder);
     }
 }
@@ -162,6 +163,16 @@ impl WorkspaceFile {
             let same = |other: &&super::Issuer| other.issuer == issuer.issuer;
             if self.serve.issuers.iter().filter(same).count() > 1 {
                 finder.report(&place("issuer"), "this issuer is named twice", None);
+            }
+        }
+    }
+
+    fn check_proxies(&self, finder: &mut Finder<'_>) {
+        for (at, entry) in self.serve.trusted_proxies.iter().enumerate() {
+            if !entry.parse::<EgressEntry>().is_ok_and(|entry| entry.is_network()) {
+                let path = ["serve", "trusted_proxies", &at.to_string()];
+                let problem = format!("`{entry}` is no address or network, as in `10.1.0.0/16`");
+                finder.report(&path, problem, None);
             }
         }
     }

@@ -11,6 +11,7 @@ mod auth;
 mod binding;
 mod body;
 mod decode;
+mod deprecated;
 mod export;
 mod export_meaning;
 mod files;
@@ -54,6 +55,7 @@ pub use auth::{
 };
 pub use binding::{Binding, CallerOutput, misbound};
 pub use body::ResourceBody;
+pub use deprecated::Deprecated;
 pub use export::{Export, ExportFrom, OnError};
 pub use export_meaning::{DEAD_LETTERS, OUTCOME_COLUMNS};
 pub use files::Files;
@@ -77,7 +79,7 @@ pub use proxy::Proxy;
 pub use request::{CallPart, CallRequest, Idempotency};
 pub use tls::{Tls, TlsVersion};
 pub use webhook::{CALLS_MAX, History, Output, OutputEntry, TIMEOUT_MAX, Webhook, WebhookCall};
-pub use workspace::{Egress, Issuer, Metadata, REQUESTS, Serve, WorkspaceFile};
+pub use workspace::{Egress, Forwarding, Issuer, Metadata, REQUESTS, Serve, WorkspaceFile};
 pub use writing::{OwnEvent, Piece, Rule, Severity, pieces};
 
 pub use meaning::LAKE;

@@ -35,8 +35,34 @@ pub struct Serve {
     /// Whether it may listen beyond this machine although it speaks plain HTTP, because something
     /// in front of it speaks TLS. The same as `--insecure-listen`.
     pub insecure: bool,
+    /// Proxies that are believed when they say for whom they ask: addresses and networks, as in
+    /// `10.1.0.0/16`. Rates and bad keys are counted by the address that they tell.
+    pub trusted_proxies: Vec<String>,
+    /// The header in which they say it.
+    pub forwarded: Forwarding,
     /// Whose tokens are taken, beside the keys that `restway auth key add` makes.
     pub issuers: Vec<Issuer>,
+}
+
+/// A header in which proxies say for whom they ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Forwarding {
+    /// `X-Forwarded-For`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+impl Forwarding {
+    /// The name of the header.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+        }
+    }
 }
 
 /// An issuer of tokens (JWT, RFC 7519), such as an OpenID Connect provider.

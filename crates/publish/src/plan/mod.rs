@@ -67,6 +67,8 @@ pub(crate) const LIST_PARAMETERS: [&str; 10] = [
 /// The same where rows stream: all of them, so that there are no pages.
 const EXPORT_PARAMETERS: [&str; 7] =
     ["$offset", "$limit", "$sort", "$fields", "$q", "$filter", "$format"];
+/// The same where only their number is asked for.
+const COUNT_PARAMETERS: [&str; 3] = ["$q", "$filter", "$count"];
 /// What others call the same, and what we do.
 const ALIASES: [(&str, &str); 5] = [
     ("$top", "$limit"),
@@ -90,6 +92,8 @@ pub(crate) struct Published {
     pub(crate) default_fields: Vec<String>,
     pub(crate) grants: Grants,
     pub(crate) writing: Writing,
+    /// What its answers say about its end.
+    pub(crate) deprecation: Option<Vec<(&'static str, String)>>,
 }
 
 /// The published objects of an app, by name.
@@ -103,10 +107,21 @@ pub(crate) type Apps = BTreeMap<String, Objects>;
 pub(crate) enum Admitted<'a> {
     /// The description of an app.
     Document { app: &'a str, objects: &'a Objects },
+    /// Items.
+    Rows { object: &'a Published, allowed: Allowed<'a>, objects: &'a Objects, wanted: Wanted<'a> },
+}
+
+/// What is wanted of an object.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted<'a> {
     /// A list.
-    List { object: &'a Published, allowed: Allowed<'a>, objects: &'a Objects },
-    /// An item.
-    Item { object: &'a Published, allowed: Allowed<'a>, key: &'a [String] },
+    List,
+    /// The number of its items.
+    Count,
+    /// An item, by the parts of its key.
+    Item(&'a [String]),
+    /// The value of one of its columns.
+    Value(&'a [String], &'a str),
 }
 
 /// Items to read.
@@ -123,6 +138,8 @@ pub(crate) struct ListPlan<'a> {
     /// What tokens of its pages are bound to.
     pub(crate) belongs: String,
     pub(crate) counts: Option<Counts>,
+    /// Whether each item comes with the tag of its version.
+    pub(crate) tags: bool,
     /// What the caller should know about the answer.
     pub(crate) message: Option<String>,
     pub(crate) notes: Vec<Validation>,
@@ -152,6 +169,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) is_lenient: bool,
     pub(crate) related: &'a [Related<'a>],
     pub(crate) form: Form,
+    /// Whether only the number of items is asked for.
+    pub(crate) only_counts: bool,
 }
 
 /// One item to read.
@@ -173,23 +192,24 @@ pub(crate) fn admit<'a>(
     apps: &'a Apps,
     asked: &'a Asked,
     caller: &Caller,
+    event: &AppEvent,
 ) -> Result<Admitted<'a>, Refusal> {
-    let (app, object) = match &asked.target {
-        Target::Nothing => return Err(Refusal::Unknown { near: None }),
-        Target::Document { app } => (app, None),
-        Target::List { app, object } | Target::Item { app, object, .. } => (app, Some(object)),
-        Target::Event { .. } => return Err(Refusal::Method { allow: "POST".to_owned() }),
-    };
+    let app = asked.target.app().ok_or(Refusal::Unknown { near: None })?;
     let (app, objects) = open_app(apps, app, caller)?;
-    let object = object.map(|object| open_object(app, objects, object, caller)).transpose()?;
-    let Some(object) = object else { return Ok(Admitted::Document { app, objects }) };
-    let Some(allowed) = object.grants.allowed(caller, &AppEvent::Filter) else {
+    let Some((_, name)) = asked.target.object() else {
+        return Ok(Admitted::Document { app, objects });
+    };
+    let object = open_object(app, objects, name, caller)?;
+    let Some(allowed) = object.grants.allowed(caller, event) else {
         return Err(Refusal::Forbidden);
     };
-    Ok(match &asked.target {
-        Target::Item { key, .. } => Admitted::Item { object, allowed, key },
-        _ => Admitted::List { object, allowed, objects },
-    })
+    let wanted = match &asked.target {
+        Target::Count { .. } => Wanted::Count,
+        Target::Item { key, .. } => Wanted::Item(key),
+        Target::Value { key, column, .. } => Wanted::Value(key, column),
+        _ => Wanted::List,
+    };
+    Ok(Admitted::Rows { object, allowed, objects, wanted })
 }
 
 pub(crate) fn open_app<'a>(
@@ -281,7 +301,11 @@ pub(crate) fn list<'a>(
     let columns = &description.columns;
     let key = key_columns(object, description)?;
     let streams = around.form != Form::Envelope;
-    let known: &[&str] = if streams { &EXPORT_PARAMETERS } else { &LIST_PARAMETERS };
+    let known: &[&str] = match (around.only_counts, streams) {
+        (true, _) => &COUNT_PARAMETERS,
+        (false, true) => &EXPORT_PARAMETERS,
+        (false, false) => &LIST_PARAMETERS,
+    };
     let mut reader = Reader::new(columns, known);
     reader.findings.is_lenient = around.is_lenient;
     let given = reader.once_each(parameters);
@@ -292,9 +316,11 @@ pub(crate) fn list<'a>(
     }
     reader.format(&given);
     let (limit, message) = match streams && !given.contains_key("$limit") {
+        _ if around.only_counts => (0, None),
         true => (u64::MAX, None),
         false => reader.limit(&given, if streams { u64::MAX } else { around.bounds.limit_max }),
     };
+    reader.can_tag = has_versions(object, description) && !streams;
     let fields = reader.fields(&given).unwrap_or_else(|| default_fields(object, columns, &key));
     let condition = reader.condition(&given, around.related);
     let mut order = reader.order(&given, &key);
@@ -313,7 +339,8 @@ pub(crate) fn list<'a>(
         limit,
         seek,
         belongs,
-        counts: reader.counts(&given),
+        counts: reader.counts(&given, around.only_counts),
+        tags: reader.tags,
         message,
         notes: reader.findings.take_notes(),
     };
@@ -337,6 +364,11 @@ pub(crate) fn item<'a>(
     reader.findings.refuse()?;
     let key = key_condition(&key, parts)?;
     Ok(ItemPlan { relation: &object.relation, arguments, fields, key })
+}
+
+/// Whether the rows of an object have versions that a change can name.
+pub(crate) fn has_versions(object: &Published, description: &Description) -> bool {
+    description.is_table && object.source.dialect() != Dialect::Lake
 }
 
 /// The names of the key: those of the file, or the relation's own.

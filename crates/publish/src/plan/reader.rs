@@ -17,6 +17,9 @@ use crate::form::{FORMATS, Form};
 use crate::refusal::{Findings, shown};
 use crate::source::Column;
 
+/// What stands for the tag of an item's version among the fields.
+const TAG: &str = "$etag";
+
 /// Parameters by name, each given once.
 pub(super) type Given<'a> = BTreeMap<&'a str, &'a str>;
 
@@ -26,6 +29,9 @@ pub(super) struct Reader<'a> {
     known: &'static [&'static str],
     /// Whether fields are parameters.
     filters: bool,
+    /// Whether items can come with the tag of their version, and whether they shall.
+    pub(super) can_tag: bool,
+    pub(super) tags: bool,
     pub(super) findings: Findings,
 }
 
@@ -33,7 +39,8 @@ impl<'a> Reader<'a> {
     pub(super) fn new(columns: &'a [Column], known: &'static [&'static str]) -> Self {
         // An item takes no filters.
         let filters = known != ITEM_PARAMETERS.as_slice();
-        Self { columns, known, filters, findings: Findings::default() }
+        let (can_tag, tags) = (false, false);
+        Self { columns, known, filters, can_tag, tags, findings: Findings::default() }
     }
 
     /// The parameters that mean something here. An item takes no filters, a list takes fields.
@@ -71,14 +78,27 @@ impl<'a> Reader<'a> {
         found
     }
 
+    /// The fields that are asked for; the tag of the version may be among them.
     pub(super) fn fields(&mut self, given: &Given<'_>) -> Option<Vec<&'a Column>> {
         let names = *given.get("$fields")?;
-        if names == "*" {
-            return Some(self.columns.iter().collect());
+        let is_tag = |name: &&str| *name == TAG && column(self.columns, TAG).is_none();
+        let (tags, names): (Vec<&str>, Vec<&str>) = names.split(',').partition(is_tag);
+        self.tags = !tags.is_empty();
+        if tags.len() > 1 {
+            self.repeated("$fields", TAG);
+        }
+        if self.tags && !self.can_tag {
+            let message = "`$etag` is for pages of a database's table".to_owned();
+            self.findings.add("unknown_field", message);
+        }
+        match names.as_slice() {
+            [] => return None,
+            ["*"] => return Some(self.columns.iter().collect()),
+            _ => {}
         }
         let mut seen = HashSet::new();
         let mut fields = Vec::new();
-        for name in names.split(',') {
+        for name in names {
             if !seen.insert(name) {
                 self.repeated("$fields", name);
             } else if let Some(field) = self.field(name) {
@@ -232,9 +252,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn counts(&mut self, given: &Given<'_>) -> Option<Counts> {
-        match *given.get("$count")? {
-            "false" | "none" => None,
+    /// How the items are counted, if they are; where nothing else is asked for, they must be.
+    pub(super) fn counts(&mut self, given: &Given<'_>, only_counts: bool) -> Option<Counts> {
+        let Some(text) = given.get("$count") else {
+            return only_counts.then_some(Counts::Plainly);
+        };
+        match *text {
+            "false" | "none" if !only_counts => None,
             "true" => Some(Counts::Plainly),
             "exact" => Some(Counts::Exactly),
             "estimated" => Some(Counts::Roughly),

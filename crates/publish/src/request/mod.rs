@@ -1,6 +1,7 @@
 //! Stage 1: the text of a request, read.
 //!
-//! In: method, path and query string as they came, still percent-encoded. Out: [`Asked`], or the
+//! In: method, path and query string as they came, still percent-encoded; for `$query` also the
+//! body, which has parameters in place of the query string (`body`). Out: [`Asked`], or the
 //! findings about an encoding that cannot be read. What never happens here: a look at what is
 //! published, so that nothing can be learned from how far reading came.
 //!
@@ -8,6 +9,8 @@
 //! are data. The query string follows the habit of forms, where `+` is a space. Decoding is
 //! strict: `%` without two hexadecimal digits and bytes that are not UTF-8 are refused, because a
 //! replacement character would silently ask for something else.
+
+mod body;
 
 use std::net::IpAddr;
 
@@ -31,6 +34,15 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
+impl Request {
+    /// Whether nothing happens by it, so that it can end when nobody waits for it any more.
+    pub fn only_reads(&self) -> bool {
+        let is_query = || self.path.split('/').nth(2) == Some(QUERY);
+        matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
+            || self.method == "POST" && is_query()
+    }
+}
+
 /// What a request is about.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -38,8 +50,14 @@ pub(crate) enum Target {
     Document { app: String },
     /// All items of an object.
     List { app: String, object: String },
+    /// The same, whose parameters are in the body.
+    Query { app: String, object: String },
+    /// How many items a list has.
+    Count { app: String, object: String },
     /// One item, by the parts of its key.
     Item { app: String, object: String, key: Vec<String> },
+    /// One value of an item, as it is.
+    Value { app: String, object: String, key: Vec<String>, column: String },
     /// An event of an item.
     Event { app: String, object: String, key: Vec<String>, event: String },
     /// A path that has no meaning.
@@ -50,11 +68,43 @@ impl Target {
     /// The app that is asked for.
     pub(crate) fn app(&self) -> Option<&str> {
         match self {
-            Self::Document { app }
-            | Self::List { app, .. }
-            | Self::Item { app, .. }
-            | Self::Event { app, .. } => Some(app),
-            Self::Nothing => None,
+            Self::Document { app } => Some(app),
+            _ => self.object().map(|(app, _)| app),
+        }
+    }
+
+    /// The app and its object.
+    pub(crate) fn object(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::List { app, object }
+            | Self::Query { app, object }
+            | Self::Count { app, object }
+            | Self::Item { app, object, .. }
+            | Self::Value { app, object, .. }
+            | Self::Event { app, object, .. } => Some((app, object)),
+            Self::Document { .. } | Self::Nothing => None,
+        }
+    }
+}
+
+/// What a method means for a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// To read it.
+    Read,
+    /// To know what can be done with it.
+    Know,
+    /// To change it, or something that has no meaning there.
+    Change,
+}
+
+impl Intent {
+    fn of(method: &str, target: &Target) -> Self {
+        match (method, target) {
+            ("OPTIONS", _) => Self::Know,
+            ("GET" | "HEAD", Target::Query { .. } | Target::Event { .. }) => Self::Change,
+            ("GET" | "HEAD", _) | ("POST", Target::Query { .. }) => Self::Read,
+            _ => Self::Change,
         }
     }
 }
@@ -62,7 +112,7 @@ impl Target {
 /// A request that could be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
-    pub(crate) reads: bool,
+    pub(crate) intent: Intent,
     pub(crate) target: Target,
     /// Names and values in the order of the query string; names may repeat.
     pub(crate) parameters: Vec<(String, String)>,
@@ -70,8 +120,15 @@ pub(crate) struct Asked {
 
 /// Whether the path is that of an item, which decides the shape of an envelope without rows.
 pub(crate) fn is_item(path: &str) -> bool {
-    path.splitn(3, '/').count() == 3
+    let third = path.split('/').nth(2);
+    third.is_some_and(|segment| ![QUERY, COUNT].contains(&segment))
 }
+
+/// The segments behind an object that stand for its list.
+const QUERY: &str = "$query";
+const COUNT: &str = "$count";
+/// The segment behind a column that stands for its value.
+const VALUE: &str = "$value";
 
 /// The segment before the name of an event.
 const EVENTS: &str = "$events";
@@ -80,10 +137,13 @@ const EVENTS: &str = "$events";
 pub(crate) fn parse(request: &Request) -> Result<Asked, Refusal> {
     let mut findings = Findings::default();
     let target = target(&request.path, &mut findings);
-    let parameters = parameters(&request.query, &mut findings);
+    let mut parameters = parameters(&request.query, &mut findings);
+    let intent = Intent::of(&request.method, &target);
+    if intent == Intent::Read && matches!(target, Target::Query { .. }) {
+        parameters.extend(body::parameters(request, &mut findings)?);
+    }
     findings.refuse()?;
-    let reads = matches!(request.method.as_str(), "GET" | "HEAD");
-    Ok(Asked { reads, target, parameters })
+    Ok(Asked { intent, target, parameters })
 }
 
 fn target(path: &str, findings: &mut Findings) -> Target {
@@ -98,10 +158,18 @@ fn target(path: &str, findings: &mut Findings) -> Target {
     match segments.as_slice() {
         [app, "openapi.json"] => Target::Document { app: decoded(app) },
         [app, object] => Target::List { app: decoded(app), object: decoded(object) },
+        [app, object, QUERY] => Target::Query { app: decoded(app), object: decoded(object) },
+        [app, object, COUNT] => Target::Count { app: decoded(app), object: decoded(object) },
         [app, object, key] => Target::Item {
             app: decoded(app),
             object: decoded(object),
             key: key.split(',').map(decoded).collect(),
+        },
+        [app, object, key, column, VALUE] => Target::Value {
+            app: decoded(app),
+            object: decoded(object),
+            key: key.split(',').map(&mut decoded).collect(),
+            column: decoded(column),
         },
         [app, object, key, EVENTS, event] => Target::Event {
             app: decoded(app),

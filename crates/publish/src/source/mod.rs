@@ -35,7 +35,7 @@ pub use description::{Column, Description, Foreign, Kind, Relation, Unique};
 pub use error::{SourceError, Violation};
 pub use lake::{Engine, Engined};
 pub(crate) use mysql_describe::ENUMERATION;
-pub(crate) use row::values;
+pub(crate) use row::{first, values};
 pub(crate) use sink::PAGE_BYTES_MAX;
 pub use sink::{Flow, Page, Sink};
 

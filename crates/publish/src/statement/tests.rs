@@ -183,6 +183,7 @@ fn an_export_has_one_text_for_any_number_of_rows() {
             seek: Seek::Offset { tells: false },
             belongs: String::new(),
             counts: None,
+            tags: false,
             message: None,
             notes: Vec::new(),
         };

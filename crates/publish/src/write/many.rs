@@ -87,6 +87,14 @@ async fn filtered<'s>(
     if rows.len() as u64 > bound {
         return Err(Refusal::TooMany { items_max: bound });
     }
+    // Values that no item can have are refused where there is no item, too.
+    if let Some(item) = item.filter(|_| rows.is_empty()) {
+        let known = session.known(&AppEvent::Update);
+        let found = values::take(item, &known, &Place::of(None)).found;
+        if !found.is_empty() {
+            return Err(super::rules::rejected(400, found, None));
+        }
+    }
     let mut became = Vec::with_capacity(rows.len());
     for (index, old) in rows.into_iter().enumerate() {
         let place = Place::of(Some(index));

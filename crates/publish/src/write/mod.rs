@@ -29,13 +29,13 @@ use restway_model::Name;
 use restway_model::definition::{ANONYMOUS, AppEvent};
 
 use crate::access::Caller;
+use crate::methods::{allowed, is_table};
 use crate::plan::{self, Apps, Condition, Published};
 use crate::query::Reading;
 use crate::refusal::{READS, Refusal, Validation};
 use crate::request::{Asked, Request, Target};
 use crate::respond::{self, Response};
 use crate::source::{Column, Description};
-use crate::statement::Dialect;
 use crate::webhooks::Webhooks;
 use binding::Calls;
 use body::{Body, Item};
@@ -126,21 +126,17 @@ impl Writer<'_> {
         request: &Request,
         asked: &Asked,
     ) -> Result<Response, Refusal> {
-        let (app, object, parts) = match &asked.target {
-            Target::Nothing => return Err(Refusal::Unknown { near: None }),
-            Target::Document { app } => {
-                plan::open_app(self.apps, app, self.caller)?;
-                return Err(Refusal::Method { allow: READS.to_owned() });
-            }
-            Target::List { app, object } => (app, object, [].as_slice()),
-            Target::Item { app, object, key } | Target::Event { app, object, key, .. } => {
-                (app, object, key.as_slice())
-            }
-        };
+        let app = asked.target.app().ok_or(Refusal::Unknown { near: None })?;
         let (app, objects) = plan::open_app(self.apps, app, self.caller)?;
-        let name = object;
+        let Some((_, name)) = asked.target.object() else {
+            return Err(Refusal::Method { allow: READS.to_owned() });
+        };
+        let parts = match &asked.target {
+            Target::Item { key, .. } | Target::Event { key, .. } => key.as_slice(),
+            _ => [].as_slice(),
+        };
         let object = plan::open_object(app, objects, name, self.caller)?;
-        let verb = admitted(request, &asked.target, object, self.caller)?;
+        let verb = self.admitted(request, &asked.target, object).await?;
         let rights = Rights::of(object, self.caller, &verb.event())?;
         let parameters = asked.parameters.clone();
         let (wishes, filters) = Wishes::read(&request.headers, parameters)?;
@@ -169,13 +165,29 @@ impl Writer<'_> {
         }
     }
 
+    /// What is to be done, if it may be.
+    async fn admitted(
+        &self,
+        request: &Request,
+        target: &Target,
+        object: &Published,
+    ) -> Result<Verb, Refusal> {
+        if let Target::Event { event, .. } = target
+            && object.writing.event(event).is_none()
+        {
+            return Err(Refusal::Unknown { near: None });
+        }
+        let is_table = is_table(&self.reading, object).await?;
+        match Verb::of(&request.method, target).filter(|_| is_table) {
+            Some(verb) => Ok(verb),
+            None => Err(Refusal::Method { allow: allowed(target, object, self.caller, is_table) }),
+        }
+    }
+
     /// The write by what is known of its table, in the time that it may take.
     async fn done(&self, write: &Write<'_>) -> Result<Response, Refusal> {
         let object = write.object;
         let description = self.reading.describe(object).await?;
-        if !description.is_table {
-            return Err(Refusal::Method { allow: READS.to_owned() });
-        }
         write.check_versions()?;
         let key = plan::key_columns(object, &description)?;
         let held = self.held(write)?;
@@ -272,43 +284,6 @@ impl Writer<'_> {
         }
         Ok(response)
     }
-}
-
-/// What is to be done, if it may be.
-fn admitted(
-    request: &Request,
-    target: &Target,
-    object: &Published,
-    caller: &Caller,
-) -> Result<Verb, Refusal> {
-    let may_be_written = object.source.dialect() != Dialect::Lake
-        && matches!(object.relation, crate::source::Relation::Table(_));
-    if !may_be_written {
-        return Err(Refusal::Method { allow: READS.to_owned() });
-    }
-    let Some(verb) = Verb::of(&request.method, target) else {
-        return Err(Refusal::Method { allow: allowed(target, object, caller) });
-    };
-    if let Verb::Event(AppEvent::Own(name)) = &verb
-        && object.writing.event(name.as_str()).is_none()
-    {
-        return Err(Refusal::Unknown { near: None });
-    }
-    Ok(verb)
-}
-
-/// The methods of a target, for who may use them.
-fn allowed(target: &Target, object: &Published, caller: &Caller) -> String {
-    let may = |event: &AppEvent| object.grants.allowed(caller, event).is_some();
-    let methods: &[&str] = match target {
-        Target::List { .. } => &["POST", "PATCH", "DELETE"],
-        Target::Event { .. } => return "POST".to_owned(),
-        _ => &["POST", "PUT", "PATCH", "DELETE"],
-    };
-    let is_open = |method: &&&str| Verb::of(method, target).is_some_and(|verb| may(&verb.event()));
-    let reads = may(&AppEvent::Filter).then_some(READS);
-    let methods = reads.into_iter().chain(methods.iter().filter(is_open).copied());
-    methods.collect::<Vec<_>>().join(", ")
 }
 
 impl Write<'_> {

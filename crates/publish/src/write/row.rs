@@ -164,10 +164,19 @@ impl Preconditions {
         Err(Refusal::Precondition { tag })
     }
 
-    /// Whether a reader has this answer already: RFC 9110, 13.1.2.
-    pub(crate) fn has(&self, tag: &str) -> bool {
-        let is_it = |known: &String| known == "*" || known.trim_start_matches("W/") == tag;
-        self.none_match.as_ref().is_some_and(|tags| tags.iter().any(is_it))
+    /// The tag, when a reader has this answer already (RFC 9110, 13.1.2), as he knows it: an
+    /// answer that was sent compressed has the name of its coding in the tag.
+    pub(crate) fn known(&self, tag: &str) -> Option<String> {
+        let bare = tag.trim_matches('"');
+        let is_it = |known: &&String| {
+            let own = known.trim_start_matches("W/").trim_matches('"');
+            own == bare || own.strip_prefix(bare).is_some_and(|coding| coding.starts_with('-'))
+        };
+        let mut tags = self.none_match.iter().flatten();
+        if self.none_match.iter().flatten().any(|known| known == "*") {
+            return Some(tag.to_owned());
+        }
+        tags.find(is_it).map(|known| known.trim_start_matches("W/").to_owned())
     }
 
     /// Whether a reader's condition fails: the version that it wants is gone.

@@ -16,6 +16,9 @@ use crate::refusal::{Validation, shown};
 use crate::source::{Column, Description, Kind};
 use crate::statement::change::Assigned;
 
+/// Digits before or behind the point that an exponent may make.
+const DIGITS_MAX: u64 = 1_000;
+
 /// Where an item stands in the body.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
@@ -178,16 +181,10 @@ fn text_of(kind: Kind, raw: &RawValue) -> Result<Option<String>, ()> {
         Kind::Int64 | Kind::UInt64 | Kind::Decimal { .. } | Kind::Number if first == b'"' => {
             string(raw)
         }
-        Kind::Int64
-        | Kind::UInt64
-        | Kind::Decimal { .. }
-        | Kind::Number
-        | Kind::Float32
-        | Kind::Float64
-            if is_number =>
-        {
-            Ok(Some(raw.to_owned()))
+        Kind::Int64 | Kind::UInt64 | Kind::Decimal { .. } | Kind::Number if is_number => {
+            digits(raw).map(Some).ok_or(())
         }
+        Kind::Float32 | Kind::Float64 if is_number => Ok(Some(raw.to_owned())),
         Kind::Bool if matches!(first, b't' | b'f') => Ok(Some(raw.to_owned())),
         Kind::Null | Kind::Other if is_number => Ok(Some(raw.to_owned())),
         Kind::Null
@@ -207,6 +204,57 @@ fn text_of(kind: Kind, raw: &RawValue) -> Result<Option<String>, ()> {
     }
 }
 
+/// A JSON number in plain digits, exactly: `1.50e2` is `150`, and `7.0` is `7`, which is whole to
+/// JSON Schema, and what many languages write for it.
+fn digits(raw: &str) -> Option<String> {
+    let (number, exponent) = raw.split_once(['e', 'E']).unwrap_or((raw, "0"));
+    let exponent: i64 = exponent.parse().ok()?;
+    let (sign, number) = number.strip_prefix('-').map_or(("", number), |rest| ("-", rest));
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    let mut all = format!("{whole}{part}");
+    let point = i64::try_from(whole.len()).ok()? + exponent;
+    if point.unsigned_abs() > DIGITS_MAX {
+        return None;
+    }
+    if point <= 0 {
+        all.insert_str(0, &"0".repeat(usize::try_from(1 - point).ok()?));
+    }
+    let point = usize::try_from(point.max(1)).ok()?;
+    all.push_str(&"0".repeat(point.saturating_sub(all.len())));
+    let (whole, part) = all.split_at(point);
+    let whole = whole.trim_start_matches('0');
+    let whole = if whole.is_empty() { "0" } else { whole };
+    let part = part.trim_end_matches('0');
+    let point = if part.is_empty() { "" } else { "." };
+    Some(format!("{sign}{whole}{point}{part}"))
+}
+
 fn string(raw: &str) -> Result<Option<String>, ()> {
     serde_json::from_str(raw).map(Some).map_err(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_in_digits_exactly() {
+        for (raw, expected) in [
+            ("7.0", "7"),
+            ("-7", "-7"),
+            ("1.50e2", "150"),
+            ("1.5E+3", "1500"),
+            ("15e-1", "1.5"),
+            ("-15e-4", "-0.0015"),
+            ("0.10", "0.1"),
+            ("0e5", "0"),
+            ("9007199254740993", "9007199254740993"),
+            ("9999999999.99", "9999999999.99"),
+        ] {
+            assert_eq!(digits(raw).as_deref(), Some(expected), "{raw}");
+        }
+        for raw in ["1e1001", "1e-2000", "1e99999999999999999999"] {
+            assert_eq!(digits(raw), None, "{raw}");
+        }
+    }
 }

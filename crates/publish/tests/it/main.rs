@@ -10,5 +10,6 @@ mod fuzz;
 mod odd;
 mod rights;
 mod servers;
+mod surface;
 mod turned;
 mod writes;

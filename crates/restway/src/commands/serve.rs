@@ -6,7 +6,7 @@ use std::sync::Arc;
 use restway_connect::Proxies;
 use restway_model::Limits;
 use restway_publish::Publisher;
-use restway_server::{Server, ServerSettings};
+use restway_server::{Server, ServerSettings, TrustedProxies};
 use restway_work::{Settings, Workspace};
 use serde_json::json;
 
@@ -62,6 +62,10 @@ pub(super) async fn bind(
         Arc::clone(&context.clock),
     );
     settings.beyond_loopback = beyond_loopback || workspace.definitions.workspace.serve.insecure;
+    let serve = &workspace.definitions.workspace.serve;
+    // The check of the file has read each of them before.
+    let trusted = serve.trusted_proxies.iter().filter_map(|entry| entry.parse().ok()).collect();
+    settings.proxies = TrustedProxies::new(trusted, serve.forwarded);
     Ok(Server::bind(settings).await?)
 }
 

@@ -26,6 +26,7 @@ mod loads;
 mod owners;
 mod peers;
 mod persons;
+mod promises;
 mod published;
 mod raw;
 mod readers;
