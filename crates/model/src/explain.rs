@@ -124,7 +124,7 @@ codes! {
     CallTimeout "call.timeout" Failed "The api did not answer in time",
     CallInterrupted "call.interrupted" Failed "The answer broke off before its end",
     CallRedirect "call.redirect" Failed "Too many redirects, or one that must not be followed",
-    AccountOther "api.other_account" Failed "The credentials lead to another account than the file says"
+    AccountOther "api.other_account" Failed "The credentials lead to another account than the file says",
     CallNotRecorded "call.not_recorded" Failed "A recording is played, and the request is not on it",
     CallUnauthorized "call.unauthorized" Failed "The api refused the credentials (401 or 403)",
     CallRateLimited "call.rate_limited" Partly "The api's rate limit outlasts the time allowed for waiting",

@@ -357,6 +357,7 @@ impl ApiFile {
             auth: Auth::None,
             tls: Tls::default(),
             proxy: None,
+            identity: None,
             domains: Vec::new(),
             aliases: Vec::new(),
             limits: ApiLimits::default(),
