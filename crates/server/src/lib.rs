@@ -21,6 +21,7 @@ mod error;
 mod guard;
 mod listen;
 mod metrics;
+mod paced;
 mod page;
 mod routes;
 mod rows;
