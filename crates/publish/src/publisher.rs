@@ -27,7 +27,7 @@ use crate::source::{Column, Description, PAGE_BYTES_MAX, Relation, Source, Sourc
 use crate::statement::Dialect;
 use crate::timing::Timing;
 use crate::webhooks::Webhooks;
-use crate::write::{self, Preconditions, Row, UnderWay};
+use crate::write::{self, Marks, Preconditions, Row, UnderWay};
 
 /// Tables that are looked at to find out whether the lake can be read.
 const READY_TABLES_MAX: usize = 16;
@@ -97,9 +97,13 @@ impl Publisher {
         self
     }
 
-    /// What seals the tokens of pages; without one, pages are found with `$offset` alone.
+    /// What seals the tokens of pages and marks the versions of rows. Without one, pages are found
+    /// with `$offset` alone, and versions are told apart until the process ends.
     #[must_use]
     pub fn with_seal(mut self, seal: Arc<dyn Seal>) -> Self {
+        for object in self.apps.values_mut().flat_map(|objects| objects.values_mut()) {
+            object.writing.versions.marks = Marks::Sealed(Arc::clone(&seal));
+        }
         self.seal = Some(seal);
         self
     }
@@ -431,7 +435,7 @@ enum Reply {
 /// An item with the tag of its version, by which it is read again only when it has changed.
 fn tagged(asked: &Read<'_>, item: Vec<u8>, fields: &[&Column]) -> Result<Response, Refusal> {
     let row = Row::read(item)?;
-    let version = row.version(asked.object.writing.version.as_deref());
+    let version = row.version(&asked.object.writing.versions);
     let shown = row.only(fields);
     let tag = write::tag(&version, &shown);
     if asked.preconditions.wants_another(&version) {
