@@ -31,7 +31,7 @@ use crate::tags::Tags;
 use crate::timing::Timing;
 use crate::value;
 use crate::webhooks::Webhooks;
-use crate::write::{self, Preconditions, Row, UnderWay};
+use crate::write::{self, Marks, Preconditions, Row, UnderWay};
 
 /// Tables that are looked at to find out whether the lake can be read.
 const READY_TABLES_MAX: usize = 16;
@@ -101,9 +101,13 @@ impl Publisher {
         self
     }
 
-    /// What seals the tokens of pages; without one, pages are found with `$offset` alone.
+    /// What seals the tokens of pages and marks the versions of rows. Without one, pages are found
+    /// with `$offset` alone, and versions are told apart until the process ends.
     #[must_use]
     pub fn with_seal(mut self, seal: Arc<dyn Seal>) -> Self {
+        for object in self.apps.values_mut().flat_map(|objects| objects.values_mut()) {
+            object.writing.versions.marks = Marks::Sealed(Arc::clone(&seal));
+        }
         self.seal = Some(seal);
         self
     }
@@ -365,7 +369,7 @@ impl Publisher {
         let tags = plan.tags.then(|| {
             let shown = std::mem::replace(&mut plan.fields, whole.columns.iter().collect());
             let members = whole.columns.len();
-            Tags { shown, version: object.writing.version.as_deref(), members }
+            Tags { shown, versions: &object.writing.versions, members }
         });
         let page = reading.page(object, &plan, tags.as_ref(), around.seal).await;
         let page = timing.lap("query", page)?;
@@ -416,7 +420,7 @@ impl Publisher {
         plan.fields = if has_versions { whole.columns.iter().collect() } else { vec![column] };
         let item = self.reading().item(object, &plan, Vec::new()).await;
         let row = Row::read(timing.lap("query", item)?)?;
-        let version = row.version(object.writing.version.as_deref().filter(|_| has_versions));
+        let version = row.version(&object.writing.versions);
         let raw = row.raw(name).unwrap_or("null");
         value::answered(column, raw, &version, &asked.request.headers, &asked.preconditions)
     }
@@ -527,7 +531,7 @@ enum Reply {
 /// An item with the tag of its version, by which it is read again only when it has changed.
 fn tagged(asked: &Read<'_>, item: Vec<u8>, fields: &[&Column]) -> Result<Response, Refusal> {
     let row = Row::read(item)?;
-    let version = row.version(asked.object.writing.version.as_deref());
+    let version = row.version(&asked.object.writing.versions);
     let shown = row.only(fields);
     let tag = write::tag(&version, &shown);
     if asked.preconditions.wants_another(&version) {

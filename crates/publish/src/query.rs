@@ -299,6 +299,7 @@ impl Reading<'_> {
         match error {
             SourceError::Slow => Refusal::Slow { seconds: self.time_max.as_secs() },
             SourceError::Changed { .. } => Refusal::Changed(error),
+            SourceError::Contended { .. } => Refusal::Contended(error),
             SourceError::TooLarge { bytes_max } => Refusal::TooLarge { bytes_max },
             error => match error.code() {
                 Code::TableMissing => Refusal::NotLanded(Box::new(error)),

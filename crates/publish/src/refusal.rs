@@ -190,6 +190,8 @@ pub(crate) enum Refusal {
     NotLanded(Box<dyn Explain>),
     /// The database behind the object does not answer, or has no connection left.
     Unavailable(SourceError),
+    /// Others were changing the same rows.
+    Contended(SourceError),
     /// The relation changed while it was read.
     Changed(SourceError),
     /// The answer is larger than its bound.
@@ -221,7 +223,10 @@ impl Refusal {
             Self::Unknown { .. } | Self::NoItem => 404,
             Self::Method { .. } => 405,
             Self::Unfit { .. } | Self::Broken(_) | Self::Changed(_) => 500,
-            Self::NotLanded(_) | Self::Unavailable(_) | Self::Unidentified(_) => 503,
+            Self::NotLanded(_)
+            | Self::Unavailable(_)
+            | Self::Contended(_)
+            | Self::Unidentified(_) => 503,
             Self::Called(error) if error.code() == Code::WebhookTimeout => 504,
             Self::Called(_) => 502,
             Self::Slow { .. } => 504,
@@ -249,7 +254,9 @@ impl Refusal {
             Self::Slow { .. } => Code::QueryFailed,
             Self::Unfit { .. } => Code::DefinitionInvalid,
             Self::Broken(error) | Self::Called(error) => error.code(),
-            Self::Unavailable(error) | Self::Changed(error) => error.code(),
+            Self::Unavailable(error) | Self::Contended(error) | Self::Changed(error) => {
+                error.code()
+            }
         }
     }
 
@@ -276,6 +283,7 @@ impl Refusal {
             Self::Method { .. } => "Method not allowed",
             Self::NotLanded(_) => "No rows yet",
             Self::Unavailable(_) => "The database is not available",
+            Self::Contended(_) => "Others change the same items",
             Self::TooLarge { .. } => "The answer is too large",
             Self::Called(_) => "A call that belongs to this failed",
             Self::Slow { .. } => "The query took too long",
@@ -349,6 +357,10 @@ impl Refusal {
             Self::Unavailable(_) => {
                 "the database behind this object does not answer: try again later".to_owned()
             }
+            Self::Contended(_) => {
+                "others were changing the same items, so nothing was changed: send it again"
+                    .to_owned()
+            }
             Self::TooLarge { bytes_max } => {
                 let size = bytes_max >> 20;
                 format!("the answer is larger than {size} MiB: ask for fewer items or fields")
@@ -380,7 +392,7 @@ impl Refusal {
             // RFC 9110, 15.5.17.
             Self::Range { length } => return Some(("content-range", format!("bytes */{length}"))),
             Self::Precondition { tag: Some(tag) } => ("etag", tag.as_str()),
-            Self::InFlight => ("retry-after", "1"),
+            Self::InFlight | Self::Contended(_) => ("retry-after", "1"),
             Self::NotLanded(_) => ("retry-after", "30"),
             Self::Unidentified(_) => ("retry-after", "5"),
             Self::Unavailable(_) => ("retry-after", "2"),
@@ -400,7 +412,9 @@ impl Refusal {
                 texts.extend(restway_model::chain(&**error));
                 Some(texts.join(": "))
             }
-            Self::Unavailable(error) | Self::Changed(error) => Some(error.to_string()),
+            Self::Unavailable(error) | Self::Contended(error) | Self::Changed(error) => {
+                Some(error.to_string())
+            }
             Self::Unfit { reason } => Some(reason.clone()),
             Self::Slow { seconds } => Some(format!("the query was stopped after {seconds} s")),
             _ => None,

@@ -10,12 +10,12 @@
 use crate::refusal::Refusal;
 use crate::respond;
 use crate::source::{Column, Page, first, json};
-use crate::write::{Row, tag};
+use crate::write::{Row, Versions, tag};
 
 /// What is shown of the rows of a list, and what tells their versions.
 pub(crate) struct Tags<'a> {
     pub(crate) shown: Vec<&'a Column>,
-    pub(crate) version: Option<&'a str>,
+    pub(crate) versions: &'a Versions,
     /// The members of a row that are its table's columns; a page has its place behind them.
     pub(crate) members: usize,
 }
@@ -29,7 +29,7 @@ impl Tags<'_> {
             let text: String = first(text, self.members).collect();
             let row = Row::read(text.into_bytes())?;
             let mut shown = row.only(&self.shown);
-            let tag = tag(&row.version(self.version), &shown);
+            let tag = tag(&row.version(self.versions), &shown);
             shown.pop();
             shown.extend_from_slice(if shown.len() > 1 { b"," } else { b"" });
             shown.extend_from_slice(b"\"$etag\":");

@@ -28,6 +28,8 @@ pub(crate) enum Unwelcome {
     Name,
     /// It brings too much.
     Body,
+    /// It brings it too slowly.
+    Pace,
 }
 
 impl Guard {

@@ -24,6 +24,7 @@ mod error;
 mod guard;
 mod listen;
 mod metrics;
+mod paced;
 mod page;
 mod proxies;
 mod routes;

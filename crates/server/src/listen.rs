@@ -4,9 +4,9 @@
 //! their sockets. What never happens here: a look into a request.
 //!
 //! Bounds: the head of a request has a size and a time (which is also how long an idle connection
-//! is kept); connections have a number, and whoever comes later waits in the system's queue. When
-//! told to stop, the server accepts nobody, lets requests under way end, and waits for them only
-//! so long.
+//! is kept); what is written must be taken; connections have a number, and whoever comes later
+//! waits in the system's queue. When told to stop, the server closes its socket, so that nobody
+//! waits in that queue in vain, lets requests under way end, and waits for them only so long.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use restway_model::{Clock, Event, Observer};
+use restway_model::{Clock, Event, Observer, Pause};
 use restway_publish::Publisher;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -30,6 +30,7 @@ use tokio::task::JoinSet;
 use crate::ServerError;
 use crate::guard::{Guard, is_loopback};
 use crate::metrics::Metrics;
+use crate::paced::Paced;
 use crate::proxies::TrustedProxies;
 use crate::routes::{Peer, Shared, router};
 
@@ -64,6 +65,10 @@ pub struct ServerSettings {
     pub head_time_max: Duration,
     /// Bytes of a request's body.
     pub body_bytes_max: u64,
+    /// Time for a request's body to come.
+    pub body_time_max: Duration,
+    /// Time that a client may take nothing of what is written to it.
+    pub write_time_max: Duration,
     /// Time for requests under way to end when the server stops.
     pub stop_time_max: Duration,
 }
@@ -88,6 +93,8 @@ impl ServerSettings {
             head_bytes_max: 64 << 10,
             head_time_max: Duration::from_secs(10),
             body_bytes_max: 1 << 20,
+            body_time_max: Duration::from_secs(30),
+            write_time_max: Duration::from_secs(30),
             stop_time_max: Duration::from_secs(10),
         }
     }
@@ -102,6 +109,7 @@ pub struct Server {
     observer: Arc<dyn Observer>,
     clock: Arc<dyn Clock>,
     connections_max: usize,
+    write_time_max: Duration,
     stop_time_max: Duration,
 }
 
@@ -126,6 +134,7 @@ impl Server {
             metrics: Metrics::default(),
             proxies: settings.proxies,
             permits: Arc::new(Semaphore::new(settings.requests_max)),
+            body_time_max: settings.body_time_max,
         };
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
@@ -140,6 +149,7 @@ impl Server {
             observer: settings.observer,
             clock: settings.clock,
             connections_max: settings.connections_max,
+            write_time_max: settings.write_time_max,
             stop_time_max: settings.stop_time_max,
         })
     }
@@ -155,6 +165,10 @@ impl Server {
     /// When the system gives no more connections.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServerError> {
         self.observer.observe(&Event::ServerListening { url: self.url() });
+        let Self { listener, router, http, observer, clock, .. } = self;
+        let warn = |message| {
+            observer.observe(&Event::Warned { about: "server".to_owned(), message });
+        };
         let (stop, stopping) = watch::channel(());
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
@@ -163,7 +177,7 @@ impl Server {
             let accepted = tokio::select! {
                 () = &mut shutdown => break Ok(()),
                 Some(_) = connections.join_next() => continue,
-                accepted = self.listener.accept(), if connections.len() < self.connections_max => {
+                accepted = listener.accept(), if connections.len() < self.connections_max => {
                     accepted
                 }
             };
@@ -171,50 +185,51 @@ impl Server {
                 Ok((stream, peer)) => {
                     failures = 0;
                     let peer = Peer(peer.ip().to_canonical());
-                    let router = self.router.clone();
-                    let served = serve(self.http.clone(), stream, peer, router, stopping.clone());
-                    connections.spawn(served);
+                    let stream = Paced::new(stream, Arc::clone(&clock), self.write_time_max);
+                    let (http, router) = (http.clone(), router.clone());
+                    connections.spawn(serve(http, stream, peer, router, stopping.clone()));
                 }
                 Err(source) => {
                     failures += 1;
                     if failures >= ACCEPT_FAILURES_MAX {
                         break Err(ServerError::Accept { times: failures, source });
                     }
-                    self.warn(format!("no connection accepted: {source}"));
-                    self.clock.sleep(ACCEPT_PAUSE).await;
+                    warn(format!("no connection accepted: {source}"));
+                    clock.sleep(ACCEPT_PAUSE).await;
                 }
             }
         };
+        // Whoever comes now is told at once that nobody listens.
+        drop(listener);
         drop(stop);
-        self.drain(connections).await;
+        let left = drain(connections, clock.sleep(self.stop_time_max)).await;
+        if left > 0 {
+            warn(format!("stopped with {left} connections still open"));
+        }
         outcome
     }
+}
 
-    /// Waits for the connections to end, and ends those that do not.
-    async fn drain(&self, mut connections: JoinSet<()>) {
-        let mut late = self.clock.sleep(self.stop_time_max);
-        while !connections.is_empty() {
-            tokio::select! {
-                _ = connections.join_next() => {}
-                () = &mut late => {
-                    let left = connections.len();
-                    self.warn(format!("stopped with {left} connections still open"));
-                    return connections.shutdown().await;
-                }
+/// Waits for the connections to end, and ends those that do not; says how many these were.
+async fn drain(mut connections: JoinSet<()>, mut late: Pause<'_>) -> usize {
+    while !connections.is_empty() {
+        tokio::select! {
+            _ = connections.join_next() => {}
+            () = &mut late => {
+                let left = connections.len();
+                connections.shutdown().await;
+                return left;
             }
         }
     }
-
-    fn warn(&self, message: String) {
-        self.observer.observe(&Event::Warned { about: "server".to_owned(), message });
-    }
+    0
 }
 
 /// Answers on one connection until it ends or the server stops. How a connection ends is the
 /// client's affair: nothing is to be done about one that broke.
 async fn serve(
     http: http1::Builder,
-    stream: TcpStream,
+    stream: Paced<TcpStream>,
     peer: Peer,
     router: Router,
     mut stopping: watch::Receiver<()>,

@@ -16,7 +16,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) proxies: TrustedProxies,
     pub(crate) metrics: Metrics,
     pub(crate) permits: Arc<Semaphore>,
+    pub(crate) body_time_max: Duration,
 }
 
 /// Where a connection comes from.
@@ -114,13 +116,18 @@ fn request_id(headers: &HeaderMap, now: DateTime<Utc>) -> HeaderValue {
 }
 
 async fn published(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let Ok(permit) = shared.permits.clone().try_acquire_owned() else { return busy() };
     // The raw path: axum's own extractor decodes, and a decoded comma no longer tells whether it
     // stood in a key or between two.
     let (head, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, shared.guard.body_bytes_max()).await else {
-        return unwelcome_response(Unwelcome::Body);
+    let body = tokio::select! {
+        body = to_bytes(body, shared.guard.body_bytes_max()) => body,
+        () = shared.clock.sleep(shared.body_time_max) => {
+            return unwelcome_response(Unwelcome::Pace);
+        }
     };
+    let Ok(body) = body else { return unwelcome_response(Unwelcome::Body) };
+    // Only now: whoever sends slowly keeps nobody else from being answered.
+    let Ok(permit) = shared.permits.clone().try_acquire_owned() else { return busy() };
     let path = head.uri.path();
     let asked = restway_publish::Request {
         method: head.method.to_string(),
@@ -247,6 +254,16 @@ fn unwelcome_response(unwelcome: Unwelcome) -> Response {
             Code::RequestInvalid,
             "the body is larger than this server takes",
         ),
+        Unwelcome::Pace => {
+            let mut response = problem(
+                StatusCode::REQUEST_TIMEOUT,
+                Code::RequestInvalid,
+                "the body did not come in the time that it may take",
+            );
+            // RFC 9110, 15.5.9: what is left of the body is not waited for.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+        }
     }
 }
 

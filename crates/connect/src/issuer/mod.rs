@@ -3,9 +3,11 @@
 //! In: tokens that callers show, and the issuers that the workspace trusts. Out: the claims of
 //! those that are good. The issuer's keys come by the connector, so its rules of egress hold for
 //! them: from `jwks_url`, or from where the issuer's own description says (OpenID Connect
-//! Discovery 1.0, section 4). They are kept for a quarter of an hour; a token that names a key
-//! which is not among them has them asked for once more, but not more than once a minute, so that
-//! nobody can have the issuer asked at will.
+//! Discovery 1.0, section 4). They are kept for a quarter of an hour, or a day while the issuer
+//! does not answer; a token that names a key which is not among them has them asked for once more,
+//! but not more than once a minute, so that nobody can have the issuer asked at will. Meanwhile
+//! tokens whose keys are known are judged by those: one question at a time, and only who needs its
+//! answer waits for it.
 //!
 //! What never happens here: a key or an address taken from a token; two questions at once for the
 //! keys of one issuer; the reason why a token is not good, told to whoever shows it.
@@ -17,13 +19,13 @@ mod token;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use restway_model::definition::{ApiFile, Issuer, Method, Retry};
 use restway_model::{Code, Event, Explain, Name, SafeUrl, Secret, Timespan};
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::request::{Manner, Redirects, Request, Timeouts};
@@ -33,12 +35,18 @@ use token::Unproven;
 
 /// How long keys are good without asking again.
 const KEYS_LAST: Duration = Duration::from_secs(15 * 60);
+/// How long they go on to be good while the issuer does not answer. Longer, and a key that the
+/// issuer has taken back would open for whoever can keep it from answering.
+const KEYS_LAST_ALONE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long at least lies between two questions for keys.
 const ASKED_AGAIN: Duration = Duration::from_secs(60);
 /// The same while there are none.
 const ASKED_AGAIN_WITHOUT: Duration = Duration::from_secs(5);
 /// How long a question may take: somebody waits for it.
 const ASKING_MAX: Duration = Duration::from_secs(10);
+/// How many wait for the answer; whoever cannot be judged without it and comes later is told that
+/// nobody can say now.
+const WAITING_MAX: usize = 16;
 /// The largest description or set of keys.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
 /// Redirects on the way to a description or a set.
@@ -53,15 +61,45 @@ pub struct Issuers {
 struct Trusted {
     issuer: Issuer,
     keys: Mutex<Keys>,
+    /// Held by whoever asks for the keys.
+    asking: tokio::sync::Mutex<()>,
+    /// Places for those who wait for that.
+    waiting: Semaphore,
 }
 
-#[derive(Default)]
+impl Trusted {
+    fn kept(&self) -> Keys {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A question that began at `came` has ended, with a set or without.
+    fn asked(&self, now: Duration, came: Duration, set: Option<&Arc<KeySet>>) {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.asked = Some(now);
+        if let Some(set) = set {
+            (keys.set, keys.came) = (Some(Arc::clone(set)), Some(came));
+        }
+    }
+}
+
+#[derive(Clone, Default)]
 struct Keys {
     set: Option<Arc<KeySet>>,
     /// When they were last asked for, whatever came of it.
     asked: Option<Duration>,
     /// When they came.
     came: Option<Duration>,
+}
+
+impl Keys {
+    /// The set, if it came so lately.
+    fn set_within(&self, now: Duration, span: Duration) -> Option<Arc<KeySet>> {
+        self.set.clone().filter(|_| is_within(self.came, span, now))
+    }
+}
+
+fn is_within(since: Option<Duration>, span: Duration, now: Duration) -> bool {
+    since.is_some_and(|since| now < since + span)
 }
 
 /// Somebody whom an issuer knows.
@@ -120,7 +158,12 @@ impl Explain for IssuerError {
 impl Issuers {
     /// The issuers of a workspace, whose keys are asked for when they are first needed.
     pub fn new(connector: Connector, issuers: &[Issuer]) -> Self {
-        let trusted = |issuer: &Issuer| Trusted { issuer: issuer.clone(), keys: Mutex::default() };
+        let trusted = |issuer: &Issuer| Trusted {
+            issuer: issuer.clone(),
+            keys: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
+            waiting: Semaphore::new(WAITING_MAX),
+        };
         Self { connector, issuers: issuers.iter().map(trusted).collect() }
     }
 
@@ -138,41 +181,52 @@ impl Issuers {
         Ok(proven.and_then(|claims| known(&trusted.issuer, claims)))
     }
 
-    /// The keys, asked for anew when they are old or the one that is meant is not there.
+    /// The keys, asked for anew when they are old or the one that is meant is not there. Who can
+    /// be judged by what is kept waits for nobody.
     async fn keys(&self, trusted: &Trusted, id: Option<&str>) -> Result<Arc<KeySet>, IssuerError> {
-        let mut keys = trusted.keys.lock().await;
-        let now = self.connector.clock().monotonic();
-        let within = |since: Option<Duration>, span| since.is_some_and(|since| now < since + span);
-        let again = if keys.set.is_some() { ASKED_AGAIN } else { ASKED_AGAIN_WITHOUT };
-        let is_settled = match &keys.set {
-            Some(set) => set.has(id) && within(keys.came, KEYS_LAST),
-            None => false,
+        let failed =
+            |problem| IssuerError::Answer { issuer: trusted.issuer.issuer.clone(), problem };
+        let clock = self.connector.clock();
+        let kept = trusted.kept();
+        if let Some(set) = kept.set_within(clock.monotonic(), KEYS_LAST).filter(|set| set.has(id)) {
+            return Ok(set);
+        }
+        let turn = match trusted.asking.try_lock() {
+            Ok(turn) => turn,
+            // Somebody is asking already.
+            Err(_) => match kept.set_within(clock.monotonic(), KEYS_LAST_ALONE) {
+                Some(set) if set.has(id) => return Ok(set),
+                _ => {
+                    let waits = trusted.waiting.try_acquire();
+                    let _place = waits.map_err(|_| failed("is being asked for its keys"))?;
+                    trusted.asking.lock().await
+                }
+            },
         };
-        if !is_settled && !within(keys.asked, again) {
+        // What somebody else may have brought meanwhile.
+        let kept = trusted.kept();
+        let now = clock.monotonic();
+        let young = kept.set_within(now, KEYS_LAST).filter(|set| set.has(id));
+        let again = if kept.set.is_some() { ASKED_AGAIN } else { ASKED_AGAIN_WITHOUT };
+        if young.is_none() && !is_within(kept.asked, again, now) {
             let fetched = self.fetched(&trusted.issuer).await;
             // From its end on: those who waited for this question do not ask one more each.
-            keys.asked = Some(self.connector.clock().monotonic());
-            match fetched {
-                Ok(set) => {
-                    keys.set = Some(Arc::new(set));
-                    keys.came = Some(now);
-                }
+            trusted.asked(clock.monotonic(), now, fetched.as_ref().ok());
+            if let Err(error) = fetched {
                 // An issuer that is away for a while locks nobody out whose key is known.
-                Err(error) if keys.set.is_none() => return Err(error),
-                Err(error) => self.connector.observe(&Event::Warned {
-                    about: "serve".to_owned(),
-                    message: error.to_string(),
-                }),
+                if kept.set_within(now, KEYS_LAST_ALONE).is_none() {
+                    return Err(error);
+                }
+                let (about, message) = ("serve".to_owned(), error.to_string());
+                self.connector.observe(&Event::Warned { about, message });
             }
         }
-        let missing = || IssuerError::Answer {
-            issuer: trusted.issuer.issuer.clone(),
-            problem: "gave no keys a moment ago",
-        };
-        keys.set.clone().ok_or_else(missing)
+        drop(turn);
+        let kept = trusted.kept().set_within(now, KEYS_LAST_ALONE);
+        kept.ok_or_else(|| failed("gave no keys a moment ago"))
     }
 
-    async fn fetched(&self, issuer: &Issuer) -> Result<KeySet, IssuerError> {
+    async fn fetched(&self, issuer: &Issuer) -> Result<Arc<KeySet>, IssuerError> {
         let failed = |problem| IssuerError::Answer { issuer: issuer.issuer.clone(), problem };
         let place = match &issuer.jwks_url {
             Some(place) => place.clone(),
@@ -191,7 +245,7 @@ impl Issuers {
             }
         };
         let set = self.read(issuer, &place).await?;
-        KeySet::read(&set).ok_or_else(|| failed("has no set of keys where it should"))
+        KeySet::read(&set).map(Arc::new).ok_or_else(|| failed("has no set of keys where it should"))
     }
 
     async fn read(&self, issuer: &Issuer, address: &str) -> Result<Vec<u8>, IssuerError> {

@@ -6,6 +6,7 @@ mod calls;
 mod faults;
 mod formats;
 mod inputs;
+mod issuers;
 mod jobs;
 mod logins;
 mod manners;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use restway_model::Rate;
 use restway_model::definition::{AppFile, AppLimits};
 
-use super::{Buckets, Caller, Standing};
+use super::{Buckets, Caller, Standing, place};
 use crate::refusal::{Refusal, seconds};
 
 /// The rates of the apps.
@@ -48,7 +48,7 @@ impl Gate {
         };
         let who = match caller.id() {
             Some(id) => Who::Known(id.to_owned()),
-            None => Who::Unknown(peer),
+            None => Who::Unknown(place(peer)),
         };
         let standing = self.buckets.take((app.to_owned(), who), rate, now);
         headers.extend(told(&standing));

@@ -5,7 +5,7 @@
 //! columns. One module for each step:
 //!
 //! - `credential` reads what the request shows;
-//! - `Door` asks who that is, and refuses those who fail too often;
+//! - `Door` asks who that is, and refuses what is not good from where too much of it came;
 //! - `grants` adds up what the caller's groups give on an object;
 //! - `rows` makes a condition of bound values from the rules of those grants;
 //! - `gate` counts how often a caller asks, with `buckets`.
@@ -27,7 +27,7 @@ mod rows;
 use std::collections::HashSet;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,11 +44,16 @@ pub(crate) use grants::{Allowed, Grants};
 use crate::headers::Headers;
 use crate::refusal::Refusal;
 
-/// So many credentials that are not good may come from one address; then it waits.
+/// So many credentials that are not good may come from one address; then those that follow wait.
+/// Good ones do not: others behind the same address may send what they like.
 const FAILURES: Rate = Rate { count: 20, per: Duration::from_secs(60) };
-/// How many good credentials are remembered, which go on to be looked at when others from the same
-/// address fail.
+/// So many tokens that were never good are looked at from an address that fails: a signature
+/// takes longer to check than a key to look up, which is always done.
+const LOOKED_AT: Rate = Rate { count: 600, per: Duration::from_secs(60) };
+/// How many good credentials are remembered, which go on to be looked at in any case.
 const GOOD_MAX: usize = 10_000;
+/// Bits of an address of IPv6 that tell one household from another: it has all the rest.
+const PREFIX_BITS: u32 = 64;
 
 /// Who a credential belongs to; `None` when it is not good, whatever the reason.
 pub type Identifying<'a> =
@@ -74,13 +79,15 @@ impl Identities for Nobody {
 pub(crate) struct Door {
     identities: Arc<dyn Identities>,
     failures: Buckets<Option<IpAddr>>,
+    looked_at: Buckets<Option<IpAddr>>,
     good: Good,
     clock: Arc<dyn Clock>,
 }
 
 impl Door {
     pub(crate) fn new(identities: Arc<dyn Identities>, clock: Arc<dyn Clock>) -> Self {
-        Self { identities, failures: Buckets::default(), good: Good::default(), clock }
+        let (failures, looked_at, good) = <_>::default();
+        Self { identities, failures, looked_at, good, clock }
     }
 
     /// Who asks. Whoever shows something must show something good, also where nothing is needed:
@@ -90,14 +97,18 @@ impl Door {
         headers: &Headers,
         peer: Option<IpAddr>,
     ) -> Result<Caller, Refusal> {
-        let now = self.clock.monotonic();
+        let (now, from) = (self.clock.monotonic(), place(peer));
         let shown = match credential::read(headers) {
             Ok(None) => return Ok(Caller::default()),
             Ok(Some(shown)) => Some(shown),
             Err(credential::Unreadable) => None,
         };
-        let is_good = shown.as_ref().is_some_and(|shown| self.good.has(shown));
-        if let Some(wait) = self.failures.look(&peer, FAILURES, now).wait.filter(|_| !is_good) {
+        let wait = self.failures.look(&from, FAILURES, now).wait;
+        let is_costly = matches!(&shown, Some(Credential::Token(_)))
+            && !shown.as_ref().is_some_and(|shown| self.good.has(shown));
+        if let Some(wait) = wait.filter(|_| is_costly)
+            && self.looked_at.take(from, LOOKED_AT, now).wait.is_some()
+        {
             return Err(Refusal::Failing { wait });
         }
         let known = match &shown {
@@ -111,9 +122,22 @@ impl Door {
         if let Some(shown) = &shown {
             self.good.remove(shown);
         }
-        self.failures.take(peer, FAILURES, now);
-        Err(Refusal::NotGood)
+        match self.failures.take(from, FAILURES, now).wait {
+            Some(wait) => Err(Refusal::Failing { wait }),
+            None => Err(Refusal::NotGood),
+        }
     }
+}
+
+/// By what requests of an address are counted.
+fn place(peer: Option<IpAddr>) -> Option<IpAddr> {
+    peer.map(|peer| match peer {
+        IpAddr::V4(_) => peer,
+        IpAddr::V6(address) => {
+            let prefix = address.to_bits() & (u128::MAX << (u128::BITS - PREFIX_BITS));
+            IpAddr::V6(Ipv6Addr::from_bits(prefix))
+        }
+    })
 }
 
 /// Credentials that were good when they were last looked at, by a hash whose seed is this

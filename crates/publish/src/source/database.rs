@@ -155,7 +155,8 @@ impl<D: Driver> Source for Database<D> {
                     _ => D::command(lease.connection(), "BEGIN").await,
                 };
                 if begun.is_ok() {
-                    let transaction: Box<dyn Transaction> = Box::new(Begun { lease, depth: 0 });
+                    let begun = Begun { lease, depth: 0, is_sound: true };
+                    let transaction: Box<dyn Transaction> = Box::new(begun);
                     return Ok(transaction);
                 }
                 let was_kept = lease.is_kept;
@@ -180,6 +181,8 @@ const PARTS: [[&str; 3]; 3] = [
 struct Begun<D: Driver> {
     lease: Lease<D>,
     depth: usize,
+    /// Whether all that went wrong leaves a connection as it was.
+    is_sound: bool,
 }
 
 impl<D: Driver> Begun<D> {
@@ -201,7 +204,15 @@ impl<D: Driver> Transaction for Begun<D> {
         statement: &'a Statement<'a>,
         sink: &'a mut dyn Sink,
     ) -> Answering<'a, u64> {
-        Box::pin(D::run(self.lease.connection(), statement, sink))
+        Box::pin(async move {
+            let outcome = D::run(self.lease.connection(), statement, sink).await;
+            let leaves_it = matches!(
+                &outcome,
+                Ok(_) | Err(SourceError::Constraint { .. } | SourceError::Invalid { .. })
+            );
+            self.is_sound &= leaves_it;
+            outcome
+        })
     }
 
     fn save(&mut self) -> Answering<'_, ()> {
@@ -239,7 +250,8 @@ impl<D: Driver> Transaction for Begun<D> {
 
     fn rollback(mut self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            if D::command(self.lease.connection(), "ROLLBACK").await.is_ok() {
+            let is_undone = D::command(self.lease.connection(), "ROLLBACK").await.is_ok();
+            if is_undone && self.is_sound {
                 self.lease.give_back();
             }
         })

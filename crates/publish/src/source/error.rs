@@ -64,6 +64,18 @@ pub enum SourceError {
         /// What the database says; it may quote the row.
         reason: String,
     },
+    /// A value is none that the database takes.
+    #[error("a value does not fit: {reason}")]
+    Invalid {
+        /// What the database says; it may quote the value.
+        reason: String,
+    },
+    /// Another transaction was in the way.
+    #[error("another transaction was in the way: {reason}")]
+    Contended {
+        /// What the database says.
+        reason: String,
+    },
     /// The source cannot be written to.
     #[error("this source is read only")]
     ReadOnly,
@@ -91,13 +103,15 @@ impl Explain for SourceError {
     fn code(&self) -> Code {
         match self {
             Self::Missing { .. } => Code::TableMissing,
-            Self::Unavailable { .. } | Self::Busy { .. } | Self::Broken { .. } => {
-                Code::SourceUnavailable
-            }
+            Self::Unavailable { .. }
+            | Self::Busy { .. }
+            | Self::Broken { .. }
+            | Self::Contended { .. } => Code::SourceUnavailable,
             Self::Engine(error) => error.code(),
             Self::Slow
             | Self::Changed { .. }
             | Self::Constraint { .. }
+            | Self::Invalid { .. }
             | Self::ReadOnly
             | Self::TooLarge { .. }
             | Self::Left

@@ -17,6 +17,10 @@ pub(super) enum Meaning {
     Missing,
     /// The database is not to be reached with this address, or takes nobody now.
     Unavailable,
+    /// A value that its type cannot hold, or that is none of it.
+    Invalid,
+    /// Two transactions waited for each other, or one waited too long.
+    Contended,
     /// Anything else.
     Other,
 }
@@ -44,6 +48,8 @@ pub(super) fn running(
                 Meaning::Changed => SourceError::Changed { reason },
                 Meaning::Missing => SourceError::Missing { relation: reason },
                 Meaning::Unavailable => SourceError::Broken { reason },
+                Meaning::Invalid => SourceError::Invalid { reason },
+                Meaning::Contended => SourceError::Contended { reason },
                 Meaning::Other => SourceError::Failed { reason },
             }
         }

@@ -117,8 +117,12 @@ pub(super) fn failed(error: sqlx::Error) -> SourceError {
             .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
             .map_or(0, sqlx::mysql::MySqlDatabaseError::number);
         match number {
-            // The bound of a statement in both, a lock that was waited for, a deadlock.
-            1969 | 3024 | 1205 | 1213 => Meaning::Slow,
+            // The bound of a statement in both.
+            1969 | 3024 => Meaning::Slow,
+            // A lock that was waited for, a deadlock, a row that another one changed.
+            1020 | 1205 | 1213 => Meaning::Contended,
+            // Out of range, no value of the type, too long, no JSON, JSON too deep.
+            1264 | 1292 | 1366 | 1367 | 1406 | 3140 | 3141 | 3157 => Meaning::Invalid,
             // An unknown column, or a table that is no longer there or is another now.
             1054 | 1146 | 1412 | 1615 => Meaning::Changed,
             1049 => Meaning::Missing,

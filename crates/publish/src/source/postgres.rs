@@ -118,6 +118,13 @@ pub(super) fn failed(error: sqlx::Error) -> SourceError {
             Meaning::Changed
         }
         Some("3F000") => Meaning::Missing,
+        // Values that are too long, out of range, or no text of their type, and JSON that is too
+        // deep. A rule that divides by zero (22012) is no value of a caller's.
+        Some(
+            "22001" | "22003" | "22007" | "22008" | "22021" | "22030" | "22032" | "22P02" | "22P03"
+            | "22P05" | "54001",
+        ) => Meaning::Invalid,
+        Some("40001" | "40P01") => Meaning::Contended,
         Some(code) if code.starts_with("08") || code.starts_with("57P") => Meaning::Unavailable,
         _ => Meaning::Other,
     })

@@ -125,7 +125,10 @@ fn failed(error: sqlx::Error) -> SourceError {
         let code = error.code().and_then(|code| code.parse::<i32>().ok()).unwrap_or_default();
         let message = error.message();
         match code & 0xff {
-            5 | 6 | 9 => Meaning::Slow,
+            9 => Meaning::Slow,
+            5 | 6 => Meaning::Contended,
+            // A text that is too long, and no number where one must be.
+            18 | 20 => Meaning::Invalid,
             1 if NAMES_NOTHING.iter().any(|start| message.starts_with(start)) => Meaning::Changed,
             14 | 26 => Meaning::Unavailable,
             _ => Meaning::Other,

@@ -5,6 +5,7 @@ mod answers;
 mod requests;
 
 use std::future::pending;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -155,6 +156,14 @@ impl Seal for Open {
     fn open(&self, sealed: &[u8], bound_to: &str) -> Option<Vec<u8>> {
         let rest = sealed.strip_suffix(bound_to.as_bytes())?.strip_suffix(b"\0")?;
         Some(rest.to_vec())
+    }
+
+    fn mark(&self, bytes: &[u8], purpose: &str) -> [u8; 32] {
+        let mut hasher = DefaultHasher::new();
+        (bytes, purpose).hash(&mut hasher);
+        let mut mark = [0; 32];
+        mark[..8].copy_from_slice(&hasher.finish().to_be_bytes());
+        mark
     }
 }
 

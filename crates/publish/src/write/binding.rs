@@ -9,6 +9,7 @@
 //! What never happens here: a call for a request that only validates.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use restway_model::definition::{AppEvent, Binding, Piece, pieces};
 use restway_model::{Code, Explain, Name};
@@ -93,6 +94,8 @@ pub(super) struct Calls<'a> {
     pub(super) webhooks: Option<&'a dyn Webhooks>,
     pub(super) person: &'a str,
     pub(super) key: Option<&'a str>,
+    /// Whether there was any call.
+    pub(super) made: &'a AtomicBool,
 }
 
 /// An output that does not fit where it should go.
@@ -137,6 +140,7 @@ pub(super) async fn run(
             person: session.calls.person.to_owned(),
             key: session.calls.key.map(|key| format!("{key}-{at}")),
         };
+        session.calls.made.store(true, Ordering::Relaxed);
         let outputs = webhooks.run(order).await.map_err(Refusal::Called)?;
         done = set(session, done, event, binding, &outputs, place).await?;
         for pieces in &binding.sql {

@@ -12,6 +12,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::steps::Step;
 use crate::refusal::{Findings, Refusal, Validation, shown};
 
 /// Items of one request.
@@ -42,7 +43,7 @@ pub(crate) enum Body {
     /// Items.
     Many(Vec<Item>),
     /// Steps that change an item: RFC 6902.
-    Steps(json_patch::Patch),
+    Steps(Vec<Step>),
 }
 
 impl<'de> Deserialize<'de> for Item {
@@ -130,11 +131,15 @@ fn json(text: &str) -> Result<Body, Refusal> {
 }
 
 fn lines(text: &str) -> Result<Body, Refusal> {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    gathered(lines.map(|(at, line)| {
+    // Lines are counted as an editor shows them, items without the empty ones.
+    let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+    gathered(lines.enumerate().map(|(at, (line, number))| {
         let item = serde_json::from_str(line);
         item.map_err(|error| {
-            let message = format!("line {}: {}", at + 1, unreadable(&error));
+            let (column, problem) = (error.column(), error.to_string());
+            let problem =
+                problem.rsplit_once(" at line ").map_or(&*problem, |(problem, _)| problem);
+            let message = format!("line {number}, column {column}: {}", shown(problem));
             malformed(&format!("/items/{at}"), message)
         })
     }))

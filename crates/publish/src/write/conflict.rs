@@ -1,6 +1,7 @@
 //! What a database's own constraint says, in the words of the object.
 //!
-//! In: the constraint that would not have held. Out: a finding by field. What never happens here:
+//! In: the constraint that would not have held, or the value that it did not take. Out: a finding
+//! by field. What never happens here:
 //! the database's text or the name of a constraint in an answer: they may tell of columns and rows
 //! that the caller does not see.
 
@@ -15,7 +16,18 @@ pub(super) fn refusal(
     place: &Place,
     knows: &dyn Fn(&Column) -> bool,
 ) -> Result<Refusal, SourceError> {
-    let SourceError::Constraint { violation, name, reason } = &error else { return Err(error) };
+    let (violation, name, reason) = match &error {
+        SourceError::Constraint { violation, name, reason } => (violation, name, reason),
+        SourceError::Invalid { .. } => {
+            let message = "a value is too large, too long or too deep for its column, or has \
+                           characters that the database does not take";
+            let mut found = Validation::error("value", message.to_owned());
+            found.pointer = Some(place.pointer.clone());
+            found.index = place.index;
+            return Ok(super::rules::rejected(400, vec![found], None));
+        }
+        _ => return Err(error),
+    };
     let mut fields = fields(*violation, name.as_deref(), reason, description);
     let is_known = |name: &String| {
         let mut columns = description.columns.iter();

@@ -12,7 +12,7 @@ use restway_model::definition::AppEvent;
 use super::body::{Body, Item};
 use super::row::Row;
 use super::session::{Done, Session, What};
-use super::values::{self, Place, Taken};
+use super::values::{self, Known, Place, Taken};
 use super::wishes::{Resolution, Shows};
 use super::{Verb, Write, malformed, patch};
 use crate::plan::Condition;
@@ -59,12 +59,10 @@ async fn each<'s>(
     for (index, item) in items.iter().enumerate() {
         let place = Place::of(Some(index));
         begin(session).await?;
-        let event = if updates { AppEvent::Update } else { AppEvent::Insert };
-        let taken = values::take(item, &session.known(&event), &place);
         let outcome = if updates {
-            changed(write, session, taken, &place).await
+            changed(write, session, item, &place).await
         } else {
-            placed(write, session, taken, &place).await
+            placed(write, session, item, &place).await
         };
         became.push(end(session, outcome, &place).await?);
     }
@@ -82,6 +80,8 @@ async fn filtered<'s>(
     let affected_max = write.wishes.affected_max;
     let rows_max = usize::try_from(affected_max).unwrap_or(usize::MAX).saturating_add(1);
     let condition = condition.and(session.rights.rows(&write.verb.event(), session.description)?);
+    // What is changed tells which rows the filters name: these are rows that the caller can read.
+    let condition = condition.and(session.rights.seen(session.description)?);
     let rows = session.rows(&condition, rows_max.min(super::body::ITEMS_MAX + 1), true).await?;
     let bound = affected_max.min(super::body::ITEMS_MAX as u64);
     if rows.len() as u64 > bound {
@@ -99,13 +99,12 @@ async fn filtered<'s>(
     for (index, old) in rows.into_iter().enumerate() {
         let place = Place::of(Some(index));
         begin(session).await?;
-        let version = old.version(write.object.writing.version.as_deref());
-        let outcome = match (write.preconditions.allow(Some(&version)), item) {
+        let outcome = match (session.allow(&write.preconditions, Some(&old)).await, item) {
             (Err(refusal), _) => Err(refusal),
             (Ok(()), None) => session.delete(old, &place).await,
             (Ok(()), Some(item)) => {
                 let mut taken = values::take(item, &session.known(&AppEvent::Update), &place);
-                patch::merge(&write.request.method, &mut taken, &old);
+                patch::merge(&write.request.method, &mut taken, &old, &place);
                 session.update(&old, taken, &place).await
             }
         };
@@ -118,13 +117,14 @@ async fn filtered<'s>(
 async fn changed<'s>(
     write: &'s Write<'_>,
     session: &mut Session<'s, '_>,
-    mut taken: Taken<'s>,
+    item: &'s Item,
     place: &Place,
 ) -> Result<Done, Refusal> {
-    let old = known(session, &taken, session.key).await?.ok_or(Refusal::NoItem)?;
-    let version = old.version(write.object.writing.version.as_deref());
-    write.preconditions.allow(Some(&version))?;
-    patch::merge(&write.request.method, &mut taken, &old);
+    let mut taken = values::take(item, &session.known(&AppEvent::Update), place);
+    let named = named(&taken, session.key).ok_or(Refusal::NoItem)?;
+    let old = session.locked(named, &AppEvent::Update).await?.ok_or(Refusal::NoItem)?;
+    session.allow(&write.preconditions, Some(&old)).await?;
+    patch::merge(&write.request.method, &mut taken, &old, place);
     session.update(&old, taken, place).await
 }
 
@@ -132,9 +132,10 @@ async fn changed<'s>(
 pub(super) async fn placed<'s>(
     write: &'s Write<'_>,
     session: &mut Session<'s, '_>,
-    taken: Taken<'s>,
+    item: &'s Item,
     place: &Place,
 ) -> Result<Done, Refusal> {
+    let taken = values::take(item, &session.known(&AppEvent::Insert), place);
     if write.wishes.resolution == Resolution::Refuse {
         return session.insert(taken, place).await;
     }
@@ -142,13 +143,63 @@ pub(super) async fn placed<'s>(
         return Err(Refusal::Forbidden);
     }
     let columns = conflict_columns(write, session)?;
-    match known(session, &taken, &columns).await? {
-        None => session.insert(taken, place).await,
-        Some(old) if write.wishes.resolution == Resolution::Merge => {
-            session.update(&old, taken, place).await
-        }
-        Some(row) => session.kept(row).await,
+    let named = named(&taken, &columns);
+    if let Some(named) = &named
+        && let Some(old) = session.locked(named.clone(), &AppEvent::Update).await?
+    {
+        return met(write, session, item, &columns, old, place).await;
     }
+    write.preconditions.allow(None)?;
+    begin(session).await?;
+    match session.insert(taken, place).await {
+        Ok(done) => keep(session).await.map(|()| done),
+        Err(refusal) if is_of_the_item(&refusal) => {
+            undo(session).await?;
+            // Somebody else may have made it since.
+            let old = match named.filter(|_| is_taken(&refusal)) {
+                Some(named) => session.locked(named, &AppEvent::Update).await?,
+                None => None,
+            };
+            match old {
+                Some(old) => met(write, session, item, &columns, old, place).await,
+                None => Err(refusal),
+            }
+        }
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// Whether another item has the values that must be one item's alone.
+fn is_taken(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::Rejected(rejected)
+        if rejected.validations.iter().any(|found| found.validation_id == "unique"))
+}
+
+/// What a caller wants of an item that is there already: its values are laid over it by the rights
+/// of who changes items, or it stays as it is.
+async fn met<'s>(
+    write: &'s Write<'_>,
+    session: &mut Session<'s, '_>,
+    item: &'s Item,
+    columns: &[&'s Column],
+    old: Row,
+    place: &Place,
+) -> Result<Done, Refusal> {
+    if write.wishes.resolution == Resolution::Ignore {
+        return session.kept(old).await;
+    }
+    if write.object.writing.requires_match && !write.preconditions.names_a_version(false) {
+        return Err(Refusal::NoPrecondition);
+    }
+    session.allow(&write.preconditions, Some(&old)).await?;
+    let event = AppEvent::Update;
+    let known = Known { names: columns, ..session.known(&event) };
+    let mut taken = values::take(item, &known, place);
+    let is_name = |column: &Column| columns.iter().any(|one| one.name == column.name);
+    // What only names the item is what it has.
+    let rights = session.rights;
+    taken.assigned.retain(|one| !is_name(one.column) || rights.writes(&event, one.column));
+    session.update(&old, taken, place).await
 }
 
 /// The columns by which an item is found again: the key, or others that are unique.
@@ -165,7 +216,10 @@ fn conflict_columns<'s>(
         || description.uniques.iter().any(|unique| is_same(&unique.columns));
     let columns: Option<Vec<&Column>> =
         names.iter().map(|name| crate::plan::column(&description.columns, name)).collect();
-    match columns.filter(|_| is_unique) {
+    let is_known = |columns: &Vec<&Column>| {
+        columns.iter().all(|column| session.rights.knows(column, session.key))
+    };
+    match columns.filter(|columns| is_unique && is_known(columns)) {
         Some(columns) => Ok(columns),
         None => {
             let mut findings = Findings::default();
@@ -176,25 +230,28 @@ fn conflict_columns<'s>(
     }
 }
 
-/// The stored item with the same values in the columns, locked.
-async fn known<'s>(
-    session: &mut Session<'s, '_>,
-    taken: &Taken<'s>,
-    columns: &[&'s Column],
-) -> Result<Option<Row>, Refusal> {
-    let mut all = Vec::with_capacity(columns.len());
-    for column in columns {
-        match taken.value(column).and_then(|one| one.value.clone()) {
-            Some(value) => all.push(Condition::equals(column, value)),
-            None => return Ok(None),
-        }
-    }
-    session.locked(Condition::All(all), &AppEvent::Update).await
+/// The item with the same values in the columns; none when one of them has no value.
+fn named<'s>(taken: &Taken<'s>, columns: &[&'s Column]) -> Option<Condition<'s>> {
+    let equals = |column: &&'s Column| {
+        let value = taken.value(column)?.value.clone()?;
+        Some(Condition::equals(column, value))
+    };
+    columns.iter().map(equals).collect::<Option<Vec<_>>>().map(Condition::All)
 }
 
 async fn begin(session: &mut Session<'_, '_>) -> Result<(), Refusal> {
     let begun = session.transaction.save().await;
     begun.map_err(|error| session.reading.refusal(error))
+}
+
+async fn keep(session: &mut Session<'_, '_>) -> Result<(), Refusal> {
+    let kept = session.transaction.keep().await;
+    kept.map_err(|error| session.reading.refusal(error))
+}
+
+async fn undo(session: &mut Session<'_, '_>) -> Result<(), Refusal> {
+    let undone = session.transaction.undo().await;
+    undone.map_err(|error| session.reading.refusal(error))
 }
 
 /// Keeps the part of an item, or undoes it and tells why.
@@ -203,12 +260,11 @@ async fn end(
     outcome: Result<Done, Refusal>,
     place: &Place,
 ) -> Result<Became, Refusal> {
-    let ended = match &outcome {
-        Ok(_) => session.transaction.keep().await,
-        Err(refusal) if is_of_the_item(refusal) => session.transaction.undo().await,
-        Err(_) => Ok(()),
-    };
-    ended.map_err(|error| session.reading.refusal(error))?;
+    match &outcome {
+        Ok(_) => keep(session).await?,
+        Err(refusal) if is_of_the_item(refusal) => undo(session).await?,
+        Err(_) => {}
+    }
     match outcome {
         Ok(done) => Ok(Became::Done(done)),
         Err(Refusal::Rejected(rejected)) => {
@@ -285,7 +341,8 @@ fn answered(
         (counted(What::Kept), "kept"),
     ];
     let told = parts.iter().filter(|(count, _)| *count > 0);
-    let told: Vec<String> = told.map(|(count, what)| format!("{count} {what}")).collect();
+    let would = if write.wishes.only_validates { "would be " } else { "" };
+    let told: Vec<String> = told.map(|(count, what)| format!("{count} {would}{what}")).collect();
     let message = if told.is_empty() { "no items".to_owned() } else { told.join(", ") };
     let rows: Vec<Vec<u8>> = match write.shows() {
         _ if !session.rights.reads() => Vec::new(),

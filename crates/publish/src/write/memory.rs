@@ -114,25 +114,35 @@ impl Held<'_> {
         reading: &Reading<'_>,
         source: &dyn Source,
     ) -> Result<Option<Response>, Refusal> {
+        let row = match self.record(reading, source).await {
+            Err(SourceError::Changed { .. } | SourceError::Missing { .. }) => {
+                let made = make(source).await;
+                // Whatever became of that: somebody else may have made it at the same time.
+                self.record(reading, source).await.map_err(|error| made.err().unwrap_or(error))
+            }
+            found => found,
+        };
+        let Some(row) = row.map_err(|error| reading.refusal(error))? else { return Ok(None) };
+        let row = Row::read(row)?;
+        if row.text_of("print").as_deref() != Some(&self.print) {
+            return Err(Refusal::KeyReused);
+        }
+        Ok(row.text_of("answer").as_deref().and_then(replayed))
+    }
+
+    /// The record of the request, if there is one.
+    async fn record(
+        &self,
+        reading: &Reading<'_>,
+        source: &dyn Source,
+    ) -> Result<Option<Vec<u8>>, SourceError> {
         let columns = [Column::new("print", Kind::Text), Column::new("answer", Kind::Text)];
         let text = "SELECT print, answer FROM _restway_idempotency WHERE id = ? AND made > ?";
         let values = vec![Bound::Text(self.id.clone()), Bound::Int(oldest(reading.clock))];
         let found = change::own(source.dialect(), text, values, columns.iter().collect());
         let mut page = Page::new(Vec::new(), 2);
-        match source.read(&found, &mut page).await {
-            Ok(()) if page.rows() == 0 => return Ok(None),
-            Ok(()) => {}
-            Err(SourceError::Changed { .. } | SourceError::Missing { .. }) => {
-                make(source).await.map_err(|error| reading.refusal(error))?;
-                return Ok(None);
-            }
-            Err(error) => return Err(reading.refusal(error)),
-        }
-        let row = Row::read(page.into_bytes())?;
-        if row.text_of("print").as_deref() != Some(&self.print) {
-            return Err(Refusal::KeyReused);
-        }
-        Ok(row.text_of("answer").as_deref().and_then(replayed))
+        source.read(&found, &mut page).await?;
+        Ok((page.rows() > 0).then(|| page.into_bytes()))
     }
 
     /// Remembers an answer in the transaction of its effect.
@@ -185,7 +195,10 @@ async fn make(source: &dyn Source) -> Result<(), SourceError> {
     let mut page = Page::new(Vec::new(), 1);
     for text in tables(source.dialect()) {
         let statement = change::own(source.dialect(), text, Vec::new(), Vec::new());
-        transaction.execute(&statement, &mut page).await?;
+        if let Err(error) = transaction.execute(&statement, &mut page).await {
+            transaction.rollback().await;
+            return Err(error);
+        }
     }
     transaction.commit().await
 }

@@ -12,6 +12,7 @@
 mod binding;
 mod body;
 mod conflict;
+mod exact;
 mod many;
 mod memory;
 mod patch;
@@ -19,9 +20,11 @@ mod rights;
 mod row;
 mod rules;
 mod session;
+mod steps;
 mod values;
 mod wishes;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::{Either, select};
@@ -46,8 +49,11 @@ use values::Place;
 use wishes::{Shows, Wishes};
 
 pub(crate) use memory::UnderWay;
-pub(crate) use row::{Preconditions, Row, tag};
+pub(crate) use row::{Marks, Preconditions, Row, Versions, tag};
 pub(crate) use rules::Writing;
+
+/// How long a write waits before it tries again, so that those who met do not meet again.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// What writing needs of the publisher.
 pub(crate) struct Writer<'a> {
@@ -117,6 +123,8 @@ struct Write<'a> {
     filters: Vec<(String, String)>,
     body: Body,
     preconditions: Preconditions,
+    /// Whether another api was called for it.
+    has_called: AtomicBool,
 }
 
 impl Writer<'_> {
@@ -154,12 +162,19 @@ impl Writer<'_> {
             filters,
             body,
             preconditions,
+            has_called: AtomicBool::new(false),
         };
         match self.done(&write).await {
             // The table is another one than was known: nothing happened, so once more.
-            Err(Refusal::Changed(_)) => {
+            Err(Refusal::Changed(error)) => {
                 object.source.forget(&object.relation);
-                self.done(&write).await
+                self.again(&write, Refusal::Changed(error)).await
+            }
+            // Others were in the way: so it is done behind them.
+            Err(Refusal::Contended(error)) => {
+                let clock = self.reading.clock;
+                clock.sleep(PAUSE_MAX.mul_f64(clock.jitter())).await;
+                self.again(&write, Refusal::Contended(error)).await
             }
             outcome => outcome,
         }
@@ -182,6 +197,12 @@ impl Writer<'_> {
             Some(verb) => Ok(verb),
             None => Err(Refusal::Method { allow: allowed(target, object, self.caller, is_table) }),
         }
+    }
+
+    /// A write that did not happen, once more; but what it has called is not called again.
+    async fn again(&self, write: &Write<'_>, refusal: Refusal) -> Result<Response, Refusal> {
+        let has_called = write.has_called.load(Ordering::Relaxed);
+        if has_called { Err(refusal) } else { self.done(write).await }
     }
 
     /// The write by what is known of its table, in the time that it may take.
@@ -248,6 +269,7 @@ impl Writer<'_> {
                 webhooks: self.webhooks,
                 person: self.caller.id().unwrap_or(ANONYMOUS),
                 key: held.map(Held::id),
+                made: &write.has_called,
             },
         };
         let outcome = self.effect(write, session, held).await;
@@ -290,7 +312,7 @@ impl Write<'_> {
     /// Whether the request says enough about the version that it changes.
     fn check_versions(&self) -> Result<(), Refusal> {
         let changes = !matches!(self.verb, Verb::Insert);
-        let is_named = self.preconditions.names_a_version();
+        let is_named = self.preconditions.names_a_version(self.verb == Verb::Replace);
         if changes && self.object.writing.requires_match && !is_named {
             return Err(Refusal::NoPrecondition);
         }
@@ -311,16 +333,12 @@ impl Write<'_> {
         self.no_filters()?;
         let place = Place::of(None);
         let done = match &self.verb {
-            Verb::Insert => {
-                let taken = values::take(self.item()?, &session.known(&AppEvent::Insert), &place);
-                many::placed(self, session, taken, &place).await?
-            }
+            Verb::Insert => many::placed(self, session, self.item()?, &place).await?,
             Verb::Replace => self.replaced(session, &place).await?,
             verb => {
                 let key = plan::key_condition(session.key, self.parts)?;
                 let old = session.locked(key, &verb.event()).await?.ok_or(Refusal::NoItem)?;
-                let version = old.version(self.object.writing.version.as_deref());
-                self.preconditions.allow(Some(&version))?;
+                session.allow(&self.preconditions, Some(&old)).await?;
                 match verb {
                     Verb::Delete => session.delete(old, &place).await?,
                     Verb::Event(event @ AppEvent::Own(name)) => {
@@ -333,10 +351,17 @@ impl Write<'_> {
                         session.event(old, event, pieces.unwrap_or_default(), item).await?
                     }
                     _ => {
-                        let item = patch::applied(&self.request.method, &self.body, &old)?;
+                        let seen = match &self.body {
+                            Body::Steps(_) if session.is_seen(&old).await? => {
+                                Some(session.visible(&old))
+                            }
+                            _ => None,
+                        };
+                        let (method, body) = (&self.request.method, &self.body);
+                        let item = patch::applied(method, body, seen.as_deref())?;
                         let mut taken =
                             values::take(&item, &session.known(&AppEvent::Update), &place);
-                        patch::merge(&self.request.method, &mut taken, &old);
+                        patch::merge(method, &mut taken, &old, &place);
                         session.update(&old, taken, &place).await?
                     }
                 }
@@ -379,8 +404,7 @@ impl Write<'_> {
     ) -> Result<Done, Refusal> {
         let key = plan::key_condition(session.key, self.parts)?;
         let old = session.locked(key, &AppEvent::Update).await?;
-        let version = old.as_ref().map(|old| old.version(self.object.writing.version.as_deref()));
-        self.preconditions.allow(version.as_deref())?;
+        session.allow(&self.preconditions, old.as_ref()).await?;
         let event = if old.is_some() { AppEvent::Update } else { AppEvent::Insert };
         let mut taken = values::take(self.item()?, &session.known(&event), place);
         match old {
@@ -390,7 +414,7 @@ impl Write<'_> {
             }
             None if !self.rights.may(&AppEvent::Insert) => Err(Refusal::NoItem),
             None => {
-                patch::address(&mut taken, session.key, self.parts, place);
+                patch::address(&mut taken, session.key, self.parts, session.rights, place);
                 session.insert(taken, place).await
             }
         }
@@ -448,8 +472,8 @@ impl Write<'_> {
         let status = if is_new && self.verb == Verb::Replace { 201 } else { 200 };
         let shown = self.shown(session, done);
         let mut response = respond::written(&shown, &done.found, status);
-        if done.what != What::Deleted {
-            let version = done.row.version(self.object.writing.version.as_deref());
+        if done.what != What::Deleted && done.is_seen {
+            let version = done.row.version(&self.object.writing.versions);
             response.headers.push(("etag", tag(&version, &session.visible(&done.row))));
         }
         if is_new && done.is_seen {

@@ -2,8 +2,15 @@
 //!
 //! In: the JSON text of all columns. Out: the values of some of them, and the tag. The tag is made
 //! from the whole stored row, or from the column that the app says is its version, whatever a
-//! caller may see or has asked for: so the tag of an answer is the one that a write compares.
+//! caller may see or has asked for: so the tag of an answer is the one that a write compares. It is
+//! made with a key, the workspace's, so that nobody finds what is hidden from him by trying values
+//! until their tag is the same, and all servers of a workspace make the same one.
 
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use restway_model::Seal;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
@@ -14,6 +21,8 @@ use crate::source::Column;
 
 /// Bytes of a digest that a tag shows.
 const TAG_BYTES: usize = 8;
+/// What the marks of versions are for.
+const FOR_VERSION: &str = "version of a row";
 
 /// A row as its JSON text.
 #[derive(Debug, Clone)]
@@ -93,18 +102,56 @@ impl Row {
     }
 
     /// The version of the row.
-    pub(crate) fn version(&self, version: Option<&str>) -> String {
-        match version.and_then(|name| self.raw(name)) {
-            Some(raw) => digest(raw.as_bytes()),
-            None => digest(&self.text),
+    pub(crate) fn version(&self, versions: &Versions) -> String {
+        let raw = versions.column.as_ref().and_then(|name| self.raw(name));
+        versions.marks.of(raw.map_or(&*self.text, str::as_bytes))
+    }
+}
+
+/// How versions of an object's rows are told apart.
+#[derive(Debug, Default)]
+pub(crate) struct Versions {
+    /// The column that tells them; without it the whole row does.
+    pub(crate) column: Option<String>,
+    pub(crate) marks: Marks,
+}
+
+/// Digests that only who has the key can make.
+pub(crate) enum Marks {
+    /// With a key of this process, which nobody knows.
+    Own(RandomState),
+    /// With the workspace's.
+    Sealed(Arc<dyn Seal>),
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self::Own(RandomState::new())
+    }
+}
+
+impl fmt::Debug for Marks {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Marks")
+    }
+}
+
+impl Marks {
+    fn of(&self, bytes: &[u8]) -> String {
+        match self {
+            Self::Own(state) => digits(&state.hash_one(bytes).to_be_bytes()),
+            Self::Sealed(seal) => digits(&seal.mark(bytes, FOR_VERSION)),
         }
     }
 }
 
 /// The start of a digest, in digits.
 pub(crate) fn digest(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().take(TAG_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    digits(&Sha256::digest(bytes))
+}
+
+fn digits(bytes: &[u8]) -> String {
+    bytes.iter().take(TAG_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The tag of an answer: the version of the row, and what the answer shows of it.
@@ -133,9 +180,11 @@ impl Preconditions {
         Self { matches: tags("if-match"), none_match: tags("if-none-match") }
     }
 
-    /// Whether the request says which version it changes.
-    pub(crate) fn names_a_version(&self) -> bool {
-        self.matches.is_some() || self.none_match.is_some()
+    /// Whether the request says which version it changes; where an item may be made, that there
+    /// is none says so too.
+    pub(crate) fn names_a_version(&self, may_make: bool) -> bool {
+        let is_none = |tags: &Vec<String>| tags.iter().any(|tag| tag == "*");
+        self.matches.is_some() || (may_make && self.none_match.as_ref().is_some_and(is_none))
     }
 
     /// Whether a write may change the row that there is. Only the version counts, not what the

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use restway_model::definition::{AppEvent, Object, Piece, Rule, Severity, pieces};
 
 use super::binding::Bound;
-use super::row::digest;
+use super::row::{Versions, digest};
 use super::values::Place;
 use super::wishes::Wishes;
 use crate::refusal::{Refusal, Rejected, Validation};
@@ -20,9 +20,21 @@ pub(crate) struct Writing {
     rules: Vec<Ready>,
     events: BTreeMap<String, Vec<Piece>>,
     bindings: Vec<(AppEvent, Vec<Bound>)>,
-    pub(crate) version: Option<String>,
+    pub(crate) versions: Versions,
     pub(crate) requires_match: bool,
     pub(crate) remembers: bool,
+}
+
+/// What stands in a message for a value that the caller may not see.
+const HIDDEN: &str = "…";
+
+/// What a caller may know of a row that breaks a rule.
+pub(super) trait Told {
+    /// The text of a column, empty for null; none when it is hidden.
+    fn value(&self, column: &str) -> Option<String>;
+
+    /// Whether a field may be named.
+    fn names(&self, field: &str) -> bool;
 }
 
 /// A rule with its message cut at its references.
@@ -50,16 +62,12 @@ impl Ready {
         }
     }
 
-    /// What is told of a row that breaks the rule.
-    pub(super) fn finding(
-        &self,
-        value: impl Fn(&str) -> Option<String>,
-        place: &Place,
-    ) -> Validation {
+    /// What is told of a row that breaks the rule, with what the caller may know of it.
+    pub(super) fn finding(&self, told: &impl Told, place: &Place) -> Validation {
         let message = self.message.iter().map(|piece| match piece {
             Piece::Text(text) => text.clone(),
             Piece::Row(name) | Piece::Item(name) | Piece::Caller(name) => {
-                value(name).unwrap_or_default()
+                told.value(name).unwrap_or_else(|| HIDDEN.to_owned())
             }
         });
         let severity = match self.severity {
@@ -70,7 +78,7 @@ impl Ready {
         let id = Cow::Owned(self.id.clone());
         let mut found = Validation::new(id, message.collect(), severity);
         found.index = place.index;
-        if let Some(field) = &self.field {
+        if let Some(field) = self.field.as_ref().filter(|field| told.names(field)) {
             let placed = place.finding("", field, String::new());
             (found.field, found.pointer) = (placed.field, placed.pointer);
         }
@@ -93,7 +101,7 @@ impl Writing {
                 .iter()
                 .map(|(event, all)| (AppEvent::of(event), all.iter().map(Bound::of).collect()))
                 .collect(),
-            version: object.version.clone(),
+            versions: Versions { column: object.version.clone(), ..Versions::default() },
             requires_match: object.require_match,
             remembers: object.idempotency,
         }

@@ -13,8 +13,8 @@ use super::binding::Calls;
 use super::body::Item;
 use super::conflict;
 use super::rights::Rights;
-use super::row::Row;
-use super::rules::{rejected, settled};
+use super::row::{Preconditions, Row};
+use super::rules::{Ready, Told, rejected, settled};
 use super::values::{self, Known, Place, Taken};
 use super::wishes::Wishes;
 use crate::plan::{Condition, Published};
@@ -83,7 +83,7 @@ impl<'a> Session<'a, '_> {
     /// The columns as the caller of an event knows them.
     pub(super) fn known<'r>(&'r self, event: &'r AppEvent) -> Known<'a, 'r> {
         let (description, key) = (self.description, self.key);
-        Known { description, key, rights: self.rights, event }
+        Known { description, key, rights: self.rights, event, names: &[] }
     }
 
     /// The only row of a condition that an event may touch, kept from other writers.
@@ -119,7 +119,25 @@ impl<'a> Session<'a, '_> {
         Ok(Done { row, found: Vec::new(), what: What::Kept, is_seen })
     }
 
-    async fn is_seen(&mut self, row: &Row) -> Result<bool, Refusal> {
+    /// Whether a request's conditions let a row be changed, or made where none is. Its tag is told
+    /// to who may see it.
+    pub(super) async fn allow(
+        &mut self,
+        conditions: &Preconditions,
+        row: Option<&Row>,
+    ) -> Result<(), Refusal> {
+        let version = row.map(|row| row.version(&self.object.writing.versions));
+        let outcome = conditions.allow(version.as_deref());
+        match (&outcome, row) {
+            (Err(_), Some(row)) if !self.is_seen(row).await? => {
+                Err(Refusal::Precondition { tag: None })
+            }
+            _ => outcome,
+        }
+    }
+
+    /// Whether the caller may read a row.
+    pub(super) async fn is_seen(&mut self, row: &Row) -> Result<bool, Refusal> {
         match self.rights.seen(self.description)? {
             None => Ok(self.rights.reads()),
             rows => {
@@ -127,6 +145,16 @@ impl<'a> Session<'a, '_> {
                 Ok(self.stored(&key, false).await?.is_some())
             }
         }
+    }
+
+    fn telling<'r>(
+        &self,
+        is_seen: bool,
+        sent: &'r [Assigned<'a>],
+        value: &'r dyn Fn(&str) -> Option<String>,
+    ) -> Telling<'r, 'a> {
+        let (description, key, rights) = (self.description, self.key, self.rights);
+        Telling { description, key, rights, is_seen, sent, value }
     }
 
     /// The columns that the caller can read.
@@ -348,9 +376,11 @@ impl<'a> Session<'a, '_> {
             .iter()
             .zip(&columns)
             .filter(|(_, column)| verdicts.raw(&column.name) == Some("true"));
-        let found = broken.map(|(rule, _)| rule.finding(|name| row.text_of(name), place));
-        let found = found.collect();
+        let broken: Vec<&Ready> = broken.map(|(rule, _)| *rule).collect();
         let done = self.made(row, event, what, Vec::new()).await?;
+        let value = |name: &str| done.row.text_of(name);
+        let telling = self.telling(done.is_seen, &[], &value);
+        let found = broken.into_iter().map(|rule| rule.finding(&telling, place)).collect();
         let item = done.is_seen.then(|| self.visible(&done.row));
         let found = settled(found, self.wishes, item.as_deref())?;
         Ok(Done { found, ..done })
@@ -386,17 +416,49 @@ impl<'a> Session<'a, '_> {
             let texts: Vec<&str> = rules.iter().map(|rule| rule.sql.as_str()).collect();
             let statement = change::imagined(self.dialect(), &row, &texts, &columns);
             let verdicts = Row::read(self.run(&statement, place).await?.into_bytes())?;
+            let is_seen = match old {
+                Some(old) => self.is_seen(old).await?,
+                None => true,
+            };
             let value = |name: &str| {
                 let one = row.iter().find(|one| one.column.name == name)?;
                 Some(one.value.as_ref()?.text().to_owned())
             };
+            let telling = self.telling(is_seen, &taken.assigned, &value);
             for (rule, column) in rules.iter().zip(&columns) {
                 if verdicts.raw(&column.name) == Some("true") {
-                    findings.push(rule.finding(value, place));
+                    findings.push(rule.finding(&telling, place));
                 }
             }
         }
         Err(rejected(400, findings.into_vec(), None))
+    }
+}
+
+/// What a rule's message may tell of a row: what the caller sent or may read.
+struct Telling<'r, 'a> {
+    description: &'a Description,
+    key: &'a [&'a Column],
+    rights: &'a Rights<'a>,
+    is_seen: bool,
+    sent: &'r [Assigned<'a>],
+    value: &'r dyn Fn(&str) -> Option<String>,
+}
+
+impl Told for Telling<'_, '_> {
+    fn value(&self, column: &str) -> Option<String> {
+        let sees = |name| {
+            let column = crate::plan::column(&self.description.columns, name);
+            column.is_some_and(|column| self.rights.sees(column, self.key))
+        };
+        let is_sent = self.sent.iter().any(|one| one.column.name == column);
+        let is_told = is_sent || (self.is_seen && sees(column));
+        is_told.then(|| (self.value)(column).unwrap_or_default())
+    }
+
+    fn names(&self, field: &str) -> bool {
+        let column = crate::plan::column(&self.description.columns, field);
+        column.is_none_or(|column| self.rights.knows(column, self.key))
     }
 }
 

@@ -65,6 +65,8 @@ pub(super) struct Known<'a, 'r> {
     pub(super) key: &'r [&'a Column],
     pub(super) rights: &'r Rights<'r>,
     pub(super) event: &'r AppEvent,
+    /// The columns by which an item that is there is found, besides its key.
+    pub(super) names: &'r [&'a Column],
 }
 
 impl Known<'_, '_> {
@@ -76,7 +78,8 @@ impl Known<'_, '_> {
     /// The key of an item that is there names it, whoever may write it.
     fn may_write(&self, column: &Column) -> bool {
         let is_name = || {
-            *self.event != AppEvent::Insert && self.key.iter().any(|one| one.name == column.name)
+            let mut names = self.key.iter().chain(self.names);
+            *self.event != AppEvent::Insert && names.any(|one| one.name == column.name)
         };
         self.rights.writes(self.event, column) || is_name()
     }
@@ -142,9 +145,16 @@ pub(super) fn of_json(column: &Column, raw: &RawValue) -> Result<Option<Value>, 
 /// A value of a column, or which rule it breaks and how.
 fn read(column: &Column, given: &Given) -> Result<Option<Value>, (&'static str, String)> {
     let name = &column.name;
+    if column.kind == Kind::List {
+        let message = format!("`{name}` is an array, which cannot be written here: leave it out");
+        return Err(("read_only", message));
+    }
     let text = match given {
         Given::Text(text) => Some(text.clone()),
-        Given::Json(raw) => text_of(column.kind, raw).map_err(|()| of_type(column))?,
+        Given::Json(raw) => text_of(column.kind, raw).map_err(|()| match column.kind {
+            Kind::Text => ("type", format!("`{name}` is a text: write it in quotes")),
+            _ => of_type(column),
+        })?,
     };
     let Some(text) = text else {
         let message = format!("`{name}` cannot be null");

@@ -86,7 +86,7 @@ pub(crate) async fn ask(
     (response, body)
 }
 
-fn header<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
+pub(crate) fn header<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
     response.headers.iter().find(|(other, _)| *other == name).map(|(_, value)| value.as_str())
 }
 

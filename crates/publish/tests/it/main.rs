@@ -7,6 +7,7 @@ mod conventions;
 mod databases;
 mod faults;
 mod fuzz;
+mod guarded;
 mod odd;
 mod rights;
 mod servers;

@@ -7,6 +7,7 @@
 //! What never happens here: reading a key from anywhere, and keeping an opened value in memory
 //! that is not wiped.
 
+use aws_lc_rs::hmac;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
@@ -78,6 +79,17 @@ impl Key {
         let aad = bindings(bound_to);
         let payload = Payload { msg: &sealed.text, aad: &aad };
         self.cipher().decrypt(&XNonce::from(nonce), payload).ok().map(Zeroizing::new)
+    }
+
+    /// What only this key makes of these bytes for this purpose (HMAC, RFC 2104).
+    pub(super) fn mark(&self, bytes: &[u8], purpose: &[&str]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, self.bytes()));
+        context.update(&bindings(purpose));
+        context.update(b"\0");
+        context.update(bytes);
+        let mut mark = [0; 32];
+        mark.copy_from_slice(context.sign().as_ref());
+        mark
     }
 
     /// Seals this key with another.
