@@ -112,7 +112,7 @@ colour: red
             8:56+4 `a..b` is not a path to one place (a name is missing; `..` selects many places); write names and indexes, as in `data.items` or `$.result['my list'][0]`
             9:10+1 expected a text or a mapping, found a list
             10:18+18 there is no scope `secrets`; there are secret, env, param, parent, calls, row, window, state, job and request (did you mean `secret`?)
-            11:1+6 unknown key `colour` -- the keys here are api, base_url, auth, tls, proxy, domains, aliases, limits, retry, defaults, resources, webhooks, exports
+            11:1+6 unknown key `colour` -- the keys here are api, base_url, auth, tls, proxy, identity, domains, aliases, limits, retry, defaults, resources, webhooks, exports
         "#]],
     );
 }
