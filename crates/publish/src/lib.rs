@@ -26,6 +26,7 @@
 
 mod access;
 mod apps;
+mod beside;
 mod columnar;
 mod deprecation;
 mod export;
@@ -42,7 +43,6 @@ mod request;
 mod respond;
 mod source;
 mod statement;
-mod tags;
 mod timing;
 mod value;
 mod webhooks;

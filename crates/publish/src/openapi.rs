@@ -58,13 +58,20 @@ pub(crate) fn document(app: &str, objects: &[Described<'_>], bounds: Bounds) -> 
     })
 }
 
+/// What brings related items along.
+const EXPAND: &str = "$expand";
 /// Members of an envelope that are there only for those who asked.
 const SOMETIMES: [&str; 4] = ["next", "nextOffset", "prev", "countKind"];
 
+/// The parameters that have a schema: which objects there are to expand is told by no list of
+/// columns.
+fn named() -> impl Iterator<Item = &'static str> {
+    LIST_PARAMETERS.into_iter().filter(|name| *name != EXPAND)
+}
+
 fn list(described: &Described<'_>, bounds: Bounds) -> Value {
-    let mut parameters: Vec<Value> = LIST_PARAMETERS
-        .iter()
-        .filter(|name| described.exports || **name != "$format")
+    let mut parameters: Vec<Value> = named()
+        .filter(|name| described.exports || *name != "$format")
         .map(|name| collection_parameter(name, described, bounds))
         .collect();
     parameters.extend(arguments(described));
@@ -79,7 +86,9 @@ fn list(described: &Described<'_>, bounds: Bounds) -> Value {
             "operationId": format!("list_{}", described.name),
             "summary": summary(described, "Items of"),
             "description": format!(
-                "Beside `field=value`, `field[operator]=value` filters, with the operators `{}`.{}",
+                "Beside `field=value`, `field[operator]=value` filters, with the operators `{}`; \
+                 `{EXPAND}` names objects of this app whose items belong to an item by foreign \
+                 keys, and stand in it under the object's name.{}",
                 plan::OPERATORS.join("`, `"),
                 if described.untold.is_some() { UNTOLD } else { "" },
             ),

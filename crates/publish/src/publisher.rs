@@ -12,6 +12,7 @@ use restway_model::{Clock, Event, Limits, Observer, Seal};
 
 use crate::access::{Allowed, Caller, Door, Gate, Identities, Nobody};
 use crate::apps::{App, PublishError, objects};
+use crate::beside::{self, Beside};
 use crate::export::Export;
 use crate::form::Form;
 use crate::methods;
@@ -25,9 +26,8 @@ use crate::query::Reading;
 use crate::refusal::Refusal;
 use crate::request::{self, Intent, Request, Target};
 use crate::respond::{self, Response};
-use crate::source::{Column, Description, PAGE_BYTES_MAX, Relation, Source, SourceError};
+use crate::source::{Description, PAGE_BYTES_MAX, Relation, Source, SourceError};
 use crate::statement::Dialect;
-use crate::tags::Tags;
 use crate::timing::Timing;
 use crate::value;
 use crate::webhooks::Webhooks;
@@ -355,10 +355,7 @@ impl Publisher {
         let (object, reading) = (asked.object, self.reading());
         let others = self.others(asked, visible).await;
         let others = timing.lap("query", others)?;
-        let mut related = Vec::new();
-        for (reference, whole, seen) in &others {
-            related.extend(reference.described(visible, whole, seen, &asked.caller)?);
-        }
+        let related = self.related(asked, visible, &others)?;
         let around = self.around(asked, &related);
         let plan = plan::list(object, visible, &asked.arguments, &asked.parameters, &around);
         let mut plan = timing.lap("plan", plan)?;
@@ -366,12 +363,14 @@ impl Publisher {
         if asked.form != Form::Envelope {
             return self.export(asked, &plan, asked.form, outlet).await;
         }
-        let tags = plan.tags.then(|| {
+        let expands = std::mem::take(&mut plan.expands);
+        let beside = (plan.tags || !expands.is_empty()).then(|| {
+            // All columns: those of the references may be among what is not shown.
             let shown = std::mem::replace(&mut plan.fields, whole.columns.iter().collect());
-            let members = whole.columns.len();
-            Tags { shown, versions: &object.writing.versions, members }
+            let versions = plan.tags.then_some(&object.writing.versions);
+            Beside { shown, versions, expands, members: whole.columns.len() }
         });
-        let page = reading.page(object, &plan, tags.as_ref(), around.seal).await;
+        let page = reading.page(object, &plan, beside.as_ref(), around.seal).await;
         let page = timing.lap("query", page)?;
         Ok(Reply::Whole(respond::list(page, &plan, asked.request)))
     }
@@ -386,13 +385,23 @@ impl Publisher {
         timing: &mut Timing<'_>,
     ) -> Result<Response, Refusal> {
         let (object, reading) = (asked.object, self.reading());
-        let plan = plan::item(object, visible, &asked.arguments, key, &asked.parameters);
+        let others = self.others(asked, visible).await;
+        let others = timing.lap("query", others)?;
+        let related = self.related(asked, visible, &others)?;
+        let (arguments, parameters) = (&asked.arguments, &asked.parameters);
+        let plan = plan::item(object, visible, arguments, key, parameters, &related);
         let mut plan = timing.lap("plan", plan)?;
         plan.key = plan.key.and(rows);
         if plan::has_versions(object, whole) {
             let fields = std::mem::replace(&mut plan.fields, whole.columns.iter().collect());
             let item = timing.lap("query", reading.item(object, &plan, Vec::new()).await)?;
-            return tagged(asked, item, &fields);
+            let row = Row::read(item)?;
+            let mut shown = row.only(&fields);
+            let beside = beside::related(&reading, &plan.expands, std::slice::from_ref(&row));
+            for one in timing.lap("query", beside.await)? {
+                one.add_to(&mut shown, &row);
+            }
+            return tagged(asked, &row, &shown);
         }
         let item = reading.item(object, &plan, respond::item_head()).await;
         Ok(respond::item(timing.lap("query", item)?))
@@ -414,7 +423,7 @@ impl Publisher {
         let Some(column) = plan::column(&visible.columns, name) else {
             return Err(Refusal::Unknown { near: near().map(str::to_owned) });
         };
-        let mut plan = plan::item(object, visible, &asked.arguments, key, &[])?;
+        let mut plan = plan::item(object, visible, &asked.arguments, key, &[], &[])?;
         plan.key = plan.key.and(rows);
         let has_versions = plan::has_versions(object, whole);
         plan.fields = if has_versions { whole.columns.iter().collect() } else { vec![column] };
@@ -452,7 +461,8 @@ impl Publisher {
         asked: &'a Read<'_>,
         description: &'a Description,
     ) -> Result<Vec<(Reference<'a>, Arc<Description>, Arc<Description>)>, Refusal> {
-        let is_naming = |(name, _): &&(String, String)| name == "$filter";
+        let is_naming =
+            |(name, _): &&(String, String)| matches!(name.as_str(), "$filter" | "$expand");
         let texts: Vec<&str> =
             asked.parameters.iter().filter(is_naming).map(|(_, text)| text.as_str()).collect();
         let mut others = Vec::new();
@@ -466,6 +476,20 @@ impl Publisher {
             others.push((reference, whole, visible));
         }
         Ok(others)
+    }
+
+    /// The same, by the columns that they share with it and that the caller sees.
+    fn related<'a>(
+        &self,
+        asked: &Read<'_>,
+        visible: &'a Description,
+        others: &'a [(Reference<'a>, Arc<Description>, Arc<Description>)],
+    ) -> Result<Vec<Related<'a>>, Refusal> {
+        let mut related = Vec::new();
+        for (reference, whole, seen) in others {
+            related.extend(reference.described(visible, whole, seen, &asked.caller)?);
+        }
+        Ok(related)
     }
 
     fn around<'a>(&'a self, asked: &Read<'_>, related: &'a [Related<'a>]) -> Circumstances<'a> {
@@ -529,11 +553,9 @@ enum Reply {
 }
 
 /// An item with the tag of its version, by which it is read again only when it has changed.
-fn tagged(asked: &Read<'_>, item: Vec<u8>, fields: &[&Column]) -> Result<Response, Refusal> {
-    let row = Row::read(item)?;
+fn tagged(asked: &Read<'_>, row: &Row, shown: &[u8]) -> Result<Response, Refusal> {
     let version = row.version(&asked.object.writing.versions);
-    let shown = row.only(fields);
-    let tag = write::tag(&version, &shown);
+    let tag = write::tag(&version, shown);
     if asked.preconditions.wants_another(&version) {
         return Err(Refusal::Precondition { tag: Some(tag) });
     }
@@ -541,7 +563,7 @@ fn tagged(asked: &Read<'_>, item: Vec<u8>, fields: &[&Column]) -> Result<Respons
         return Ok(respond::bare(304, vec![("etag", known)]));
     }
     let mut body = respond::item_head();
-    body.extend_from_slice(&shown);
+    body.extend_from_slice(shown);
     let mut response = respond::item(body);
     response.headers.push(("etag", tag));
     Ok(response)

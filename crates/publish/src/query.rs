@@ -15,13 +15,16 @@ use restway_model::{Clock, Code, Explain, Seal};
 use serde::Deserialize;
 
 use crate::access::Caller;
+use crate::beside::Beside;
 use crate::export::Export;
-use crate::plan::{self, Condition, Counts, ItemPlan, ListPlan, Objects, Published, Seek, Way};
+use crate::plan::{
+    self, Condition, Counts, ItemPlan, ListPlan, Objects, Published, Related, Seek, Way,
+};
 use crate::refusal::Refusal;
 use crate::respond::{self, Count, Listed};
-use crate::source::{Answering, Column, Description, Page, SourceError, values};
+use crate::source::{Answering, Column, Description, Page, SourceError, first, values};
 use crate::statement::{self, Statement};
-use crate::tags::Tags;
+use crate::write::Row;
 
 /// How long rows may stream. PostgreSQL, MySQL and MariaDB have their own bound for a statement.
 const EXPORT_MAX: Duration = Duration::from_secs(600);
@@ -122,13 +125,32 @@ impl Reading<'_> {
         described
     }
 
-    /// The items of a page, with their tags where they are wanted, what the caller wants counted,
+    /// The items of a related object that belong to others; none when there are more than `most`.
+    pub(crate) async fn belonging(
+        &self,
+        related: &Related<'_>,
+        condition: Condition<'_>,
+        most: usize,
+    ) -> Result<Option<Vec<Row>>, Refusal> {
+        let plan = plan::belonging(related, condition, most as u64)?;
+        let statement = statement::page(related.object.source.dialect(), &plan);
+        let mut page = Page::new(Vec::new(), most.saturating_add(1));
+        self.read(related.object, &statement, &mut page).await?;
+        if page.rows() > most {
+            return Ok(None);
+        }
+        let members = plan.fields.len();
+        let row = |at| Row::read(first(page.text(at), members).collect::<String>().into_bytes());
+        (0..page.rows()).map(row).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// The items of a page, with what stands beside them where that is wanted, what the caller wants counted,
     /// and where the pages around it are.
     pub(crate) async fn page(
         &self,
         object: &Published,
         plan: &ListPlan<'_>,
-        tags: Option<&Tags<'_>>,
+        beside: Option<&Beside<'_>>,
         seal: Option<&dyn Seal>,
     ) -> Result<Listed, Refusal> {
         let limit = usize::try_from(plan.limit).unwrap_or(usize::MAX);
@@ -175,8 +197,8 @@ impl Reading<'_> {
         let skips = (seal.is_some() && follows && next.is_none() && !plan.seek.tells())
             .then(|| plan.offset.saturating_add(plan.limit));
         let members = (columns.len() > plan.fields.len()).then_some(plan.fields.len());
-        let body = match tags {
-            Some(tags) => tags.list(&page, items, plan.seek.is_before())?,
+        let body = match beside {
+            Some(beside) => beside.list(self, &page, items, plan.seek.is_before()).await?,
             None => page.into_list(items, members, plan.seek.is_before()),
         };
         Ok(Listed { body, total, next, skips, prev })

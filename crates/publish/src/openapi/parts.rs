@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     arguments, collection_parameter, envelope, filters, key_parameter, responses, security, summary,
 };
-use crate::plan::{Bounds, LIST_PARAMETERS};
+use crate::plan::Bounds;
 use crate::query::Described;
 
 /// Says of all operations of an object that they should not be used any more.
@@ -36,7 +36,7 @@ pub(super) fn add(
 
 /// The list, its parameters in the body.
 fn query(described: &Described<'_>, bounds: Bounds) -> Value {
-    let named = LIST_PARAMETERS.iter().map(|name| collection_parameter(name, described, bounds));
+    let named = super::named().map(|name| collection_parameter(name, described, bounds));
     let all = named.chain(arguments(described)).chain(filters(described));
     let properties: Map<String, Value> = all
         .filter_map(|parameter| {

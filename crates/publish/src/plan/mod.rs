@@ -45,7 +45,7 @@ use crate::source::{Column, Description, Relation, Source};
 use crate::statement::Dialect;
 use crate::write::Writing;
 pub(crate) use change::{filter, key_condition};
-use reader::Reader;
+use reader::{Given, Reader};
 pub(crate) use value::wanted;
 
 /// Items of a list that did not ask for a number of them.
@@ -60,9 +60,9 @@ pub(crate) struct Bounds {
 }
 
 /// What a list understands besides its fields.
-pub(crate) const LIST_PARAMETERS: [&str; 10] = [
-    "$offset", "$limit", "$sort", "$fields", "$q", "$count", "$filter", "$after", "$before",
-    "$format",
+pub(crate) const LIST_PARAMETERS: [&str; 11] = [
+    "$offset", "$limit", "$sort", "$fields", "$expand", "$q", "$count", "$filter", "$after",
+    "$before", "$format",
 ];
 /// The same where rows stream: all of them, so that there are no pages.
 const EXPORT_PARAMETERS: [&str; 7] =
@@ -77,7 +77,7 @@ const ALIASES: [(&str, &str); 5] = [
     ("$select", "$fields"),
     ("$search", "$q"),
 ];
-const ITEM_PARAMETERS: [&str; 1] = ["$fields"];
+const ITEM_PARAMETERS: [&str; 2] = ["$fields", "$expand"];
 
 /// A published object, made ready when the apps were read.
 pub(crate) struct Published {
@@ -140,6 +140,8 @@ pub(crate) struct ListPlan<'a> {
     pub(crate) counts: Option<Counts>,
     /// Whether each item comes with the tag of its version.
     pub(crate) tags: bool,
+    /// The related objects whose items come with each item.
+    pub(crate) expands: Vec<&'a Related<'a>>,
     /// What the caller should know about the answer.
     pub(crate) message: Option<String>,
     pub(crate) notes: Vec<Validation>,
@@ -180,6 +182,8 @@ pub(crate) struct ItemPlan<'a> {
     pub(crate) arguments: &'a [(String, serde_json::Value)],
     pub(crate) fields: Vec<&'a Column>,
     pub(crate) key: Condition<'a>,
+    /// The related objects whose items come with it.
+    pub(crate) expands: Vec<&'a Related<'a>>,
 }
 
 /// Whether the caller may come in, and to what.
@@ -341,6 +345,7 @@ pub(crate) fn list<'a>(
         belongs,
         counts: reader.counts(&given, around.only_counts),
         tags: reader.tags,
+        expands: reader.expands(&given, around.related),
         message,
         notes: reader.findings.take_notes(),
     };
@@ -355,15 +360,52 @@ pub(crate) fn item<'a>(
     arguments: &'a Arguments,
     parts: &[String],
     parameters: &[(String, String)],
+    related: &'a [Related<'a>],
 ) -> Result<ItemPlan<'a>, Refusal> {
     let columns = &description.columns;
     let key = key_columns(object, description)?;
     let mut reader = Reader::new(columns, &ITEM_PARAMETERS);
     let given = reader.once_each(parameters);
     let fields = reader.fields(&given).unwrap_or_else(|| or_key(plain(columns), &key));
+    let expands = reader.expands(&given, related);
     reader.findings.refuse()?;
     let key = key_condition(&key, parts)?;
-    Ok(ItemPlan { relation: &object.relation, arguments, fields, key })
+    Ok(ItemPlan { relation: &object.relation, arguments, fields, key, expands })
+}
+
+/// The items of a related object that belong to items with these values, in the order of its key.
+pub(crate) fn belonging<'a>(
+    related: &'a Related<'a>,
+    condition: Condition<'a>,
+    limit: u64,
+) -> Result<ListPlan<'a>, Refusal> {
+    let columns = &related.description.columns;
+    let key = key_columns(related.object, related.description)?;
+    let mut fields = default_fields(related.object, columns, &key);
+    fields.extend(related.pairs.iter().map(|(_, theirs)| *theirs));
+    let order = Reader::new(columns, &[]).order(&Given::new(), &key);
+    Ok(ListPlan {
+        relation: &related.object.relation,
+        arguments: &[],
+        fields: or_key(fields, &key),
+        condition: condition.and(related.only.clone()),
+        order,
+        offset: 0,
+        limit,
+        seek: Seek::Offset { tells: false },
+        belongs: String::new(),
+        counts: None,
+        tags: false,
+        expands: Vec::new(),
+        message: None,
+        notes: Vec::new(),
+    })
+}
+
+/// The fields of a related item that are shown.
+pub(crate) fn shown_of<'a>(related: &'a Related<'a>) -> Result<Vec<&'a Column>, Refusal> {
+    let key = key_columns(related.object, related.description)?;
+    Ok(default_fields(related.object, &related.description.columns, &key))
 }
 
 /// Whether the rows of an object have versions that a change can name.

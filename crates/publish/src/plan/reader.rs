@@ -108,6 +108,31 @@ impl<'a> Reader<'a> {
         Some(fields)
     }
 
+    /// The related objects whose items shall come with each item.
+    pub(super) fn expands(
+        &mut self,
+        given: &Given<'_>,
+        related: &'a [Related<'a>],
+    ) -> Vec<&'a Related<'a>> {
+        let mut expands: Vec<&Related<'_>> = Vec::new();
+        let names = given.get("$expand").filter(|names| !names.is_empty());
+        for name in names.iter().flat_map(|names| names.split(',')) {
+            let known = || related.iter().map(|one| one.name);
+            match related.iter().find(|one| one.name == name) {
+                None => self.findings.unknown("unknown_object", "related object", name, known()),
+                Some(_) if column(self.columns, name).is_some() => {
+                    let message = format!("`{name}` is a field of its own here");
+                    self.findings.add("unknown_object", message);
+                }
+                Some(one) if expands.iter().any(|other| other.name == one.name) => {
+                    self.repeated("$expand", name);
+                }
+                Some(one) => expands.push(one),
+            }
+        }
+        expands
+    }
+
     /// What rows must be: each field as its filter says, the tree of `$filter`, and the text of
     /// `$q` in one of them. An empty `$q` is a search form that nobody filled in.
     pub(super) fn condition(

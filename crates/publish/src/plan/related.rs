@@ -6,6 +6,7 @@
 //!
 //! What never happens here: an object that the caller may not read.
 
+use std::fmt;
 use std::sync::Arc;
 
 use restway_model::definition::AppEvent;
@@ -20,10 +21,18 @@ pub(crate) struct Related<'a> {
     pub(crate) name: &'a str,
     pub(crate) object: &'a Published,
     pub(crate) description: &'a Description,
+    /// Whether many of its items belong to one of the other object, and not one to many.
+    pub(crate) is_many: bool,
     /// Columns that are equal: of the one, and of the other.
     pub(crate) pairs: Vec<(&'a Column, &'a Column)>,
     /// Which of its rows the caller may see.
     pub(crate) only: Option<Condition<'a>>,
+}
+
+impl fmt::Debug for Related<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name)
+    }
 }
 
 /// A related object whose columns are not known yet.
@@ -32,6 +41,7 @@ pub(crate) struct Reference<'a> {
     pub(crate) object: &'a Published,
     pub(crate) allowed: Allowed<'a>,
     foreign: &'a Foreign,
+    is_many: bool,
 }
 
 /// The related objects whose names stand in one of the texts.
@@ -44,7 +54,9 @@ pub(crate) fn references<'a>(
 ) -> Vec<Reference<'a>> {
     let mut found: Vec<Reference<'a>> = Vec::new();
     let mut twice: Vec<&str> = Vec::new();
-    for foreign in description.referred.iter().chain(&description.refers) {
+    let referred = description.referred.iter().map(|foreign| (foreign, true));
+    let refers = description.refers.iter().map(|foreign| (foreign, false));
+    for (foreign, is_many) in referred.chain(refers) {
         let other = objects.iter().find(|(name, other)| {
             Arc::ptr_eq(&other.source, &object.source)
                 && is_same(&other.relation, &foreign.other)
@@ -55,7 +67,7 @@ pub(crate) fn references<'a>(
         if found.iter().any(|earlier| earlier.name == name) {
             twice.push(name);
         } else {
-            found.push(Reference { name, object, allowed, foreign });
+            found.push(Reference { name, object, allowed, foreign, is_many });
         }
     }
     found.retain(|reference| !twice.contains(&reference.name));
@@ -88,8 +100,8 @@ impl<'a> Reference<'a> {
         };
         let pairs: Option<Vec<_>> = mine.iter().zip(others).map(pair).collect();
         let only = self.allowed.condition(&whole.columns, caller)?;
-        let (name, object) = (self.name, self.object);
-        Ok(pairs.map(|pairs| Related { name, object, description: other, pairs, only }))
+        let Self { name, object, is_many, .. } = *self;
+        Ok(pairs.map(|pairs| Related { name, object, description: other, is_many, pairs, only }))
     }
 }
 

@@ -15,7 +15,7 @@ use super::Request;
 use crate::refusal::{Findings, Refusal, shown};
 
 /// Parameters whose lists are names.
-const LISTS_OF_NAMES: [&str; 4] = ["$fields", "$select", "$sort", "$orderby"];
+const LISTS_OF_NAMES: [&str; 5] = ["$fields", "$select", "$expand", "$sort", "$orderby"];
 
 /// Members in their order; a name may come twice, which is found where all parameters are.
 struct Members(Vec<(String, Value)>);

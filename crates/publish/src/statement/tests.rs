@@ -184,6 +184,7 @@ fn an_export_has_one_text_for_any_number_of_rows() {
             belongs: String::new(),
             counts: None,
             tags: false,
+            expands: Vec::new(),
             message: None,
             notes: Vec::new(),
         };

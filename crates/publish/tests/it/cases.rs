@@ -77,6 +77,29 @@ fn cases() -> Vec<(&'static str, u16, Value)> {
         // What is counted is a number, also where a query's columns have no type.
         ("regions?n[lt]=10&n[gt]=1", 200, json!([{"region": "north", "n": 2}])),
         ("regions?n[gte]=10", 200, json!([])),
+        (
+            "orders?$expand=customers",
+            200,
+            json!([{"id": 1, "region": "north", "customer": 1, "amount": 5.25,
+                "customers": {"region": "north", "id": 1, "name": "Anna"}}]),
+        ),
+        (
+            "orders/1?$fields=amount&$expand=customers",
+            200,
+            json!({"amount": 5.25, "customers": {"region": "north", "id": 1, "name": "Anna"}}),
+        ),
+        (
+            "customers?$fields=name&$expand=orders&region=north",
+            200,
+            json!([
+                {"name": "Anna", "orders": [{"id": 1, "region": "north", "customer": 1, "amount": 5.25}]},
+                {"name": bo, "orders": []},
+            ]),
+        ),
+        ("customers?$expand=ordrs", 400, json!("there is no related object `ordrs`")),
+        ("customers?$expand=keyless", 400, json!("there is no related object `keyless`")),
+        ("customers?$expand=orders,orders", 400, json!("`$expand` names `orders` more")),
+        ("customers?$expand=orders&$format=csv", 400, json!("there is no parameter `$expand`")),
         ("gone", 503, json!("the table behind")),
         ("keyless", 500, json!("the answer could not")),
     ]
@@ -101,6 +124,13 @@ async fn check(database: Database) {
     assert_eq!((&beyond["count"], &beyond["items"]), (&json!(4), &json!([])));
     let (response, _) = get(&publisher, "openapi.json").await;
     assert_eq!(response.status, 200);
+
+    let rows: Vec<String> = (10..=1_010).map(|id| format!("({id}, 'north', 1, {id})")).collect();
+    let rows = rows.join(", ");
+    database.run(&format!("INSERT INTO orders (id, region, customer, amount) VALUES {rows}")).await;
+    let (response, body) = get(&publisher, "customers?$expand=orders").await;
+    let found = &body["validations"][0]["validationId"];
+    assert_eq!((response.status, found), (400, &json!("too_many_related")), "never cut: {body}");
 
     // A column that has another name now is found under it at once.
     database.run("ALTER TABLE customers RENAME COLUMN note TO remark").await;

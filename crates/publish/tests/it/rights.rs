@@ -50,6 +50,17 @@ async fn check(database: Database) {
     let (_, body) = ask(&publisher, "GET customers/north,5", "", "").await;
     let expected = json!({"region": "north", "id": 5, "name": "N", "note": "x"});
     assert_eq!(body["item"], expected);
+    // What belongs to an item is seen by the rights of its own object.
+    let (_, body) = ask(&publisher, "GET orders/1?$expand=customers", "", "").await;
+    let seen = json!({"region": "north", "id": 1, "name": "Anna", "note": null});
+    assert_eq!(body["item"]["customers"], seen, "{body}");
+    let south = database.publisher_of(&APP.replace("'north'", "'south'"), 2);
+    let (_, body) = ask(&south, "GET orders/1?$expand=customers", "", "").await;
+    assert_eq!(body["item"]["customers"], Value::Null, "{body}");
+    let closed =
+        database.publisher_of(&APP.replace("[filter, insert, update, delete]", "[insert]"), 2);
+    let (response, body) = ask(&closed, "GET orders/1?$expand=customers", "", "").await;
+    assert_eq!(response.status, 400, "{body}");
     let all = APP.replace("rows: region = 'north'", "").replace("read: [name, note]", "");
     let everything = database.publisher_of(&all, 2);
     let (_, body) = ask(&everything, "GET customers/south,1", "", "").await;
