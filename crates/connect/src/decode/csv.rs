@@ -139,18 +139,21 @@ impl CsvReader {
 
     /// A row is whole; `raw` is what the last chunk has of it.
     fn row(&mut self, raw: &[u8]) -> Result<(), Failure> {
-        let text = std::str::from_utf8(&self.fields[..self.fields_length]).map_err(|_| {
+        let not_text = || {
             let line = self.whole(raw).0;
             let problem = format!("line {line} is not UTF-8; `encoding:` names another charset");
             Failure::malformed("CSV", problem)
-        })?;
+        };
+        let text = std::str::from_utf8(&self.fields[..self.fields_length]);
+        let text = text.map_err(|_| not_text())?;
         let mut start = 0;
+        // The end of one field and the start of the next may look like a character.
         let fields = self.ends[..self.ends_length].iter().map(|end| {
-            let field = &text[start..*end];
+            let field = text.get(start..*end).ok_or_else(not_text);
             start = *end;
             field
         });
-        let fields: Vec<&str> = fields.collect();
+        let fields: Vec<&str> = fields.collect::<Result<_, _>>()?;
         (self.fields_length, self.ends_length) = (0, 0);
         let names = match &self.names {
             Some(names) => names,

@@ -158,13 +158,14 @@ fn rows_of_csv_that_fit_no_names_are_refused_with_their_text() {
 #[test]
 fn csv_that_is_none_is_an_error() {
     let csv = shape(json!({"type": "csv"}));
-    let table: [(&[u8], &str); 7] = [
+    let table: [(&[u8], &str); 8] = [
         (b"", "a header was expected"),
         (b"a,b\n1,2,3\n3", "cut"),
         (b"a,a\n1,2\n", "names `a` twice"),
         (b"a,b\n1,2\n3", "cut"),
         (b"a,b\n1,\"2\n3,4\n", "the quote that opens on line 2 is not closed"),
         (b"a,b\n1,\xff\n", "line 2 is not UTF-8"),
+        (b"a,b\n\xda,\x81\n", "line 2 is not UTF-8"),
         (b"<!DOCTYPE html><title>Sign in</title><p>please</p>", "a page titled `Sign in`"),
     ];
     for (body, wanted) in table {
