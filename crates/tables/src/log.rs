@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datafusion::common::runtime::SpawnedTask;
 use deltalake_core::DeltaTableBuilder;
 use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::logstore::object_store::local::LocalFileSystem;
@@ -73,7 +74,10 @@ impl ObjectStore for Flushed {
             PutMode::Overwrite => false,
             PutMode::Update(_) => return self.0.put_opts(location, payload, options).await,
         };
-        put(&path, &payload, is_new).map_err(|source| {
+        // Waiting for the disk keeps no other task waiting.
+        let written =
+            SpawnedTask::spawn_blocking(move || put(&path, &payload, is_new)).join().await;
+        written.map_err(|source| object_store::Error::JoinError { source })?.map_err(|source| {
             let (path, source) = (location.to_string(), Box::new(source));
             match is_new && source.kind() == io::ErrorKind::AlreadyExists {
                 true => object_store::Error::AlreadyExists { path, source },

@@ -141,7 +141,8 @@ impl Workspace {
         self.store.close_abandoned_runs(&lock).await?;
         self.store.forget_old_rows().await?;
         self.land_open_exports(&chosen).await?;
-        self.check_account(&chosen.api).await.map_err(WorkError::OtherAccount)?;
+        let account = asked.stop.clone().unless_raised(self.check_account(&chosen.api)).await?;
+        account.map_err(WorkError::OtherAccount)?;
         let resumed = match asked.resume {
             Some(run) => Some(self.open_again(&chosen, run, asked.with_ambiguous).await?),
             None => None,

@@ -2,6 +2,8 @@
 
 use tokio::sync::watch;
 
+use crate::WorkError;
+
 /// Raises the wish. Dropping it without raising it means: never.
 #[derive(Debug, Clone)]
 pub struct Stopper(std::sync::Arc<watch::Sender<bool>>);
@@ -27,6 +29,21 @@ impl Stop {
     /// Whether it is time to stop.
     pub fn is_raised(&self) -> bool {
         *self.0.borrow()
+    }
+
+    /// What something comes to, unless it is time to stop before.
+    ///
+    /// # Errors
+    /// [`WorkError::Stopped`].
+    pub(crate) async fn unless_raised<T>(
+        mut self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, WorkError> {
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            () = self.raised() => Err(WorkError::Stopped),
+        }
     }
 
     /// Ends when it is time to stop, and never when nobody can ask for it any more.

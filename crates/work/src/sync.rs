@@ -35,8 +35,9 @@ use restway_model::{
 };
 use restway_store::{ResourceOutcome, RunError};
 use serde_json::Value;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OnceCell, Semaphore, watch};
 
+use crate::account::OtherAccount;
 use crate::recover::Unfinished;
 use crate::stop::Stop;
 use crate::{WorkError, Workspace};
@@ -247,18 +248,12 @@ impl Workspace {
             chosen.iter().map(|one| (&one.table.api, Semaphore::new(RESOURCES_AT_ONCE))).collect();
         let ended: BTreeMap<&TableName, watch::Sender<Option<RunStatus>>> =
             chosen.iter().map(|one| (&one.table, watch::Sender::new(None))).collect();
-        let mut refused: Vec<Option<WorkError>> =
+        let refused: Vec<Option<WorkError>> =
             chosen.iter().map(|one| unfinished.take(&one.table)).collect();
-        let mut others = BTreeMap::new();
-        for (one, refused) in chosen.iter().zip(&mut refused) {
-            let api = &one.table.api;
-            if !others.contains_key(api) {
-                others.insert(api, self.check_account(&one.api).await.err());
-            }
-            let other = others.get(api).cloned().flatten();
-            *refused = refused.take().or(other.map(WorkError::OtherAccount));
-        }
-        let (places, ended) = (&places, &ended);
+        // Each api is asked once, by whichever of its resources comes first.
+        let accounts: BTreeMap<&Name, OnceCell<Result<(), OtherAccount>>> =
+            chosen.iter().map(|one| (&one.table.api, OnceCell::new())).collect();
+        let (places, ended, accounts) = (&places, &ended, &accounts);
         let syncs = chosen.iter().zip(refused).map(|(one, refused)| async move {
             let parent = one.parent();
             let waits = parent.as_ref().and_then(|parent| ended.get(parent));
@@ -274,10 +269,15 @@ impl Workspace {
                         Some(places) => places.acquire().await.ok(),
                         None => None,
                     };
-                    let report =
-                        self.sync_one(run, one, extent == Extent::Full, stop.clone()).await;
-                    self.prune_raw(one);
-                    report
+                    match self.account_of(one, accounts, stop.clone()).await {
+                        Err(error) => one.refused(error),
+                        Ok(()) => {
+                            let is_full = extent == Extent::Full;
+                            let report = self.sync_one(run, one, is_full, stop.clone()).await;
+                            self.prune_raw(one);
+                            report
+                        }
+                    }
                 }
             };
             if let Some(own) = ended.get(&one.table) {
@@ -287,6 +287,20 @@ impl Workspace {
         });
         let reports = join_all(syncs.map(|sync| self.written_down(run, sync))).await;
         reports.into_iter().collect()
+    }
+
+    /// Whether the resource's api answers for the right account. Nobody but its own resources waits
+    /// for the answer.
+    async fn account_of(
+        &self,
+        one: &Chosen,
+        accounts: &BTreeMap<&Name, OnceCell<Result<(), OtherAccount>>>,
+        stop: Stop,
+    ) -> Result<(), WorkError> {
+        let Some(account) = accounts.get(&one.table.api) else { return Ok(()) };
+        let asked = account.get_or_init(|| self.check_account(&one.api));
+        let checked = stop.unless_raised(asked).await?;
+        checked.clone().map_err(WorkError::OtherAccount)
     }
 
     /// Runs one resource's sync and keeps its outcome with the run.

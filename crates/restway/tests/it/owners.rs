@@ -1,5 +1,10 @@
 //! Whose account an api answers for, asked before anything lands or is sent.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use demo_api::DemoApi;
 use serde_json::json;
 
 use crate::support::{Api, Workspace};
@@ -43,6 +48,40 @@ fn nothing_lands_from_another_account_and_nothing_is_sent_to_it() {
         assert_eq!(api.get().count("/open/none"), 0);
     }
     assert_eq!(before.value("select count(*) from open.customers"), json!(200));
+}
+
+/// Answers who asks only when another api was called; the bound ends it where that never comes.
+fn answer_after(listener: &TcpListener, other: &DemoApi) {
+    let (mut stream, _) = listener.accept().expect("a caller");
+    let began = Instant::now();
+    while other.count("/open/none") == 0 && began.elapsed() < Duration::from_secs(60) {
+        std::thread::yield_now();
+    }
+    let _ = stream.read(&mut [0; 4096]);
+    let status = if other.count("/open/none") == 0 { "200 OK" } else { "404 Not Found" };
+    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 8\r\n\r\n{{\"id\":1}}");
+    let _ = stream.write_all(answer.as_bytes());
+}
+
+#[test]
+fn an_api_that_is_slow_to_say_holds_up_no_other() {
+    let api = Api::start();
+    let workspace = Workspace::new();
+    workspace.write("apis/open.yaml", &api.open_file("  customers: /open/none"));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let slow = format!(
+        "api: aaa\nbase_url: {url}\nidentity: {{ path: /me, is: id = 1 }}\nresources: {{ x: /x }}\n"
+    );
+    workspace.write("apis/aaa.yaml", &slow);
+    let other = api.get();
+    let said = std::thread::scope(|scope| {
+        scope.spawn(|| answer_after(&listener, other));
+        workspace.run(&["sync"])
+    });
+    // Its own question was answered last, and with a refusal.
+    assert!(said.err.contains("status 404"), "{}", said.err);
+    assert_eq!(workspace.value("select count(*) from open.customers"), json!(200));
 }
 
 #[test]

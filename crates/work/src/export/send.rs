@@ -131,7 +131,7 @@ impl Sender {
     }
 
     async fn outcome(&self, row: &OutboxRow) -> (Outcome, String) {
-        let request = {
+        let mut request = {
             let values = match RowValues::of(&self.chosen, &row.content) {
                 Ok(values) => values,
                 Err(error) => return (Outcome::unsent(error.into()), String::new()),
@@ -144,7 +144,6 @@ impl Sender {
         };
         let payload = cut(&self.redactor.redact(&request.payload()), PAYLOAD_BYTES_MAX);
         let expect = &self.chosen.export.request.expect;
-        let mut request = request;
         request.leave = self.leaving.clone().map(|leaving| leave(leaving, row.position));
         request.expected = match expect.is_empty() {
             true => Expected::Any,
